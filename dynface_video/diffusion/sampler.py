@@ -1,0 +1,40 @@
+"""One step of the guided DDIM sampler; every face of the batch is at a timestep of its own."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def timesteps_for(starting_step: int, evaluations: int) -> list[int]:
+    """The DDIM timesteps of one face: `evaluations` of them, evenly from `starting_step` down, above 0.
+
+    A face that starts low gets no two evaluations at the same timestep: there may be fewer.
+    """
+    if starting_step <= 0:
+        return []
+    count = max(1, min(evaluations, starting_step))
+    return [round(starting_step * (count - k) / count) for k in range(count)]
+
+
+def ddim_step(
+    sample: Tensor, denoised: Tensor, alphas_now: Tensor, alphas_next: Tensor, eta: Tensor, noise: Tensor
+) -> Tensor:
+    """`x_t` to `x_{t'}` (Song et al. 2021, eq. 12) given the guided clean estimate.
+
+    sample, denoised, noise: (B, 3, R, R); alphas_now, alphas_next, eta: broadcastable, abar at t and t' (1 at the end).
+    """
+    direction = (sample - alphas_now.sqrt() * denoised) / (1 - alphas_now).sqrt()
+    sigma = eta * ((1 - alphas_next) / (1 - alphas_now) * (1 - alphas_now / alphas_next)).clamp(min=0).sqrt()
+    towards = (1 - alphas_next - sigma**2).clamp(min=0).sqrt()
+    return alphas_next.sqrt() * denoised + towards * direction + sigma * noise
+
+
+def eta_for(blur_level: Tensor, resolution: int, scale: float) -> Tensor:
+    """`eta = scale * s / 10` with s in pixels at 512, clamped to [0, 1] (the authors' README; scale 1 is theirs)."""
+    return (scale * blur_level * (512 / resolution) / 10).clamp(0, 1)
+
+
+def renoise(guide: Tensor, noise: Tensor, alphas_cumprod: Tensor) -> Tensor:
+    """The state that sampling starts from: the guide diffused to its starting step."""
+    return alphas_cumprod.sqrt() * guide + torch.sqrt(1 - alphas_cumprod) * noise

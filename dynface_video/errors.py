@@ -1,0 +1,21 @@
+"""The library's own exceptions; each message says what is wrong, where, and what to do."""
+
+
+class DynfaceError(Exception):
+    """Base of every error that this library raises on purpose."""
+
+    exit_code = 1
+
+
+class InputError(DynfaceError):
+    """The input, an option or an output path cannot be used as given (command line: exit 2)."""
+
+    exit_code = 2
+
+
+class ModelError(DynfaceError):
+    """Weights are missing, damaged, or do not fit what they are asked to do."""
+
+
+class JobError(DynfaceError):
+    """A restoration could not be finished; what is complete on disk stays valid."""

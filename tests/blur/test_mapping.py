@@ -1,0 +1,26 @@
+"""The label of SE."""
+
+import pytest
+import torch
+
+from dynface_video.blur.gaussian import gaussian_blur
+from dynface_video.blur.mapping import LARGEST_LEVEL, level_from_z, trusted_level, z_from_level
+
+
+def test_the_label_is_where_the_blurred_error_becomes_small() -> None:
+    error = 0.3 * torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    level = trusted_level(error, tolerance=0.05)
+    below = gaussian_blur(error, level).square().mean(dim=(1, 2, 3)).sqrt()
+    above = gaussian_blur(error, level * 0.9).square().mean(dim=(1, 2, 3)).sqrt()
+    assert (below <= 0.0501).all()
+    assert (above > 0.05).all()
+
+
+def test_a_perfect_estimate_is_trusted_at_level_zero_and_a_useless_one_at_none() -> None:
+    assert trusted_level(torch.zeros(1, 3, 32, 32)).item() == 0
+    assert trusted_level(torch.ones(1, 3, 32, 32)).item() == LARGEST_LEVEL
+
+
+@pytest.mark.parametrize("level", [0.0, 0.7, 5.0])
+def test_levels_go_there_and_back(level: float) -> None:
+    assert level_from_z(z_from_level(torch.tensor(level))).item() == pytest.approx(level, abs=1e-5)

@@ -1,0 +1,93 @@
+"""The sampler, the noise and the engine, with a denoiser that knows the answer."""
+
+import numpy as np
+import pytest
+import torch
+
+from dynface_video.blur.gaussian import gaussian_blur
+from dynface_video.diffusion.engine import FaceJob, SamplingEngine, SamplingOptions
+from dynface_video.diffusion.noise import START, NoiseKey, noise_for
+from dynface_video.diffusion.sampler import ddim_step, eta_for, timesteps_for
+from dynface_video.diffusion.schedule import NoiseSchedule, add_noise
+
+SIZE = 16
+
+
+class Shrinker:
+    """A denoiser that halves the state: a pure function of each sample, so that company can be seen to matter."""
+
+    resolution = SIZE
+    schedule = NoiseSchedule()
+
+    def predict(self, sample, timestep, guide, blur_level):  # type: ignore[no-untyped-def]
+        return 0.5 * sample + 0.0001 * timestep[:, None, None, None] + 0.1 * guide
+
+
+def jobs(count: int) -> list[FaceJob]:
+    generator = torch.Generator().manual_seed(0)
+    return [
+        FaceJob(i, torch.rand(3, SIZE, SIZE, generator=generator) - 0.5, 0.5 + 0.3 * i, 60 * i, NoiseKey(7, i))
+        for i in range(count)
+    ]
+
+
+def run(chosen: list[FaceJob], **options: float) -> dict[int, torch.Tensor]:
+    engine = SamplingEngine(Shrinker(), SamplingOptions(**options), torch.device("cpu"))  # type: ignore[arg-type]
+    return dict(engine.run(chosen))
+
+
+def test_timesteps_fall_from_the_start_and_are_distinct() -> None:
+    assert timesteps_for(400, 4) == [400, 300, 200, 100]
+    assert timesteps_for(3, 10) == [3, 2, 1]
+    assert timesteps_for(0, 10) == []
+
+
+def test_ddim_recovers_the_clean_picture_from_a_perfect_estimate() -> None:
+    alphas = NoiseSchedule().alphas_cumprod()
+    clean, noise = torch.randn(1, 3, 8, 8), torch.randn(1, 3, 8, 8)
+    state = add_noise(clean, noise, alphas[500])
+    zero = torch.zeros(())
+    middle = ddim_step(state, clean, alphas[500], alphas[200], zero, noise)
+    assert torch.allclose(middle, add_noise(clean, noise, alphas[200]), atol=1e-4)
+    assert torch.allclose(ddim_step(middle, clean, alphas[200], torch.ones(()), zero, noise), clean, atol=1e-4)
+
+
+def test_eta_follows_the_level_at_512() -> None:
+    assert eta_for(torch.tensor([1.0, 8.0]), 128, 1.0).tolist() == pytest.approx([0.4, 1.0])
+
+
+def test_a_face_does_not_depend_on_its_company() -> None:
+    together = run(jobs(7), slots=3, eta_scale=1.0)
+    alone = {k: v for job in jobs(7) for k, v in run([job], slots=1, eta_scale=1.0).items()}
+    assert together.keys() == alone.keys() == set(range(7))
+    for number, face in together.items():
+        assert torch.allclose(face, alone[number], atol=1e-5)
+
+
+def test_step_zero_is_the_estimate() -> None:
+    job = jobs(1)[0]
+    assert torch.equal(run([job])[0], job.estimate)
+
+
+def test_evaluations_follow_the_starting_step() -> None:
+    counts = []
+    for start in (40, 200, 400, 600):
+        engine = SamplingEngine(Shrinker(), SamplingOptions(evaluations=10, reference_step=400), torch.device("cpu"))
+        list(engine.run([FaceJob(0, torch.zeros(3, SIZE, SIZE), 1.0, start, NoiseKey(0, 0))]))
+        counts.append(engine.evaluations)
+    assert counts == [2, 5, 10, 10]
+
+
+def test_the_result_agrees_with_its_guide() -> None:
+    job = jobs(4)[3]
+    face = run([job], trust=1e-4)[3]
+    level = torch.tensor([job.blur_level])
+    difference = gaussian_blur(face[None], level) - gaussian_blur(job.estimate[None], level)
+    assert difference.abs().max() < 0.02
+
+
+def test_noise_is_a_function_of_its_key() -> None:
+    first = noise_for(NoiseKey(1, 2), 3, 8)
+    assert torch.equal(first, noise_for(NoiseKey(1, 2), 3, 8))
+    others = [noise_for(NoiseKey(2, 2), 3, 8), noise_for(NoiseKey(1, 3), 3, 8), noise_for(NoiseKey(1, 2), START, 8)]
+    assert all(np.corrcoef(first.flatten(), other.flatten())[0, 1] < 0.3 for other in others)
