@@ -1,0 +1,67 @@
+"""Training of SE on the levels down to which a given RM can be trusted."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dynface_video.blur.mapping import (
+    LARGEST_LEVEL,
+    BlurLevelEstimator,
+    LevelEstimatorConfig,
+    level_from_z,
+    trusted_level,
+    z_from_level,
+)
+from dynface_video.blur.restoration import RestorationModel
+from dynface_video.training.loop import Batch
+from dynface_video.training.restoration import RestorationTraining
+
+
+class BlurLevelTraining:
+    """A `Component` that trains SE; RM stays as it is."""
+
+    name = "blur_level"
+
+    def __init__(
+        self, degraded_faces: RestorationTraining, model: RestorationModel, network: LevelEstimatorConfig
+    ) -> None:
+        self.degraded_faces, self.restoration, self.network = degraded_faces, model, network
+
+    def build(self) -> nn.Module:
+        """A freshly initialised SE."""
+        return BlurLevelEstimator(self.network)
+
+    def config(self) -> dict[str, Any]:
+        """What is saved beside the weights."""
+        return {"network": asdict(self.network)}
+
+    def batch(self, rng: np.random.Generator, size: int, *, held_out: bool) -> Batch:
+        """Degraded crops, RM's estimates of them, and the levels measured against the truth."""
+        batch = self.degraded_faces.batch(rng, size, held_out=held_out)
+        with torch.no_grad():
+            estimate = self.restoration(batch["degraded"]).float()
+        level = trusted_level((estimate - batch["clean"]) * batch["mask"])
+        return {"degraded": batch["degraded"], "estimate": estimate, "level": level}
+
+    def loss(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Negative log likelihood of a Gaussian over z."""
+        mean, log_deviation = model(batch["degraded"], batch["estimate"])
+        distance = (z_from_level(batch["level"]) - mean) / log_deviation.exp()
+        return (0.5 * distance.square() + log_deviation).mean()
+
+    def validate(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, float]:
+        """Mean absolute error as a share of the range; coverage of the one-sigma interval (honest: 0.68)."""
+        mean, log_deviation = model(batch["degraded"], batch["estimate"])
+        error = (level_from_z(mean) - batch["level"]).abs()
+        inside = (z_from_level(batch["level"]) - mean).abs() <= log_deviation.exp()
+        return {
+            "error_share": float(error.mean() / LARGEST_LEVEL),
+            "coverage": float(inside.float().mean()),
+            "level_mean": float(batch["level"].mean()),
+            "level_deviation": float(batch["level"].std()),
+        }

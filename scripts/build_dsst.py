@@ -1,0 +1,59 @@
+"""Build the dynamic starting-step table of a prior from clean faces, and optionally plot it.
+
+python scripts/build_dsst.py --prior dynface_video/models/mini/prior --out dynface_video/models/mini/starting_steps.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+
+from dynface_video.blur.starting_step import build_table
+from dynface_video.diffusion.schedule import NoiseSchedule
+from dynface_video.models.folder import read_config
+from dynface_video.training.data import load_faces, plain_crop
+
+BLUR_LEVELS_512 = (0.5, 1, 1.5, 2, 3, 4, 5, 6, 8, 10, 12, 15, 18, 22, 26, 32)
+
+
+def main() -> None:
+    """Parse the command line; build, save, plot."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--prior", type=Path, required=True, help="model folder the table is for")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("DYNFACE_DATA", "../shared/data")))
+    parser.add_argument("--cache", type=Path, default=Path("runs/cache"))
+    parser.add_argument("--faces", type=int, default=1000)
+    parser.add_argument("--tolerance", type=float, default=0.1)
+    parser.add_argument("--plot", type=Path)
+    options = parser.parse_args()
+
+    config = read_config(options.prior)
+    resolution, schedule = config["network"]["resolution"], NoiseSchedule(**config["schedule"])
+    faces = load_faces(options.data / "faces_train", ("modern_256",), options.cache)
+    chosen = faces.indices(held_out=False)[:: max(1, len(faces.images) // options.faces)]
+    images = np.stack([plain_crop(faces, int(i), resolution) for i in chosen]) * 2 - 1
+    levels = tuple(level * resolution / 512 for level in BLUR_LEVELS_512)
+    digest = hashlib.sha256(images.tobytes()).hexdigest()
+    table = build_table(images, schedule, tolerance=options.tolerance, blur_levels=levels, data_digest=digest)
+    table.save(options.out)
+    for level, step in zip(table.blur_levels, table.steps, strict=True):
+        print(f"s = {level:6.3f} px at {resolution}: t = {step}")
+    if options.plot:
+        import matplotlib
+
+        matplotlib.use("Agg")
+        from matplotlib import pyplot
+
+        pyplot.plot(table.blur_levels, table.steps, "o-")
+        pyplot.xlabel(f"blur level, px at {resolution}")
+        pyplot.ylabel(f"starting step (tolerance {options.tolerance})")
+        pyplot.savefig(options.plot)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""Train one embedded component, or export its averaged weights while it trains.
+
+python scripts/train.py prior --out runs/prior --crops 200000
+python scripts/train.py prior --out runs/prior --export dynface_video/models/mini/prior
+python scripts/train.py blur_level --out runs/blur_level --crops 40000    # needs the exported restoration model
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+from pathlib import Path
+
+import torch
+
+from dynface_video.blur.mapping import LevelEstimatorConfig
+from dynface_video.blur.restoration import RestorationConfig, load_restoration_model
+from dynface_video.diffusion.prior import PriorConfig
+from dynface_video.models.folder import save_folder
+from dynface_video.training.blur_level import BlurLevelTraining
+from dynface_video.training.data import FaceSet, load_faces
+from dynface_video.training.loop import Component, LoopConfig, load_average, train
+from dynface_video.training.prior import PriorTraining
+from dynface_video.training.restoration import RestorationTraining
+
+
+def make_component(name: str, faces: FaceSet, options: argparse.Namespace) -> Component:
+    """The component of that name on these faces."""
+    if name == "prior":
+        return PriorTraining(faces, PriorConfig())
+    restoration = RestorationTraining(faces, RestorationConfig())
+    if name == "restoration":
+        return restoration
+    model = load_restoration_model(options.restoration, device=torch.device("cpu"))
+    return BlurLevelTraining(restoration, model, LevelEstimatorConfig())
+
+
+def main() -> None:
+    """Parse the command line; train or export."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("component", choices=["prior", "restoration", "blur_level"])
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("DYNFACE_DATA", "../shared/data")))
+    parser.add_argument("--cache", type=Path, default=Path("runs/cache"), help="decoded crops are kept here")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the checkpoint and the log")
+    parser.add_argument("--export", type=Path, help="write the averaged weights of the last checkpoint and stop")
+    parser.add_argument("--restoration", type=Path, default=Path("dynface_video/models/mini/restoration"),
+                        help="blur_level: the exported RM whose trustworthiness is learned")  # fmt: skip
+    parser.add_argument("--crops", type=int, default=200_000)
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--learning-rate", type=float, default=2e-4)
+    parser.add_argument("--decay", type=int, default=0, help="the last so many crops lower the learning rate to zero")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--bfloat16", action="store_true", help="autocast; for GPUs and processors that have it")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    torch.set_num_threads(options.threads)
+
+    faces = load_faces(options.data / "faces_train", ("modern_256", "archive_256"), options.cache)
+    component = make_component(options.component, faces, options)
+    if options.export:
+        save_folder(load_average(component, options.out), component.config(), options.export)
+        return
+    config = LoopConfig(
+        crops=options.crops,
+        batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        decay=options.decay,
+        seed=options.seed,
+        bfloat16=options.bfloat16,
+    )
+    train(component, config, options.out, torch.device(options.device))
+
+
+if __name__ == "__main__":
+    main()
