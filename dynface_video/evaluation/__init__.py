@@ -1,0 +1,1 @@
+"""Evaluation on clean faces that are degraded on purpose: data sets, methods, measurements, table, contact sheet."""

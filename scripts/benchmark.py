@@ -1,0 +1,110 @@
+"""Compare the speed of the parts of a restoration: ratios from one run, which outlive the machine they were made on.
+
+python scripts/benchmark.py                      # the parts, on synthetic crops
+python scripts/benchmark.py --video CLIP.mp4     # and the share of each stage of a whole restoration
+
+Every round times every part once, in turn, so that whatever else the machine does hits all of them alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dynface_video.diffusion.noise import NoiseKey
+from dynface_video.errors import DynfaceError
+from dynface_video.evaluation.baselines import classical_baselines
+from dynface_video.evaluation.faces import CleanFace, DegradedFace, degrade_faces
+from dynface_video.evaluation.methods import Restorer
+from dynface_video.restorer import FaceRestorer
+
+REFERENCE = "RM"
+
+
+def main() -> int:
+    """Parse the command line, measure, print Markdown tables; 0 done, 2 unusable input."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", default="mini")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, help="of torch (default: its own choice)")
+    parser.add_argument("--video", type=Path, help="also restore this clip into a temporary folder")
+    options = parser.parse_args()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    try:
+        restorer = FaceRestorer.from_preset(options.preset, device=options.device)
+        print(_parts_table(_parts(restorer, options.batch_size), options.rounds, options.batch_size))
+        if options.video:
+            print("\n" + _stages_table(options.video, options.preset))
+    except DynfaceError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def _parts(restorer: Restorer, count: int) -> dict[str, Callable[[], object]]:
+    """What is timed, each on the same `count` faces."""
+    faces = _faces(count, restorer.resolution)
+    crops = np.stack([face.image for face in faces])
+    levels, _ = restorer.estimate(crops)
+    steps = restorer.starting_step(levels)
+    keys = [NoiseKey(0, i) for i in range(count)]
+    parts: dict[str, Callable[[], object]] = {
+        REFERENCE: lambda: restorer.restoration(crops),
+        "RM and blur level": lambda: restorer.estimate(crops),
+        f"full, strength {restorer.strength:g}": lambda: restorer.restore(crops, levels, steps, keys),
+    }
+    for name, baseline in classical_baselines().items():
+        if name != "degraded":
+            chosen = replace(baseline, chosen=baseline.settings[len(baseline.settings) // 2])
+            parts[f"{name} {chosen.setting}".strip()] = lambda chosen=chosen: chosen.restore(faces)  # type: ignore[misc]
+    return parts
+
+
+def _faces(count: int, size: int) -> list[DegradedFace]:
+    # Any picture costs the same time; a random smooth one needs no data set.
+    rng = np.random.default_rng(0)
+    coarse = rng.random((count, 8, 8, 3), dtype=np.float32)
+    zoom = np.kron(coarse, np.ones((1, size // 8, size // 8, 1), np.float32))
+    return degrade_faces([CleanFace(str(i), image) for i, image in enumerate(zoom)], "medium")
+
+
+def _parts_table(parts: dict[str, Callable[[], object]], rounds: int, count: int) -> str:
+    times: dict[str, list[float]] = {name: [] for name in parts}
+    for part in parts.values():
+        part()
+    for _ in range(rounds):
+        for name, part in parts.items():
+            began = time.perf_counter()
+            part()
+            times[name].append((time.perf_counter() - began) / count)
+    medians = {name: float(np.median(values)) for name, values in times.items()}
+    lines = [f"| part | times {REFERENCE} | milliseconds a face here |", "| --- | --- | --- |"]
+    lines += [f"| {name} | {t / medians[REFERENCE]:.2f} | {1000 * t:.1f} |" for name, t in medians.items()]
+    return "\n".join(lines)
+
+
+def _stages_table(video: Path, preset: str) -> str:
+    from dynface_video.api import restore_video
+
+    with tempfile.TemporaryDirectory() as folder:
+        result = restore_video(video, Path(folder) / f"restored{video.suffix}", preset=preset)
+    total = sum(result.seconds.values())
+    lines = ["| stage | share of the time | frames a second here |", "| --- | --- | --- |"]
+    for stage, seconds in result.seconds.items():
+        lines.append(f"| {stage} | {seconds / total:.0%} | {result.frames / max(seconds, 1e-9):.1f} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
