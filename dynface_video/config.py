@@ -1,0 +1,270 @@
+"""Settings: validated where they come in, frozen from then on; presets are YAML files in `configs/`.
+
+A preset names everything, a file given with `--config` changes some of it, and the options of the command line change
+that again.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from dynface_video.errors import InputError
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+    from pydantic_core import ErrorDetails
+
+OVERRIDES = {
+    "strength": "restoration",
+    "steps": "restoration",
+    "faces": "restoration",
+    "seed": "restoration",
+    "workers": "execution",
+    "device": "execution",
+    "codec": "output",
+    "crf": "output",
+    "detector": "detection",
+}
+"""Settings that can be given by their name alone, and the section each is in."""
+
+DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+
+
+class _Section(BaseModel):
+    # Strict: a YAML `yes` is not the number 1. Frozen: settings are part of what a job's segments are named after.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class DetectionSettings(_Section):
+    """How faces are found and followed.
+
+    detector:       what proposes faces; interval: frames from one detection to the next, tracking in between
+    working_size:   longest side of the picture that the detector sees, pixels
+    minimum_size:   faces lower than this are left alone, pixels of the displayed picture
+    minimum_score:  faces less sure than this are left alone, in [0, 1]
+    minimum_length: tracks shorter than this are left alone, frames
+    gap:            longest absence that a track is carried over, frames
+    smoothing:      standard deviation of the smoothing of landmarks over time, frames; 0 turns it off
+    yunet_model:    ONNX file of the detector "yunet"; in a file, relative to that file
+    """
+
+    detector: Literal["cascade", "retinaface", "yunet"] = "cascade"
+    interval: int = Field(default=5, ge=1)
+    working_size: int = Field(default=640, ge=64)
+    minimum_size: float = Field(default=24.0, ge=0)
+    minimum_score: float = Field(default=0.5, ge=0, le=1)
+    minimum_length: int = Field(default=3, ge=1)
+    gap: int = Field(default=12, ge=0)
+    smoothing: float = Field(default=2.0, ge=0)
+    yunet_model: Annotated[Path | None, Field(strict=False)] = None
+
+    @model_validator(mode="after")
+    def _yunet_has_its_model(self) -> DetectionSettings:
+        if self.detector == "yunet" and self.yunet_model is None:
+            raise ValueError(
+                "the detector yunet needs its ONNX file: name it as detection.yunet_model in a config file"
+            )
+        return self
+
+
+class RestorationSettings(_Section):
+    """How a face is restored.
+
+    strength:        0 stays closest to the input, 1 invents most detail
+    steps:           network evaluations a face at most; faces that are less blurred take fewer
+    faces:           "largest" restores one face a shot
+    seed:            of the noise that detail is made from
+    guide_count, guide_spacing: how many guides, and by how many pixels (at 512) each is sharper than the one before
+    trust:           lambda: how much the prior weighs against the guides
+    eta_scale:       1 is the paper's stochasticity, 0 deterministic sampling
+    adaptive:        weaker guidance where the face has texture
+    batch_size:      faces in one network evaluation
+    level_interval:  frames from one reading of a track's blur level to the next
+    level_smoothing: standard deviation of the smoothing of blur levels over time, frames; 0 turns it off
+    """
+
+    strength: float = Field(default=0.5, ge=0, le=1)
+    steps: int = Field(default=10, ge=1, le=1000)
+    faces: Literal["all", "largest"] = "all"
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    guide_count: int = Field(default=1, ge=1, le=8)
+    guide_spacing: float = Field(default=1.0, ge=0)
+    trust: float = Field(default=0.01, gt=0)
+    eta_scale: float = Field(default=0.0, ge=0)
+    adaptive: bool = False
+    batch_size: int = Field(default=8, ge=1)
+    level_interval: int = Field(default=3, ge=1)
+    level_smoothing: float = Field(default=4.0, ge=0)
+
+
+class OutputSettings(_Section):
+    """How the result is encoded. codec, crf: None chooses by the source and the container; segment_frames: about."""
+
+    codec: str | None = Field(default=None, min_length=1)
+    crf: int | None = Field(default=None, ge=0, le=63)
+    segment_frames: int = Field(default=120, ge=1)
+
+
+class ExecutionSettings(_Section):
+    """Where the work is done; the result does not depend on it.
+
+    device:  auto, cpu, cuda, or one GPU by its number as in cuda:0
+    workers: processes that restore; more than one use Ray
+    """
+
+    device: str = "auto"
+    workers: int = Field(default=1, ge=1)
+
+    @field_validator("device")
+    @classmethod
+    def _device_is_known(cls, device: str) -> str:
+        if not DEVICE.fullmatch(device):
+            raise ValueError("it must be auto, cpu, cuda, or one GPU by its number as in cuda:0")
+        return device
+
+    @model_validator(mode="after")
+    def _workers_share_no_gpu(self) -> ExecutionSettings:
+        if self.workers > 1 and self.device.startswith("cuda:"):
+            raise ValueError(
+                f"{self.workers} workers cannot share {self.device}: each takes a GPU of its own with cuda; "
+                f"say workers 1 to use {self.device} alone"
+            )
+        return self
+
+
+class Settings(_Section):
+    """All settings of a restoration. models: name of the model set in the package."""
+
+    models: str = Field(default="mini", min_length=1)
+    detection: DetectionSettings = DetectionSettings()
+    restoration: RestorationSettings = RestorationSettings()
+    output: OutputSettings = OutputSettings()
+    execution: ExecutionSettings = ExecutionSettings()
+
+
+def preset_names() -> list[str]:
+    """Names of the presets that come with the package, sorted."""
+    return sorted(path.stem for path in _presets_folder().glob("*.yaml"))
+
+
+def load_preset(name: str) -> Settings:
+    """The settings of a preset; raises InputError when there is none of that name."""
+    return load_settings(name, None, {})
+
+
+def load_settings(preset: str, config: Path | None, overrides: Mapping[str, Any]) -> Settings:
+    """The settings of a preset, changed by a YAML file, changed by single settings.
+
+    config: a file with some of the sections and settings of a preset, None for none
+    overrides: by the names in `OVERRIDES`; None means not given
+    Raises InputError that names the setting, its value and what is allowed.
+    """
+    names = preset_names()
+    if preset not in names:
+        raise InputError(f"there is no preset {preset!r}; {_alternatives(preset, names)}")
+    values = _read_yaml(_presets_folder() / f"{preset}.yaml")
+    settings = _validated(values, f"preset {preset}: ")
+    if config is not None:
+        values = _merged(values, _read_yaml(config))
+        settings = _validated(values, f"{config}: ")
+    given = {name: value for name, value in overrides.items() if value is not None}
+    if given:
+        settings = _validated(_merged(values, _by_section(given)), "")
+    return settings
+
+
+def _presets_folder() -> Path:
+    # In the wheel the presets lie inside the package, in a checkout beside it.
+    inside = Path(__file__).parent / "configs"
+    return inside if inside.is_dir() else Path(__file__).parents[1] / "configs"
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"the configuration {path} cannot be read ({error.strerror})") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"the configuration {path} is not YAML: {' '.join(str(error).split())}") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise InputError(f"the configuration {path} must hold settings as `name: value`, like the presets do")
+    # A section whose lines are all commented out reads as None: nothing given.
+    values = {name: value for name, value in values.items() if value is not None}
+    _anchor_model(values.get("detection"), path.parent)
+    return values
+
+
+def _anchor_model(detection: Any, folder: Path) -> None:
+    if isinstance(detection, dict) and isinstance(detection.get("yunet_model"), str):
+        detection["yunet_model"] = str(folder / detection["yunet_model"])
+
+
+def _merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the sections and settings of `change` laid over it."""
+    merged = dict(base)
+    for name, value in change.items():
+        before = merged.get(name)
+        merged[name] = before | value if isinstance(before, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _by_section(overrides: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    sections: dict[str, dict[str, Any]] = {}
+    for name, value in overrides.items():
+        if name not in OVERRIDES:
+            raise InputError(f"there is no option {name!r}; {_alternatives(name, OVERRIDES)}")
+        sections.setdefault(OVERRIDES[name], {})[name] = value
+    return sections
+
+
+def _validated(values: Mapping[str, Any], where: str) -> Settings:
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise InputError(where + _explain(error.errors()[0])) from error
+
+
+def _explain(error: ErrorDetails) -> str:
+    """One sentence: the setting, its value, what is allowed."""
+    location, value = [str(part) for part in error["loc"]], error["input"]
+    short = len(location) == 2 and OVERRIDES.get(location[1]) == location[0]
+    name = location[-1] if short else ".".join(location)
+    kind, message = error["type"], error["msg"].removeprefix("Value error, ")
+    if kind == "extra_forbidden":
+        return f"there is no setting {name!r}; {_alternatives(location[-1], _settings_in(location[:-1]))}"
+    if kind in ("model_type", "dict_type"):
+        return f"{name} is {value!r}; it must hold settings as `name: value`"
+    if kind == "value_error" and isinstance(value, Mapping):
+        return message
+    if kind.startswith(("less_than", "greater_than")):
+        return f"{name} is {value!r}; it must be {_range(location)}"
+    return f"{name} is {value!r}; {message.replace('Input should', 'it must').replace('String should', 'it must')}"
+
+
+def _range(location: list[str]) -> str:
+    words = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
+    bounds = _settings_in(location[:-1])[location[-1]].metadata
+    return " and ".join(
+        f"{words[kind]} {getattr(bound, kind)}" for bound in bounds for kind in words if hasattr(bound, kind)
+    )
+
+
+def _settings_in(section: list[str]) -> dict[str, FieldInfo]:
+    """The settings of a section, of the whole where `section` is empty."""
+    model = Settings.model_fields[section[0]].annotation if section else Settings
+    assert isinstance(model, type) and issubclass(model, BaseModel)
+    return model.model_fields
+
+
+def _alternatives(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"

@@ -1,0 +1,84 @@
+"""Standard error while a command works: log lines, warnings, and the one line with which an error ends it."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import TYPE_CHECKING
+
+import typer
+
+from dynface_video.errors import DynfaceError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+INTERRUPTED = 130
+UNEXPECTED = 1
+
+
+@contextmanager
+def reporting(verbose: bool, interrupted: Callable[[], str]) -> Iterator[Console]:
+    """Everything inside speaks on standard error only; errors end the program with one line and their exit code.
+
+    interrupted: gives the line to say after Ctrl-C. Yields the console for progress.
+    """
+    try:
+        with redirect_stdout(sys.stderr), _logging(verbose) as console:
+            yield console
+    except KeyboardInterrupt:
+        complain(interrupted())
+        raise typer.Exit(INTERRUPTED) from None
+    except DynfaceError as error:
+        _end(str(error), error.exit_code, verbose)
+    except Exception as error:  # the outermost place: whatever it is, the user gets a line and an exit code
+        reason = " ".join(str(error).split()) or "no message"
+        hint = "" if verbose else "; -v shows where it came from"
+        _end(f"unexpected {type(error).__name__}: {reason}{hint}", UNEXPECTED, verbose)
+
+
+def complain(line: str) -> None:
+    """Write a line to standard error."""
+    typer.echo(line, err=True)
+
+
+def _end(reason: str, exit_code: int, verbose: bool) -> None:
+    if verbose:
+        traceback.print_exc(file=sys.stderr)
+    complain(f"error: {reason}")
+    raise typer.Exit(exit_code)
+
+
+@contextmanager
+def _logging(verbose: bool) -> Iterator[Console]:
+    """Log lines to standard error until the end; verbose: what the library does, and other libraries' warnings."""
+    from rich.console import Console
+
+    console = Console(file=sys.stderr, soft_wrap=True)
+    root, library = logging.getLogger(), logging.getLogger("dynface_video")
+    handler, level = _handler(console), library.level
+    root.addHandler(handler)
+    library.setLevel(logging.INFO if verbose else logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            if not verbose and not sys.warnoptions:
+                warnings.simplefilter("ignore")
+            yield console
+    finally:
+        library.setLevel(level)
+        root.removeHandler(handler)
+
+
+def _handler(console: Console) -> logging.Handler:
+    if console.is_terminal:
+        from rich.logging import RichHandler
+
+        # A line written past Rich would tear the bars apart.
+        return RichHandler(console=console, show_path=False, show_time=False)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    return handler
