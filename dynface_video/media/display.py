@@ -1,0 +1,93 @@
+"""From storage to display: rotation, mirroring and the sample aspect ratio, applied so that faces stand upright."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import cv2
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class DisplayGeometry:
+    """How a stored picture is to be shown: upright, with square pixels.
+
+    width, height: of the display picture; transform: (2, 3) float64, storage to display coordinates (x, y), pixel
+    centres at integers; rotation: 0, 90, 180 or 270 degrees clockwise, after the mirroring; mirrored: left and right
+    are exchanged first
+    """
+
+    width: int
+    height: int
+    transform: np.ndarray
+    rotation: int
+    mirrored: bool
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether storage and display are the same."""
+        return bool(np.array_equal(self.transform, np.eye(2, 3)))
+
+
+def display_geometry(
+    width: int, height: int, sample_aspect_ratio: Fraction, matrix: Sequence[int] | None
+) -> DisplayGeometry:
+    """The geometry of a stream.
+
+    width, height: of the stored picture; matrix: the 9 integers of FFmpeg's display matrix, rounded to the nearest of
+    the eight right-angled positions. The shorter side of a pixel is enlarged, so no detail is lost.
+    """
+    rotation, mirrored = _orientation(matrix)
+    wide = max(1, round(width * max(sample_aspect_ratio, Fraction(1))))
+    high = max(1, round(height / min(sample_aspect_ratio, Fraction(1))))
+    scale = np.array([[wide / width, 0, (wide / width - 1) / 2], [0, high / height, (high / height - 1) / 2]])
+    turn = _turn(wide, high, rotation, mirrored)
+    transform = np.column_stack([turn[:, :2] @ scale[:, :2], turn[:, :2] @ scale[:, 2] + turn[:, 2]])
+    if rotation % 180:
+        wide, high = high, wide
+    return DisplayGeometry(wide, high, transform, rotation, mirrored)
+
+
+def to_display(rgb: np.ndarray, geometry: DisplayGeometry) -> np.ndarray:
+    """A stored picture, (H, W, C), as it is to be shown, (geometry.height, geometry.width, C) of the same kind.
+
+    Returns the picture itself where nothing is to be done.
+    """
+    if geometry.is_identity:
+        return rgb
+    wide, high = geometry.width, geometry.height
+    if geometry.rotation % 180:
+        wide, high = high, wide
+    if rgb.shape[:2] != (high, wide):
+        rgb = cv2.resize(rgb, (wide, high), interpolation=cv2.INTER_LINEAR)
+    if geometry.mirrored:
+        rgb = rgb[:, ::-1]
+    return np.ascontiguousarray(np.rot90(rgb, -geometry.rotation // 90))
+
+
+def _orientation(matrix: Sequence[int] | None) -> tuple[int, bool]:
+    if matrix is None:
+        return 0, False
+    # FFmpeg's rows are (a b u), (c d v), (x y w), and x' = a x + c y, y' = b x + d y.
+    linear = np.array([[matrix[0], matrix[3]], [matrix[1], matrix[4]]], np.float64)
+    mirrored = bool(np.linalg.det(linear) < 0)
+    if mirrored:
+        linear = linear @ np.diag([-1.0, 1.0])
+    clockwise = np.degrees(np.arctan2(linear[1, 0], linear[0, 0]))
+    return round(float(clockwise) / 90) * 90 % 360, mirrored
+
+
+def _turn(wide: int, high: int, rotation: int, mirrored: bool) -> np.ndarray:
+    """(2, 3): mirror and turn a picture of this size, the result's corner at the origin again."""
+    linear = {
+        0: np.array([[1.0, 0.0], [0.0, 1.0]]),
+        90: np.array([[0.0, -1.0], [1.0, 0.0]]),
+        180: np.array([[-1.0, 0.0], [0.0, -1.0]]),
+        270: np.array([[0.0, 1.0], [-1.0, 0.0]]),
+    }[rotation]
+    if mirrored:
+        linear = linear @ np.diag([-1.0, 1.0])
+    corners = linear @ np.array([[0, wide - 1, 0, wide - 1], [0, 0, high - 1, high - 1]])
+    return np.column_stack([linear, -corners.min(axis=1)])

@@ -1,0 +1,214 @@
+"""Which encoder, pixel format and quality a restored video gets."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.codec.codec import UnknownCodecError
+from av.codec.context import Flags as CodecFlags
+from av.video.codeccontext import VideoCodecContext
+from av.video.format import VideoFormat
+
+from dynface_video.errors import InputError
+from dynface_video.media.formats import subsampling_of
+from dynface_video.media.probe import LIMITED, ColourInfo, VideoInfo
+
+CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
+"""Containers that keep exact times, by file ending; values are FFmpeg's names."""
+
+ALIASES = {
+    "h264": "libx264",
+    "avc": "libx264",
+    "h265": "libx265",
+    "hevc": "libx265",
+    "vp9": "libvpx-vp9",
+    "av1": "libsvtav1",
+    "nvenc": "h264_nvenc",
+}
+CRF = {"libx264": 17, "libx265": 18, "libvpx-vp9": 24, "libsvtav1": 22}
+CRF_RANGE = {"libx264": (0, 51), "libx265": (0, 51), "libvpx-vp9": (0, 63), "libsvtav1": (1, 63)}
+PRESET = {"libx264": "medium", "libx265": "medium", "libsvtav1": "8"}
+EVEN_ONLY = ("libx264", "libx265", "libsvtav1", "h264_nvenc", "hevc_nvenc", "av1_nvenc")
+LOSSLESS = ("ffv1",)
+
+# Segments must be joinable by copying packets: no reordered and no hidden pictures, every segment closed in itself.
+JOINABLE = {
+    "libx264": {"bf": "0", "x264-params": "open-gop=0"},
+    "libx265": {"bf": "0", "x265-params": "open-gop=0:bframes=0:pools=none:frame-threads=1:wpp=0:log-level=none"},
+    "libvpx-vp9": {"lag-in-frames": "0", "auto-alt-ref": "0", "b": "0", "deadline": "good", "cpu-used": "4"},
+    "libsvtav1": {"svtav1-params": "pred-struct=1:lp=1"},
+    "ffv1": {"level": "3", "slicecrc": "1", "g": "1"},
+    "h264_nvenc": {"bf": "0", "forced-idr": "1"},
+    "hevc_nvenc": {"bf": "0", "forced-idr": "1"},
+}
+
+
+@dataclass(frozen=True)
+class EncodeSettings:
+    """How segments are encoded.
+
+    codec: FFmpeg's name of the encoder; crf: constant quality, lower is better, None where the encoder has none;
+    preset: of the encoder, None for its own; threads: 1 makes the same input give the same bytes
+    """
+
+    codec: str
+    crf: int | None
+    preset: str | None
+    pixel_format: str
+    threads: int = 1
+
+
+def choose_encoding(info: VideoInfo, target: Path, codec: str | None = None, crf: int | None = None) -> EncodeSettings:
+    """Settings that keep what the source has (depth, subsampling) as far as target and encoder can.
+
+    codec: an encoder of FFmpeg or a short name such as "h264", "hevc", "vp9", "ffv1"; None chooses by target and depth.
+    crf: None chooses one that is hard to tell from the source.
+    Raises InputError when the target's container is not supported or cannot hold the codec, when the encoder is
+    unknown, cannot be started here, or the quality is out of its range.
+    """
+    container = container_format(target)
+    deep = _depth(VideoFormat(info.pixel_format)) > 8
+    if codec is None:
+        codec = "libvpx-vp9" if container == "webm" else "libx265" if deep else "libx264"
+    encoder = _find_encoder(ALIASES.get(codec.lower(), codec))
+    _check_container(target, container, encoder.name)
+    settings = EncodeSettings(
+        codec=encoder.name,
+        crf=_quality(encoder.name, crf),
+        preset=PRESET.get(encoder.name),
+        pixel_format=_pixel_format(info, encoder),
+    )
+    _check_start(info, settings)
+    return settings
+
+
+def container_format(target: Path) -> str:
+    """FFmpeg's name of the container that a target's ending asks for; raises InputError for those that do not serve."""
+    try:
+        return CONTAINERS[target.suffix.lower()]
+    except KeyError:
+        known = ", ".join(CONTAINERS)
+        raise InputError(
+            f"{target}: a file ending in '{target.suffix}' cannot keep every frame's exact time; use one of {known}"
+        ) from None
+
+
+def encoded_colour(info: VideoInfo, pixel_format: str) -> ColourInfo:
+    """The tags of the encoded video: the source's; where RGB becomes YUV, the matrix and range it is converted with."""
+    if not VideoFormat(info.pixel_format).is_rgb or VideoFormat(pixel_format).is_rgb:
+        return info.colour
+    resolved = info.colour.resolved(info.height)
+    return ColourInfo(resolved.matrix, info.colour.primaries, info.colour.transfer, LIMITED)
+
+
+def set_up_encoder(context: VideoCodecContext, info: VideoInfo, settings: EncodeSettings) -> None:
+    """Configure an encoder that is not open yet: size, time base, tags, quality, and what makes segments joinable."""
+    context.width, context.height = info.width, info.height
+    context.pix_fmt = settings.pixel_format
+    context.time_base = info.time_base
+    context.framerate = info.frame_rate or Fraction(25)
+    if info.sample_aspect_ratio != 1:
+        context.sample_aspect_ratio = info.sample_aspect_ratio
+    colour = encoded_colour(info, settings.pixel_format)
+    context.colorspace, context.color_primaries = colour.matrix, colour.primaries
+    context.color_trc, context.color_range = colour.transfer, colour.range
+    context.thread_count = settings.threads
+    # Parameter sets in the header, not only in the pictures: the joined file's header is the first segment's.
+    context.flags |= CodecFlags.global_header
+    if info.interlaced and settings.codec == "libx264":
+        context.flags |= CodecFlags.interlaced_dct
+    options = dict(JOINABLE.get(settings.codec, {"bf": "0"}))
+    if settings.codec == "libx265":
+        options["x265-params"] = ":".join([options["x265-params"], *info.mastering.x265_options()])
+    if settings.crf is not None:
+        options["cq" if settings.codec.endswith("nvenc") else "crf"] = str(settings.crf)
+    if settings.preset is not None:
+        options["preset"] = settings.preset
+    context.options = options
+
+
+def _find_encoder(name: str) -> av.Codec:
+    try:
+        return av.Codec(name, "w")
+    except (UnknownCodecError, ValueError) as error:
+        raise InputError(f"FFmpeg here has no encoder '{name}'; try libx264, libx265, libvpx-vp9 or ffv1") from error
+
+
+def _check_container(target: Path, container: str, encoder: str) -> None:
+    with av.open("probe", "w", format=container) as output:
+        if encoder not in output.supported_codecs:
+            raise InputError(f"{target}: {container} cannot hold {encoder}; choose another codec or a .mkv file")
+
+
+def _quality(encoder: str, crf: int | None) -> int | None:
+    if encoder in LOSSLESS:
+        return None
+    if crf is None:
+        return CRF.get(encoder, 19 if encoder.endswith("nvenc") else None)
+    low, high = CRF_RANGE.get(encoder, (0, 51))
+    if not low <= crf <= high:
+        raise InputError(f"the quality of {encoder} (crf) is {low} to {high}, not {crf}")
+    return crf
+
+
+def _pixel_format(info: VideoInfo, encoder: av.Codec) -> str:
+    source = VideoFormat(info.pixel_format.replace("yuvj", "yuv"))
+    even_only = encoder.name in EVEN_ONLY
+    costs = {
+        layout.name: _cost(
+            source, layout, odd=(info.width % 2 if even_only else 0, info.height % 2 if even_only else 0)
+        )
+        for layout in encoder.video_formats or []
+    }
+    best = min(costs, key=lambda name: costs[name], default=None)
+    if best is None or math.isinf(costs[best]):
+        raise InputError(f"{encoder.name} cannot encode pictures of {info.width}x{info.height} {info.pixel_format}")
+    return best
+
+
+def _cost(source: VideoFormat, target: VideoFormat, odd: tuple[int, int]) -> float:
+    """How much a pixel format would lose (or waste) of the source's; infinite where it cannot serve."""
+    name, subsampling = target.name, subsampling_of(target)
+    unfit = name.startswith("yuvj") or "f16" in name or "f32" in name or "msb" in name or not target.components
+    if unfit or any(wanted and shift for wanted, shift in zip(odd, subsampling, strict=True)):
+        return math.inf
+    if name == source.name:
+        return 0.0
+    depth = _depth(target) - _depth(source)
+    cost = 100.0 * max(-depth, 0) + 2.0 * max(depth, 0)
+    for ours, theirs in zip(subsampling_of(source), subsampling, strict=True):
+        cost += 50.0 * max(theirs - ours, 0) + 3.0 * max(ours - theirs, 0)
+    colours, target_colours = _colours(source), _colours(target)
+    if colours > target_colours:
+        cost += 1000.0
+    cost += 5.0 * (target_colours - colours) * (colours == 1)
+    cost += 30.0 * (source.is_rgb != target.is_rgb)
+    cost += 1.0 * any(c.is_alpha for c in target.components)
+    planes = len({c.plane for c in target.components})
+    return cost + 0.5 * (planes < len(target.components))
+
+
+def _colours(layout: VideoFormat) -> int:
+    return 3 if layout.has_palette else sum(not c.is_alpha for c in layout.components)
+
+
+def _depth(layout: VideoFormat) -> int:
+    return max((c.bits for c in layout.components if not c.is_alpha), default=8)
+
+
+def _check_start(info: VideoInfo, settings: EncodeSettings) -> None:
+    context = av.CodecContext.create(settings.codec, "w")
+    if not isinstance(context, VideoCodecContext):
+        raise InputError(f"{settings.codec} does not encode video")
+    set_up_encoder(context, info, settings)
+    try:
+        context.open()
+    except (av.FFmpegError, ValueError) as error:
+        raise InputError(
+            f"{settings.codec} cannot be started here for {info.width}x{info.height} {settings.pixel_format} "
+            f"({error}); choose another codec"
+        ) from error

@@ -1,0 +1,37 @@
+"""Files that appear at their name only when they are complete and on the disk."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def complete_or_nothing(path: Path, *, shared: bool = False) -> Iterator[Path]:
+    """A temporary path beside `path` to write to; renamed to `path` when the block ends without an error.
+
+    The temporary file has the same ending; an existing file at `path` is replaced in one step.
+    shared: others may write the same file at the same time; each then has a temporary file of its own
+    """
+    own = f"-{uuid.uuid4().hex[:8]}" if shared else ""
+    partial = path.with_name(f".{path.stem}.partial{own}{path.suffix}")
+    try:
+        yield partial
+        _sync(partial)
+        os.replace(partial, path)
+        _sync(path.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    if os.name != "posix" and path.is_dir():
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

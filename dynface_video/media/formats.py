@@ -1,0 +1,46 @@
+"""Which pixel formats are worked on as they are, and what the others become first."""
+
+from __future__ import annotations
+
+from av.video.format import VideoFormat
+
+DEPTHS = (8, 9, 10, 12, 14, 16)
+SUBSAMPLINGS = {(0, 0): "444", (1, 0): "422", (1, 1): "420", (0, 1): "440", (2, 0): "411", (2, 2): "410"}
+
+
+def working_format(pixel_format: str) -> str:
+    """The planar format in which a picture of this format is read and changed; itself where it is one already.
+
+    Planar YUV of 8 to 16 bit, grey and planar RGB (gbrp) stay as they are; packed, semi-planar, palette and big-endian
+    formats become the planar one of the same subsampling and depth. Transparency is lost where it is not planar.
+    """
+    layout = VideoFormat(pixel_format)
+    if is_workable(layout):
+        return pixel_format
+    bits = max((c.bits for c in layout.components if not c.is_alpha), default=8)
+    depth = next((d for d in DEPTHS if d >= bits), 16)
+    suffix = "" if depth == 8 else f"{depth}le"
+    if layout.is_rgb or layout.has_palette or layout.is_bayer:
+        return f"gbrp{suffix}"
+    if pixel_format.startswith(("gray", "ya", "mono")) and "yuv" not in pixel_format:
+        return f"gray{suffix}"
+    subsampling = SUBSAMPLINGS.get(subsampling_of(layout), "444")
+    return f"yuv{subsampling}p{suffix}" if suffix == "" or subsampling in ("444", "422", "420") else f"yuv444p{suffix}"
+
+
+def is_workable(layout: VideoFormat) -> bool:
+    """Whether a format has one little-endian integer plane a component, luma or green first."""
+    name = layout.name
+    if not name.startswith(("yuv", "gray", "gbr")) or "f" in name or "msb" in name or layout.is_big_endian:
+        return False
+    components = layout.components
+    return len({c.plane for c in components}) == len(components) and all(8 <= c.bits <= 16 for c in components)
+
+
+def subsampling_of(layout: VideoFormat) -> tuple[int, int]:
+    """Base-2 logarithms of how many luma columns and lines share a chroma sample."""
+    width, height = 64, 64
+    return (
+        (width // layout.chroma_width(width)).bit_length() - 1,
+        (height // layout.chroma_height(height)).bit_length() - 1,
+    )

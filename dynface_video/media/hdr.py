@@ -1,0 +1,59 @@
+"""Mastering data of high dynamic range video, from the decoder's side data to the encoder's options."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+import av
+from av.sidedata.sidedata import SideData
+
+CHROMATICITY_UNITS = 50000
+LUMINANCE_UNITS = 10000
+
+
+@dataclass(frozen=True)
+class MasteringData:
+    """What a display needs to know about the display that the video was mastered on.
+
+    primaries: x, y of red, green, blue and white in 0.00002; luminance: least and most in 0.0001 cd/m2;
+    light_level: brightest pixel and brightest frame average in cd/m2. Each is None where the stream has none.
+    """
+
+    primaries: tuple[int, ...] | None = None
+    luminance: tuple[int, int] | None = None
+    light_level: tuple[int, int] | None = None
+
+    def x265_options(self) -> list[str]:
+        """As parameters of x265."""
+        options = []
+        if self.primaries is not None and self.luminance is not None:
+            rx, ry, gx, gy, bx, by, wx, wy = self.primaries
+            least, most = self.luminance
+            options.append(f"master-display=G({gx},{gy})B({bx},{by})R({rx},{ry})WP({wx},{wy})L({most},{least})")
+        if self.light_level is not None:
+            options.append(f"max-cll={self.light_level[0]},{self.light_level[1]}")
+        return options
+
+
+NO_MASTERING_DATA = MasteringData()
+
+
+def mastering_data(picture: av.VideoFrame) -> MasteringData:
+    """What a decoded picture carries of it."""
+    display = picture.side_data.get("MASTERING_DISPLAY_METADATA")
+    light = picture.side_data.get("CONTENT_LIGHT_LEVEL")
+    primaries, luminance = _display(bytes(display)) if isinstance(display, SideData) else (None, None)
+    level = struct.unpack("=2I", bytes(light)[:8]) if isinstance(light, SideData) else None
+    return MasteringData(primaries, luminance, (level[0], level[1]) if level is not None else None)
+
+
+def _display(raw: bytes) -> tuple[tuple[int, ...] | None, tuple[int, int] | None]:
+    # FFmpeg's AVMasteringDisplayMetadata: ten fractions, then two flags.
+    values = struct.unpack("=22i", raw[:88])
+    fractions = list(zip(values[0:20:2], values[1:20:2], strict=True))
+    if any(denominator == 0 for _, denominator in fractions):
+        return None, None
+    points = tuple(round(CHROMATICITY_UNITS * a / b) for a, b in fractions[:8])
+    least, most = (round(LUMINANCE_UNITS * a / b) for a, b in fractions[8:])
+    return points if values[20] else None, (least, most) if values[21] else None

@@ -1,0 +1,140 @@
+"""The frame index of a video: every frame's time, where decoding may begin, and what each picture must look like."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+
+
+@dataclass(frozen=True)
+class SeekPoint:
+    """A frame where decoding may begin.
+
+    frame: its number; pts: its time in the file, ticks; seek_time: the time to seek to, ticks
+    """
+
+    frame: int
+    pts: int
+    seek_time: int
+
+
+@dataclass(frozen=True, eq=False)
+class FrameIndex:
+    """What one whole decode of a video found.
+
+    pts: (N,) int64 ticks, strictly increasing; time_base: seconds a tick; seek_points: in order, the start not among
+    them; checksums: (N,) uint32 of the pictures; repeated: numbers of lost frames, where the one before is shown
+    """
+
+    pts: np.ndarray
+    time_base: Fraction
+    seek_points: tuple[SeekPoint, ...]
+    checksums: np.ndarray
+    repeated: frozenset[int] = frozenset()
+
+    def keyframes(self) -> list[int]:
+        """Numbers of the frames where decoding may begin."""
+        return [0] * bool(len(self.pts)) + [point.frame for point in self.seek_points]
+
+    def to_json(self) -> dict[str, Any]:
+        """The index as JSON can hold it; times as runs [first, step, count]."""
+        return {
+            "time_base": str(self.time_base),
+            "pts": _runs(self.pts),
+            "seek_points": [[point.frame, point.pts, point.seek_time] for point in self.seek_points],
+            "repeated": sorted(self.repeated),
+            "checksums": base64.b64encode(self.checksums.astype("<u4").tobytes()).decode(),
+        }
+
+    @classmethod
+    def from_json(cls, raw: dict[str, Any]) -> FrameIndex:
+        """The reverse of `to_json`; raises KeyError or ValueError when something is missing or does not fit."""
+        pts = _from_runs(raw["pts"])
+        checksums = np.frombuffer(base64.b64decode(raw["checksums"]), "<u4").astype(np.uint32)
+        if len(checksums) != len(pts):
+            raise ValueError(f"the frame index has {len(pts)} times and {len(checksums)} checksums")
+        points = tuple(SeekPoint(*point) for point in raw["seek_points"])
+        return cls(pts, Fraction(raw["time_base"]), points, checksums, frozenset(raw["repeated"]))
+
+
+@dataclass
+class IndexBuilder:
+    """Gathers the index while `read_frames` runs."""
+
+    time_base: Fraction
+    _pts: list[int] = field(default_factory=list)
+    _checksums: list[int] = field(default_factory=list)
+    _seek_points: list[SeekPoint] = field(default_factory=list)
+    _repeated: set[int] = field(default_factory=set)
+
+    def add(
+        self,
+        picture: av.VideoFrame,
+        pts: int,
+        *,
+        file_pts: int | None,
+        seek_time: int | None,
+        repeated: bool,
+    ) -> None:
+        """Take the next frame. pts: the time it was given; file_pts: its own; seek_time: where it is a keyframe."""
+        number = len(self._pts)
+        self._pts.append(pts)
+        self._checksums.append(0 if repeated else checksum(picture))
+        if repeated:
+            self._repeated.add(number)
+        elif number and seek_time is not None and file_pts is not None:
+            self._seek_points.append(SeekPoint(number, file_pts, seek_time))
+
+    def finish(self) -> FrameIndex:
+        """The index of the frames taken so far."""
+        return FrameIndex(
+            np.array(self._pts, np.int64),
+            self.time_base,
+            tuple(self._seek_points),
+            np.array(self._checksums, np.uint32),
+            frozenset(self._repeated),
+        )
+
+
+def checksum(picture: av.VideoFrame) -> int:
+    """CRC-32 of a picture's samples; the padding at the end of lines does not count."""
+    value = 0
+    for number, plane in enumerate(picture.planes):
+        samples = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, abs(plane.line_size))[: plane.height]
+        used = min(_line_bytes(picture, number), samples.shape[1])
+        value = zlib.crc32(np.ascontiguousarray(samples[:, :used]).data, value)
+    return value
+
+
+def _line_bytes(picture: av.VideoFrame, number: int) -> int:
+    layout, width = picture.format, picture.planes[number].width
+    bits = [c.bits for c in layout.components if c.plane == number]
+    if len(picture.planes) == 1 or not bits:
+        return (width * layout.padded_bits_per_pixel + 7) // 8
+    return width * sum((b + 7) // 8 for b in bits)
+
+
+def _runs(pts: np.ndarray) -> list[list[int]]:
+    runs: list[list[int]] = []
+    for value in pts.tolist():
+        if not runs:
+            runs.append([value, 0, 1])
+            continue
+        first, step, count = runs[-1]
+        if count == 1 or value == first + step * count:
+            runs[-1] = [first, value - first if count == 1 else step, count + 1]
+        else:
+            runs.append([value, 0, 1])
+    return runs
+
+
+def _from_runs(runs: Sequence[Sequence[int]]) -> np.ndarray:
+    parts = [first + step * np.arange(count, dtype=np.int64) for first, step, count in runs]
+    return np.concatenate(parts) if parts else np.zeros(0, np.int64)
