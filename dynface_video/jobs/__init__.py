@@ -1,0 +1,1 @@
+"""Jobs: a video analysed, restored in segments and joined again; resumable, here or on Ray."""

@@ -1,0 +1,125 @@
+"""What the first pass finds out about a video: shots, tracks, and for each face and frame a level and starting step.
+
+The result is kilobytes of numbers in one JSON file that a person can read, plot and edit: set `restore` of a track to
+false to leave it alone, or write other `levels`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dynface_video.errors import JobError
+from dynface_video.faces.track import FaceTrack, LeftAlone
+from dynface_video.media.read import FrameIndex
+from dynface_video.media.shots import Shot
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class AnalyzedTrack:
+    """A face over the frames `track.start .. track.stop - 1` and how it is to be restored.
+
+    levels:         (T,) float64, smoothed blur levels, pixels of the crop
+    starting_steps: (T,) int64, from the DSST, held by hysteresis; 0 leaves RM's estimate as it is
+    grey:           whether the source shows this face without colour
+    restore:        false to leave the face alone
+    """
+
+    track: FaceTrack
+    levels: np.ndarray
+    starting_steps: np.ndarray
+    grey: bool
+    restore: bool = True
+
+    def at(self, frame: int) -> int | None:
+        """Position of a frame in this track's arrays, None where the track is not in that frame."""
+        return frame - self.track.start if self.track.start <= frame < self.track.stop else None
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The first pass's result."""
+
+    frames: FrameIndex
+    shots: tuple[Shot, ...]
+    tracks: tuple[AnalyzedTrack, ...]
+    left_alone: tuple[LeftAlone, ...] = ()
+    warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def frame_count(self) -> int:
+        """Frames of the video."""
+        return len(self.frames.pts)
+
+    def faces_in(self, start: int, stop: int) -> list[AnalyzedTrack]:
+        """Tracks to restore that meet the frames start .. stop - 1."""
+        return [t for t in self.tracks if t.restore and t.track.start < stop and t.track.stop > start]
+
+    def save(self, path: Path) -> None:
+        """Write as JSON, one line an array, under its final name only when complete."""
+        document = {
+            "format": FORMAT,
+            "frames": self.frames.to_json(),
+            "shots": [[shot.start, shot.stop] for shot in self.shots],
+            "tracks": [_track_to_json(track) for track in self.tracks],
+            "left_alone": [alone.to_json() for alone in self.left_alone],
+            "warnings": list(self.warnings),
+        }
+        write_atomically(path, json.dumps(document, separators=(",", ":")))
+
+    @classmethod
+    def load(cls, path: Path) -> Analysis:
+        """Read what `save` wrote, perhaps edited; raises JobError for anything that does not fit together."""
+        try:
+            raw = json.loads(path.read_text())
+            if raw["format"] != FORMAT:
+                raise ValueError(f"format {raw['format']}, this version reads {FORMAT}")
+            return cls(
+                frames=FrameIndex.from_json(raw["frames"]),
+                shots=tuple(Shot(*span) for span in raw["shots"]),
+                tracks=tuple(_track_from_json(track) for track in raw["tracks"]),
+                left_alone=tuple(LeftAlone.from_json(alone) for alone in raw["left_alone"]),
+                warnings=tuple(raw["warnings"]),
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise JobError(f"{path}: not an analysis: {error}; mend it, or start over with --fresh") from error
+
+
+def _track_to_json(analyzed: AnalyzedTrack) -> dict[str, Any]:
+    return {
+        "restore": analyzed.restore,
+        "grey": analyzed.grey,
+        "levels": [round(float(level), 4) for level in analyzed.levels],
+        "starting_steps": [int(step) for step in analyzed.starting_steps],
+        "track": analyzed.track.to_json(),
+    }
+
+
+def _track_from_json(raw: dict[str, Any]) -> AnalyzedTrack:
+    track = FaceTrack.from_json(raw["track"])
+    levels, steps = np.array(raw["levels"], np.float64), np.array(raw["starting_steps"], np.int64)
+    length = track.stop - track.start
+    if len(levels) != length or len(steps) != length:
+        raise ValueError(f"track {track.number} has {length} frames, {len(levels)} levels and {len(steps)} steps")
+    return AnalyzedTrack(track, levels, steps, bool(raw["grey"]), bool(raw["restore"]))
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file that is either complete under its name or not there, also after a power cut."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "w") as handle:
+            handle.write(text)
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

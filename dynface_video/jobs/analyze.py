@@ -1,0 +1,163 @@
+"""The first pass: decode once, find shots and faces, read blur levels; then reduce to an `Analysis`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from dynface_video.blur.smoothing import hold_steps, smooth_levels
+from dynface_video.config import Settings
+from dynface_video.faces.align import align_transform, extract_crop
+from dynface_video.faces.colour import is_grey
+from dynface_video.faces.detect import FaceDetector, FaceLocator
+from dynface_video.faces.finish import finish_tracks
+from dynface_video.faces.track import FaceTrack, FaceTracker, Observation
+from dynface_video.jobs.analysis import Analysis, AnalyzedTrack
+from dynface_video.media.probe import VideoInfo
+from dynface_video.media.read import IndexBuilder, read_frames, to_display
+from dynface_video.media.shots import Shot, ShotDetector
+from dynface_video.restorer import FaceRestorer
+
+READING_BATCH = 8
+
+
+@dataclass(frozen=True)
+class LevelReading:
+    """SE's word on one face of one frame. centre: (2,) of the landmarks; grey: whether the crop has no colour."""
+
+    frame: int
+    centre: np.ndarray
+    level: float
+    confidence: float
+    grey: bool
+
+
+@dataclass
+class LevelReader:
+    """Reads blur levels of tracked faces, every `interval` frames of a track, in batches."""
+
+    restorer: FaceRestorer
+    interval: int
+    readings: list[LevelReading] = field(default_factory=list)
+    _last: dict[int, int] = field(default_factory=dict)
+    _waiting: list[tuple[Observation, np.ndarray]] = field(default_factory=list)
+
+    def see(self, index: int, picture: np.ndarray, observations: Sequence[Observation]) -> None:
+        """Take the crops of this frame's faces that are due; picture: (H, W, 3) uint8, display coordinates."""
+        for observation in observations:
+            last = self._last.get(observation.track)
+            if observation.frame != index or (last is not None and index - last < self.interval):
+                continue
+            self._last[observation.track] = index
+            size = self.restorer.resolution
+            transform = align_transform(observation.detection.landmarks, size)
+            self._waiting.append((observation, extract_crop(picture, transform, size)))
+        if len(self._waiting) >= READING_BATCH:
+            self.flush()
+
+    def flush(self) -> None:
+        """Read the levels of the crops that wait."""
+        if not self._waiting:
+            return
+        levels, confidences = self.restorer.estimate(np.stack([crop for _, crop in self._waiting]))
+        for (observation, crop), level, confidence in zip(self._waiting, levels, confidences, strict=True):
+            centre = observation.detection.landmarks.mean(axis=0)
+            self.readings.append(
+                LevelReading(observation.frame, centre, float(level), float(confidence), is_grey(crop))
+            )
+        self._waiting.clear()
+
+
+def analyze(
+    info: VideoInfo,
+    detector: FaceDetector,
+    locator: FaceLocator,
+    restorer: FaceRestorer,
+    settings: Settings,
+    *,
+    on_frame: Callable[[int], None] | None = None,
+) -> Analysis:
+    """Analyse a whole video in one decode.
+
+    on_frame is told how many frames are done. Memory holds a few frames and the numbers found, whatever the length.
+    """
+    warnings: list[str] = []
+    builder, shots = IndexBuilder(info), ShotDetector()
+    tracker = FaceTracker(detector, locator, settings.detection)
+    reader = LevelReader(restorer, settings.restoration.level_interval)
+    observations: list[Observation] = []
+    for frame in read_frames(info, index=builder, on_warning=warnings.append):
+        picture = to_display(frame.rgb(), info.display)
+        cut = shots.feed(frame.index, picture)
+        found = tracker.step(frame.index, picture, cut=cut)
+        observations += found
+        reader.see(frame.index, picture, found)
+        if on_frame is not None:
+            on_frame(frame.index + 1)
+    reader.flush()
+    frames = builder.finish()
+    shot_list = shots.shots(len(frames.pts))
+    tracks, left_alone = finish_tracks(observations, [shot.start for shot in shot_list], settings=settings.detection)
+    analyzed = _with_levels(tracks, reader.readings, restorer, settings)
+    if settings.restoration.faces == "largest":
+        analyzed = keep_largest(analyzed, shot_list)
+    return Analysis(frames, tuple(shot_list), tuple(analyzed), tuple(left_alone), tuple(dict.fromkeys(warnings)))
+
+
+def _with_levels(
+    tracks: Sequence[FaceTrack], readings: Sequence[LevelReading], restorer: FaceRestorer, settings: Settings
+) -> list[AnalyzedTrack]:
+    belonging = assign_readings(tracks, readings)
+    analyzed = []
+    for track, own in zip(tracks, belonging, strict=True):
+        if not own:
+            continue
+        levels = smooth_levels(
+            np.array([reading.frame - track.start for reading in own]),
+            np.array([reading.level for reading in own]),
+            np.array([reading.confidence for reading in own]),
+            track.stop - track.start,
+            deviation=settings.restoration.level_smoothing,
+        )
+        steps = hold_steps(restorer.starting_step(levels))
+        grey = sum(reading.grey for reading in own) > len(own) / 2
+        analyzed.append(AnalyzedTrack(track, levels, steps, grey))
+    return analyzed
+
+
+def assign_readings(tracks: Sequence[FaceTrack], readings: Sequence[LevelReading]) -> list[list[LevelReading]]:
+    """The readings of each track, one a frame, in order: each goes to the nearest face of its frame.
+
+    Readings are taken while tracks still grow; fragments joined later bring theirs along by where they were taken.
+    """
+    belonging: list[dict[int, LevelReading]] = [{} for _ in tracks]
+    for reading in readings:
+        near = []
+        for number, track in enumerate(tracks):
+            if track.start <= reading.frame < track.stop:
+                landmarks = track.landmarks[reading.frame - track.start]
+                distance = float(np.hypot(*(landmarks.mean(axis=0) - reading.centre)))
+                if distance < np.ptp(landmarks[:, 1]):
+                    near.append((distance, number))
+        if near:
+            belonging[min(near)[1]].setdefault(reading.frame, reading)
+    return [[own[frame] for frame in sorted(own)] for own in belonging]
+
+
+def keep_largest(tracks: Sequence[AnalyzedTrack], shots: Sequence[Shot]) -> list[AnalyzedTrack]:
+    """All tracks, of which only the one that covers most of each shot (size times duration) is to be restored.
+
+    One face a shot, not one a frame: choosing anew in each frame would make two faces take turns.
+    """
+
+    def covered(analyzed: AnalyzedTrack) -> float:
+        return float(analyzed.track.size * (analyzed.track.stop - analyzed.track.start))
+
+    largest = set()
+    for shot in shots:
+        inside = [t for t in tracks if shot.start <= t.track.start < shot.stop]
+        if inside:
+            largest.add(max(inside, key=covered).track.number)
+    return [t if t.track.number in largest else replace(t, restore=False) for t in tracks]

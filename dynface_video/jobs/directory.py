@@ -1,0 +1,129 @@
+"""The job directory: the only truth about a job, so that whoever finds it can go on (DESIGN.md, Jobs).
+
+    plan.json            what the job is (input, settings, models)
+    analysis.json        the first pass's result
+    segments/NNNNN-DIGEST.nut, .json    a restored segment and, written last, its sidecar
+
+A segment's name holds a digest of everything it depends on. Doing one twice is harmless; a file without its sidecar
+counts for nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dynface_video.errors import InputError, JobError
+from dynface_video.jobs.analysis import Analysis, AnalyzedTrack, write_atomically
+from dynface_video.jobs.plan import Plan, Segment
+
+PLAN = "plan.json"
+ANALYSIS = "analysis.json"
+
+
+@dataclass(frozen=True)
+class SegmentResult:
+    """What restoring a segment took. faces: crops restored; seconds: wall time by stage."""
+
+    number: int
+    frames: int
+    faces: int
+    unet_evaluations: int
+    seconds: dict[str, float]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class JobDirectory:
+    """Paths and records of one job."""
+
+    path: Path
+    plan: Plan
+
+    @classmethod
+    def open(cls, path: Path, plan: Plan, *, fresh: bool = False) -> JobDirectory:
+        """Begin a job in `path`, or go on with the one that is there.
+
+        Raises JobError, naming the difference, when the directory holds another job and `fresh` is false; InputError when
+        it cannot be made or holds something else.
+        """
+        if path.exists() and not path.is_dir():
+            raise InputError(f"{path} is in the way: it should be the job's directory; move it")
+        existing = path / PLAN
+        if existing.exists() and fresh:
+            shutil.rmtree(path)
+        elif existing.exists():
+            differences = plan.differences(_load_plan(existing))
+            if differences:
+                raise JobError(
+                    f"{path} holds a job with other conditions: {'; '.join(differences)}. Go on with the same ones, or "
+                    "start over with --fresh"
+                )
+        elif path.exists() and any(p for p in path.iterdir() if not p.name.startswith(".")):
+            raise InputError(f"{path} is not a job's directory and not empty; move it")
+        try:
+            (path / "segments").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"the job's directory {path} cannot be made ({error.strerror})") from error
+        if not existing.exists():
+            write_atomically(existing, json.dumps(asdict(plan), indent=2))
+        return cls(path, plan)
+
+    @property
+    def analysis_path(self) -> Path:
+        """Where the first pass's result lies."""
+        return self.path / ANALYSIS
+
+    def segment_path(self, segment: Segment, analysis: Analysis) -> Path:
+        """Where a segment lies once it is done."""
+        return self.path / "segments" / f"{segment.number:05d}-{segment_digest(self.plan, segment, analysis)}.nut"
+
+    def finished(self, segment: Segment, analysis: Analysis) -> SegmentResult | None:
+        """The record of a segment that is done and whole, None otherwise."""
+        path = self.segment_path(segment, analysis)
+        try:
+            raw = json.loads(path.with_suffix(".json").read_text())
+            if path.stat().st_size != raw.pop("bytes"):
+                return None
+            return SegmentResult(**raw | {"warnings": tuple(raw["warnings"])})
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def record(self, segment: Segment, analysis: Analysis, result: SegmentResult) -> None:
+        """Write the sidecar: from now on the segment counts as done."""
+        path = self.segment_path(segment, analysis)
+        sidecar = asdict(result) | {"bytes": path.stat().st_size}
+        write_atomically(path.with_suffix(".json"), json.dumps(sidecar, indent=2))
+
+    def remove(self) -> None:
+        """Delete the job; its output is complete elsewhere."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def segment_digest(plan: Plan, segment: Segment, analysis: Analysis) -> str:
+    """12 hexadecimal digits that change with anything the segment's picture depends on."""
+    digest = hashlib.sha256(plan.digest().encode())
+    digest.update(f"{segment.start}:{segment.stop}".encode())
+    digest.update(analysis.frames.pts[segment.start : segment.stop].tobytes())
+    for analyzed in analysis.faces_in(segment.start, segment.stop):
+        _update_with_track(digest, analyzed, segment)
+    return digest.hexdigest()[:12]
+
+
+def _update_with_track(digest: Any, analyzed: AnalyzedTrack, segment: Segment) -> None:
+    track = analyzed.track
+    span = slice(max(segment.start - track.start, 0), segment.stop - track.start)
+    digest.update(f"{track.number}:{track.start}:{analyzed.grey}".encode())
+    for values in (track.landmarks, analyzed.levels, analyzed.starting_steps):
+        digest.update(values[span].tobytes())
+
+
+def _load_plan(path: Path) -> Plan:
+    try:
+        return Plan(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise JobError(f"{path} is damaged ({error}); start over with --fresh") from error

@@ -1,0 +1,80 @@
+"""A worker: holds the models and a job, and does the job's segments one by one, in this process or in a Ray actor."""
+
+from __future__ import annotations
+
+import errno
+import time
+from dataclasses import dataclass
+
+from dynface_video.config import Settings
+from dynface_video.errors import JobError
+from dynface_video.jobs.analysis import Analysis
+from dynface_video.jobs.directory import JobDirectory, SegmentResult
+from dynface_video.jobs.plan import Segment
+from dynface_video.jobs.restore import Work, restored_frames
+from dynface_video.media.probe import VideoInfo
+from dynface_video.media.read import read_span
+from dynface_video.media.write import EncodeSettings, write_segment
+from dynface_video.restorer import FaceRestorer
+
+
+@dataclass(frozen=True)
+class WorkerSpec:
+    """All that a worker needs to be made, here or in another process: paths and settings, no models, no frames.
+
+    threads: of torch; None leaves its own choice
+    """
+
+    job: JobDirectory
+    info: VideoInfo
+    encoding: EncodeSettings
+    settings: Settings
+    threads: int | None = None
+
+    def make(self) -> SegmentWorker:
+        """Load the models and the analysis."""
+        import torch
+
+        if self.threads is not None:
+            torch.set_num_threads(self.threads)
+        restorer = FaceRestorer.from_settings(self.settings)
+        return SegmentWorker(self.job, self.info, self.encoding, self.settings, restorer)
+
+
+class SegmentWorker:
+    """Restores segments of one job. It shares nothing with other workers but the job's directory."""
+
+    def __init__(
+        self, job: JobDirectory, info: VideoInfo, encoding: EncodeSettings, settings: Settings, restorer: FaceRestorer
+    ) -> None:
+        self.job, self.info, self.encoding, self.settings, self.restorer = job, info, encoding, settings, restorer
+        self.analysis = Analysis.load(job.analysis_path)
+
+    def run(self, segment: Segment) -> SegmentResult:
+        """Restore, encode and record one segment; raises JobError when the disk is full or frames are missing."""
+        began, work, warnings = time.perf_counter(), Work(), list[str]()
+        path = self.job.segment_path(segment, self.analysis)
+        frames = read_span(self.info, self.analysis.frames, segment.start, segment.stop, on_warning=warnings.append)
+        restored = restored_frames(
+            frames, self.info, self.analysis, self.restorer, seed=self.settings.restoration.seed, work=work
+        )
+        try:
+            count = write_segment(path, restored, self.info, self.encoding)
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise JobError(
+                    f"the disk that holds {self.job.path} is full; free some space and run the same command again: "
+                    "finished segments are kept"
+                ) from error
+            raise
+        if count != segment.stop - segment.start:
+            raise JobError(
+                f"{self.info.path}: frames {segment.start} to {segment.stop - 1} gave {count} frames; "
+                "has the file changed since it was analysed? start over with --fresh"
+            )
+        seconds = work.seconds | {"encode": time.perf_counter() - began - sum(work.seconds.values())}
+        result = SegmentResult(
+            segment.number, count, work.faces, work.unet_evaluations, seconds, tuple(dict.fromkeys(warnings))
+        )
+        self.job.record(segment, self.analysis, result)
+        return result

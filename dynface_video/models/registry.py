@@ -1,0 +1,22 @@
+"""Where the models of a preset lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dynface_video.errors import ModelError
+
+
+def embedded_models() -> list[str]:
+    """Names of the model sets that are part of the package."""
+    return sorted(p.name for p in Path(__file__).parent.iterdir() if (p / "prior").is_dir())
+
+
+def model_folder(name: str) -> Path:
+    """The folder of an embedded model set; raises ModelError when there is none of that name."""
+    folder = Path(__file__).parent / name
+    if name not in embedded_models():
+        raise ModelError(
+            f"the models {name!r} are not part of this installation (there are: {', '.join(embedded_models()) or 'none'})"
+        )
+    return folder

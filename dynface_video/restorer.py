@@ -1,0 +1,196 @@
+"""FaceRestorer: aligned crops in, restored crops out, by the whole method (DBLM, DSST, guided sampling)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dynface_video.blur.mapping import BlurLevelEstimator, level_from_z, load_level_estimator
+from dynface_video.blur.restoration import RestorationModel, load_restoration_model
+from dynface_video.blur.starting_step import StartingStepTable
+from dynface_video.config import RestorationSettings, Settings, load_settings
+from dynface_video.diffusion.engine import FaceJob, SamplingEngine, SamplingOptions
+from dynface_video.diffusion.noise import NoiseKey
+from dynface_video.diffusion.prior import GuidedPrior, load_prior
+from dynface_video.errors import InputError
+from dynface_video.models.registry import model_folder
+
+FINEST_DETAIL_LOST = (0.5, 1.5)
+
+
+@dataclass(frozen=True)
+class RestoredFaces:
+    """images: (B, R, R, 3) float32 in [0, 1]; unet_evaluations: network evaluations of the prior spent on them."""
+
+    images: np.ndarray
+    unet_evaluations: int
+
+
+@dataclass(frozen=True)
+class FaceRestorer:
+    """The embedded models and how they are used; see `from_preset`.
+
+    strength: 0 is RM's own estimate, the closest to the input; 1 trusts RM only at twice the measured blur level and
+    lets the prior invent the rest. The blur levels handed to `starting_step`, `keep_detail` and `restore` are those of
+    `estimate`: strength is applied inside.
+    """
+
+    restoration_model: RestorationModel
+    level_estimator: BlurLevelEstimator
+    prior: GuidedPrior
+    starting_steps: StartingStepTable
+    options: SamplingOptions
+    strength: float
+    device: torch.device
+
+    @classmethod
+    def from_preset(cls, preset: str = "mini", *, device: str = "auto", **overrides: Any) -> FaceRestorer:
+        """Load the models of a preset.
+
+        device: "auto", "cpu", "cuda" or "cuda:1"; overrides: strength, steps, as on the command line
+        Raises InputError for an unknown preset or an unusable value, ModelError when weights are missing.
+        """
+        return cls.from_settings(load_settings(preset, None, {"device": device, **overrides}))
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> FaceRestorer:
+        """Load the models that the settings name onto the device that they name."""
+        folder, device = model_folder(settings.models), resolve_device(settings.execution.device)
+        prior = load_prior(folder / "prior", device=device)
+        table = StartingStepTable.load(folder / "starting_steps.json")
+        table.check_fits(prior.resolution, prior.schedule)
+        return cls(
+            restoration_model=load_restoration_model(folder / "restoration", device=device),
+            level_estimator=load_level_estimator(folder / "blur_level", device=device),
+            prior=prior,
+            starting_steps=table,
+            options=_sampling_options(settings.restoration),
+            strength=settings.restoration.strength,
+            device=device,
+        )
+
+    @property
+    def resolution(self) -> int:
+        """Side of the crops, pixels."""
+        return self.prior.resolution
+
+    def with_strength(self, strength: float) -> FaceRestorer:
+        """The same models at another strength in [0, 1]."""
+        check_strength(strength)
+        return replace(self, strength=strength)
+
+    @torch.inference_mode()
+    def restoration(self, crops: np.ndarray) -> np.ndarray:
+        """RM alone: (B, R, R, 3) float32 in [0, 1] to the same."""
+        return _to_images(self._estimates(self._to_tensor(crops)))
+
+    @torch.inference_mode()
+    def estimate(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Raw blur level of each crop in pixels at R, and a confidence in (0, 1]; (B, R, R, 3) float32 in [0, 1] in."""
+        degraded = self._to_tensor(crops)
+        estimates = self._estimates(degraded)
+        levels, confidences = [], []
+        for part, estimate in zip(degraded.split(16), estimates.split(16), strict=True):
+            mean, log_deviation = self.level_estimator(part, estimate)
+            levels.append(level_from_z(mean))
+            confidences.append(1 / (1 + log_deviation.exp()))
+        return torch.cat(levels).cpu().numpy(), torch.cat(confidences).cpu().numpy()
+
+    def used_levels(self, levels: np.ndarray) -> np.ndarray:
+        """The levels the sampler works with: those of `estimate` under this strength."""
+        return np.asarray(levels, np.float64) * (2 * self.strength)
+
+    def starting_step(self, levels: np.ndarray) -> np.ndarray:
+        """DSST: the starting step for each level, (B,) int64; 0 leaves RM's estimate as it is."""
+        last = self.starting_steps.schedule.num_train_timesteps - 1
+        return np.minimum(self.starting_steps.lookup(self.used_levels(levels)), last)
+
+    def keep_detail(self, levels: np.ndarray) -> np.ndarray:
+        """Share of the source's detail above the crop's resolution that is real at these levels, (B,) in [0, 1].
+
+        A face that is sharp at the crop's resolution may well be sharp beyond it; a blurred one has only noise there.
+        """
+        low, high = FINEST_DETAIL_LOST
+        return np.clip((high - np.asarray(levels, np.float64)) / (high - low), 0, 1)
+
+    @torch.inference_mode()
+    def restore(
+        self, crops: np.ndarray, levels: np.ndarray, starting_steps: np.ndarray, noise_keys: Sequence[NoiseKey]
+    ) -> RestoredFaces:
+        """Restore degraded crops, (B, R, R, 3) float32 in [0, 1], each with its level, starting step and noise."""
+        if len(crops) == 0:
+            return RestoredFaces(np.zeros((0, self.resolution, self.resolution, 3), np.float32), 0)
+        engine = SamplingEngine(self.prior, self.options, self.device)
+        estimates = self._estimates(self._to_tensor(crops))
+        used = self.used_levels(levels)
+        jobs = (
+            FaceJob(i, estimates[i], float(used[i]), int(starting_steps[i]), noise_keys[i]) for i in range(len(crops))
+        )
+        faces = torch.empty_like(estimates)
+        for number, face in engine.run(jobs):
+            faces[number] = face
+        return RestoredFaces(_to_images(faces), engine.evaluations)
+
+    def __call__(self, crops: Tensor, *, seed: int = 0) -> Tensor:
+        """Restore aligned crops: (B, 3, R, R) float in [0, 1] to the same; each face has the noise of its number."""
+        if crops.ndim != 4 or crops.shape[1:] != (3, self.resolution, self.resolution):
+            expected = f"(B, 3, {self.resolution}, {self.resolution})"
+            raise InputError(f"crops have shape {tuple(crops.shape)}, this restorer takes {expected}")
+        images = crops.detach().float().cpu().permute(0, 2, 3, 1).numpy()
+        levels, _ = self.estimate(images)
+        keys = [NoiseKey(seed, i) for i in range(len(images))]
+        restored = self.restore(images, levels, self.starting_step(levels), keys).images
+        return torch.from_numpy(restored).permute(0, 3, 1, 2).to(crops)
+
+    def _estimates(self, degraded: Tensor) -> Tensor:
+        return torch.cat([self.restoration_model(part) for part in degraded.split(16)]).float().clamp(-1, 1)
+
+    def _to_tensor(self, crops: np.ndarray) -> Tensor:
+        if crops.ndim != 4 or crops.shape[1:] != (self.resolution, self.resolution, 3):
+            expected = f"(B, {self.resolution}, {self.resolution}, 3)"
+            raise InputError(f"crops have shape {crops.shape}, this restorer takes {expected}")
+        return torch.from_numpy(np.ascontiguousarray(crops)).permute(0, 3, 1, 2).to(self.device) * 2 - 1
+
+
+def check_strength(strength: float) -> None:
+    """Raise InputError unless 0 <= strength <= 1."""
+    if not 0 <= strength <= 1:
+        raise InputError(f"strength is {strength}, it must lie between 0 (closest to the input) and 1 (most invented)")
+
+
+def resolve_device(name: str) -> torch.device:
+    """The torch device of a name: "auto" is the first GPU where there is one, else the CPU.
+
+    Raises InputError for a device that this machine or this torch does not have.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f"device {name!r} is none that torch knows; use auto, cpu, cuda or cuda:N") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise InputError(f"device {name!r} is not there: torch sees {torch.cuda.device_count()} GPUs; use auto or cpu")
+    return device
+
+
+def _sampling_options(settings: RestorationSettings) -> SamplingOptions:
+    return SamplingOptions(
+        evaluations=settings.steps,
+        trust=settings.trust,
+        eta_scale=settings.eta_scale,
+        guide_count=settings.guide_count,
+        guide_spacing=settings.guide_spacing,
+        adaptive=settings.adaptive,
+        slots=settings.batch_size,
+    )
+
+
+def _to_images(faces: Tensor) -> np.ndarray:
+    images: np.ndarray = ((faces.clamp(-1, 1) + 1) / 2).permute(0, 2, 3, 1).cpu().numpy()
+    return images

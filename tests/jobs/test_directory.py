@@ -1,0 +1,132 @@
+"""The job directory: go on, refuse, start over."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dynface_video.errors import InputError, JobError
+from dynface_video.faces.track import FaceTrack, LeftAlone
+from dynface_video.jobs.analysis import Analysis, AnalyzedTrack
+from dynface_video.jobs.directory import JobDirectory, SegmentResult
+from dynface_video.jobs.plan import Plan, Segment
+from dynface_video.media.read import FrameIndex
+from dynface_video.media.shots import Shot
+
+PLAN = Plan("film.mp4", "aa", {"restoration": {"strength": 0.5}}, "mm", "0.1.0")
+RESULT = SegmentResult(0, 10, 7, 70, {"faces": 1.0}, ("a warning",))
+FIRST, SECOND = Segment(0, 0, 10), Segment(1, 10, 20)
+
+
+@pytest.fixture
+def analysis() -> Analysis:
+    landmarks = np.random.default_rng(0).uniform(20, 80, (6, 5, 2)).round(2).astype(np.float32)
+    track = FaceTrack(0, 2, landmarks, np.ones(6, bool), np.full(6, 0.875, np.float32))
+    analyzed = AnalyzedTrack(track, np.linspace(1, 2, 6).round(4), np.arange(100, 106), grey=True)
+    index = FrameIndex(np.arange(20, dtype=np.int64) * 512, Fraction(1, 12800), (), np.zeros(20, np.uint32))
+    alone = LeftAlone(3, 5, (10.0, 12.0), 9.5, "too small")
+    return Analysis(index, (Shot(0, 20),), (analyzed,), (alone,), ("a warning",))
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> JobDirectory:
+    return JobDirectory.open(tmp_path / "out.mp4.job", PLAN)
+
+
+def finish(job: JobDirectory, segment: Segment, analysis: Analysis) -> Path:
+    path = job.segment_path(segment, analysis)
+    path.write_bytes(b"picture")
+    job.record(segment, analysis, RESULT)
+    return path
+
+
+def test_an_analysis_is_read_back_as_written(analysis: Analysis, tmp_path: Path) -> None:
+    analysis.save(tmp_path / "a.json")
+    loaded = Analysis.load(tmp_path / "a.json")
+    np.testing.assert_array_equal(loaded.frames.pts, analysis.frames.pts)
+    np.testing.assert_array_equal(loaded.tracks[0].track.landmarks, analysis.tracks[0].track.landmarks)
+    np.testing.assert_array_equal(loaded.tracks[0].levels, analysis.tracks[0].levels)
+    assert loaded.tracks[0].grey and loaded.shots == analysis.shots
+    assert loaded.left_alone == analysis.left_alone and loaded.warnings == analysis.warnings
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"format": 99}'])
+def test_a_damaged_analysis_is_named(text: str, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(JobError, match="--fresh"):
+        Analysis.load(tmp_path / "a.json")
+
+
+def test_an_edited_analysis_must_fit_together(analysis: Analysis, tmp_path: Path) -> None:
+    analysis.save(tmp_path / "a.json")
+    raw = json.loads((tmp_path / "a.json").read_text())
+    raw["tracks"][0]["levels"].pop()
+    (tmp_path / "a.json").write_text(json.dumps(raw))
+    with pytest.raises(JobError, match="6 frames, 5 levels"):
+        Analysis.load(tmp_path / "a.json")
+
+
+def test_a_finished_segment_is_remembered(job: JobDirectory, analysis: Analysis) -> None:
+    assert job.finished(FIRST, analysis) is None
+    finish(job, FIRST, analysis)
+    again = JobDirectory.open(job.path, PLAN)
+    assert again.finished(FIRST, analysis) == RESULT
+    assert again.finished(SECOND, analysis) is None
+
+
+def test_a_segment_without_record_or_cut_short_counts_for_nothing(job: JobDirectory, analysis: Analysis) -> None:
+    path = finish(job, FIRST, analysis)
+    path.write_bytes(b"pict")
+    assert job.finished(FIRST, analysis) is None
+    path = finish(job, FIRST, analysis)
+    path.with_suffix(".json").write_text('{"number": 0')
+    assert job.finished(FIRST, analysis) is None
+    path = finish(job, FIRST, analysis)
+    path.unlink()
+    assert job.finished(FIRST, analysis) is None
+
+
+def test_editing_a_track_redoes_only_the_segments_that_show_it(job: JobDirectory, analysis: Analysis) -> None:
+    finish(job, FIRST, analysis)
+    finish(job, SECOND, analysis)
+    edited = dataclasses.replace(analysis, tracks=(dataclasses.replace(analysis.tracks[0], restore=False),))
+    assert job.finished(FIRST, edited) is None
+    assert job.finished(SECOND, edited) == RESULT
+
+
+def test_a_job_with_other_settings_is_refused_and_the_difference_named(job: JobDirectory) -> None:
+    other = dataclasses.replace(PLAN, settings={"restoration": {"strength": 0.9}})
+    with pytest.raises(JobError, match=r"strength \(0\.9 now, 0\.5 before\).*--fresh"):
+        JobDirectory.open(job.path, other)
+
+
+def test_fresh_starts_over(job: JobDirectory, analysis: Analysis) -> None:
+    finish(job, FIRST, analysis)
+    again = JobDirectory.open(job.path, PLAN, fresh=True)
+    assert again.finished(FIRST, analysis) is None
+    assert not list((job.path / "segments").iterdir())
+
+
+def test_something_else_in_the_way_is_left_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "holiday"
+    folder.mkdir()
+    (folder / "photo.jpg").write_bytes(b"precious")
+    for fresh in (False, True):
+        with pytest.raises(InputError, match="not a job"):
+            JobDirectory.open(folder, PLAN, fresh=fresh)
+    assert (folder / "photo.jpg").read_bytes() == b"precious"
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="in the way"):
+        JobDirectory.open(tmp_path / "file", PLAN)
+
+
+def test_a_damaged_plan_is_named(job: JobDirectory) -> None:
+    (job.path / "plan.json").write_text("{")
+    with pytest.raises(JobError, match="--fresh"):
+        JobDirectory.open(job.path, PLAN)

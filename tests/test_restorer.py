@@ -1,0 +1,100 @@
+"""The whole method on aligned crops, with the embedded models."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from dynface_video.diffusion.noise import NoiseKey
+from dynface_video.errors import InputError
+from dynface_video.faces.align import align_transform, extract_crop
+from dynface_video.metrics.fidelity import log_spectrum_distance, psnr
+from dynface_video.restorer import FaceRestorer, resolve_device
+from dynface_video.training.degradation import Degradation, degrade
+
+BAD = Degradation(blur_x=6, blur_y=6, angle=0, downscale=8, noise=10, jpeg=50)
+
+
+@pytest.fixture(scope="module")
+def restorer() -> FaceRestorer:
+    return FaceRestorer.from_preset("mini", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def clean(restorer: FaceRestorer) -> np.ndarray:
+    from dynface_video.demo_clip import PHOTOGRAPH_LANDMARKS, photograph
+
+    return extract_crop(photograph(), align_transform(np.array(PHOTOGRAPH_LANDMARKS), 128), restorer.resolution)
+
+
+@pytest.fixture(scope="module")
+def degraded(clean: np.ndarray) -> np.ndarray:
+    return degrade(clean, BAD, np.random.default_rng(0))
+
+
+def restore_all(restorer: FaceRestorer, crops: np.ndarray) -> np.ndarray:
+    levels, _ = restorer.estimate(crops)
+    keys = [NoiseKey(0, i) for i in range(len(crops))]
+    return restorer.restore(crops, levels, restorer.starting_step(levels), keys).images
+
+
+def test_a_restored_face_is_closer_to_the_clean_one(
+    restorer: FaceRestorer, clean: np.ndarray, degraded: np.ndarray
+) -> None:
+    estimate = restorer.restoration(degraded[None])[0]
+    assert psnr(estimate, clean) > psnr(degraded, clean) + 0.5
+    face = restore_all(restorer, degraded[None])[0]
+    assert log_spectrum_distance(face, clean) < 0.6 * log_spectrum_distance(degraded, clean)
+
+
+def test_worse_faces_have_higher_levels_and_start_earlier(restorer: FaceRestorer, clean: np.ndarray) -> None:
+    mild = dataclasses.replace(BAD, blur_x=2, blur_y=2, downscale=2, noise=4, jpeg=90)
+    severe = dataclasses.replace(BAD, blur_x=14, blur_y=14, downscale=16, noise=15, jpeg=35)
+    crops = np.stack([degrade(clean, d, np.random.default_rng(0)) for d in (mild, BAD, severe)])
+    levels, confidences = restorer.estimate(crops)
+    assert levels[0] < levels[1] < levels[2]
+    assert ((confidences > 0) & (confidences <= 1)).all()
+    steps = restorer.starting_step(levels)
+    assert steps[0] < steps[1] < steps[2] < 1000
+
+
+def test_strength_zero_is_the_restoration_model_alone(restorer: FaceRestorer, degraded: np.ndarray) -> None:
+    face = restore_all(restorer.with_strength(0), degraded[None])
+    np.testing.assert_allclose(face, restorer.restoration(degraded[None]), atol=1e-6)
+
+
+def test_tensors_in_and_out(restorer: FaceRestorer, degraded: np.ndarray) -> None:
+    crops = torch.from_numpy(degraded).permute(2, 0, 1)[None]
+    faces = restorer(crops)
+    assert faces.shape == crops.shape and faces.dtype == crops.dtype
+    assert faces.min() >= 0 and faces.max() <= 1
+    assert torch.equal(faces, restorer(crops))
+
+
+def test_no_crop_is_no_work(restorer: FaceRestorer) -> None:
+    nothing = np.zeros((0, restorer.resolution, restorer.resolution, 3), np.float32)
+    result = restorer.restore(nothing, np.zeros(0), np.zeros(0, np.int64), [])
+    assert len(result.images) == 0 and result.unet_evaluations == 0
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 64, 64), (3, 128, 128), (1, 1, 128, 128)])
+def test_crops_of_another_shape_are_refused(restorer: FaceRestorer, shape: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match="crops have shape"):
+        restorer(torch.zeros(shape))
+
+
+def test_options_are_checked(restorer: FaceRestorer) -> None:
+    with pytest.raises(InputError, match="strength"):
+        restorer.with_strength(1.5)
+    with pytest.raises(InputError, match="nonsense"):
+        FaceRestorer.from_preset("nonsense")
+    with pytest.raises(InputError, match="tpu"):
+        resolve_device("tpu9")
+
+
+def test_detail_above_the_crop_is_kept_only_where_it_can_be_real(restorer: FaceRestorer) -> None:
+    kept = restorer.keep_detail(np.array([0.0, 0.5, 1.0, 1.5, 6.0]))
+    assert kept.tolist() == [1.0, 1.0, 0.5, 0.0, 0.0]
