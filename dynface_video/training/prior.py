@@ -27,7 +27,7 @@ class PriorTraining:
 
     name = "prior"
 
-    def __init__(self, faces: FaceSet, network: PriorConfig, *, last_timestep: int = 750) -> None:
+    def __init__(self, faces: FaceSet, network: PriorConfig, *, last_timestep: int = 650) -> None:
         self.faces, self.network, self.last_timestep = faces, network, last_timestep
         self.schedule = NoiseSchedule()
 
