@@ -42,8 +42,8 @@ def smooth_levels(
     positions:   (N,) frames of the track, rising, within [0, length), at which a level was read; at least one
     levels:      (N,) pixels; confidences: (N,) positive weights
     deviation:   of the smoothing Gaussian, frames; 0 interpolates only
-    Returns (length,) float64 pixels. Smoothing is zero-phase (a symmetric kernel, normalised by the weights it meets) and
-    works on `log(s + 0.2)`, in which the estimator's errors are even.
+    Returns (length,) float64 pixels. Smoothing is zero-phase (a symmetric kernel, normalised by the weights it meets)
+    and works on `log(s + 0.2)`, in which the estimator's errors are even.
     """
     if len(positions) == 0:
         raise ValueError("a track without any level read off it cannot be smoothed")

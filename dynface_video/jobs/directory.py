@@ -48,8 +48,8 @@ class JobDirectory:
     def open(cls, path: Path, plan: Plan, *, fresh: bool = False) -> JobDirectory:
         """Begin a job in `path`, or go on with the one that is there.
 
-        Raises JobError, naming the difference, when the directory holds another job and `fresh` is false; InputError when
-        it cannot be made or holds something else.
+        Raises JobError, naming the difference, when the directory holds another job and `fresh` is false; InputError
+        when it cannot be made or holds something else.
         """
         if path.exists() and not path.is_dir():
             raise InputError(f"{path} is in the way: it should be the job's directory; move it")

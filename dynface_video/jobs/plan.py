@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -99,16 +100,12 @@ def folder_digest(folder: Path) -> str:
 def cut_segments(frame_count: int, length: int, good_cuts: Iterable[int] = ()) -> list[Segment]:
     """Cut a video into segments of about `length` frames.
 
-    good_cuts: frames before which cutting is best (shot boundaries, keyframes of the source: a segment that begins there
-    decodes nothing in vain); one within 40 % of `length` around the even cut is taken.
+    good_cuts: frames before which cutting is best (shot boundaries, keyframes of the source: a segment that begins
+    there decodes nothing in vain); one within 40 % of `length` around the even cut is taken.
     """
     cuts, good = [0], sorted(set(good_cuts))
     while frame_count - cuts[-1] > length * (1 + SNAP_SHARE):
         wanted = cuts[-1] + length
         near = [c for c in good if abs(c - wanted) <= SNAP_SHARE * length]
         cuts.append(min(near, key=lambda c: abs(c - wanted), default=wanted))
-    return [Segment(i, a, b) for i, (a, b) in enumerate(_pairs([*cuts, frame_count])) if b > a]
-
-
-def _pairs(values: Sequence[int]) -> Iterable[tuple[int, int]]:
-    return zip(values[:-1], values[1:], strict=True)
+    return [Segment(i, a, b) for i, (a, b) in enumerate(pairwise([*cuts, frame_count])) if b > a]

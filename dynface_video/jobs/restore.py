@@ -20,6 +20,7 @@ from dynface_video.media.read import Frame
 from dynface_video.restorer import FaceRestorer
 
 WINDOW = 16
+FADE = 5
 
 
 @dataclass
@@ -62,7 +63,7 @@ def restored_frames(
         restored = _restore(faces, restorer, seed, work)
         work.seconds["faces"] += time.perf_counter() - began
         began = time.perf_counter()
-        window = _paste(window, faces, restored, info, restorer, mask)
+        window = _paste(window, faces, restored, info, analysis, restorer, mask)
         work.seconds["paste"] += time.perf_counter() - began
         yield from window
 
@@ -102,6 +103,7 @@ def _paste(
     faces: Iterable[_Face],
     restored: np.ndarray,
     info: VideoInfo,
+    analysis: Analysis,
     restorer: FaceRestorer,
     mask: np.ndarray,
 ) -> list[Frame]:
@@ -113,6 +115,21 @@ def _paste(
         keep_detail = float(restorer.keep_detail(face.analyzed.levels[face.at : face.at + 1])[0])
         coloured = follow_source_colour(picture, face.crop, grey=face.analyzed.grey)
         region = read_region(frame.picture, face.box, info.colour)
-        rgb, blend = paste_face(region, face.crop, coloured, face.to_crop, mask=mask, keep_detail=keep_detail)
-        blend_region(frame.picture, face.box, rgb, blend, info.colour)
+        shown = mask * fade(face.analyzed, face.at, analysis)
+        rgb, weight = paste_face(region, face.crop, coloured, face.to_crop, mask=shown, keep_detail=keep_detail)
+        # The face is blended already; what remains to be said is which samples may change at all.
+        blend_region(frame.picture, face.box, rgb, (weight > 0).astype(np.float32), info.colour)
     return frames
+
+
+def fade(analyzed: AnalyzedTrack, at: int, analysis: Analysis) -> float:
+    """How much of a restored face is shown, in (0, 1]: less at the ends of a track inside a shot.
+
+    A face that is found late or lost early would otherwise change from one frame to the next. Ends that are a shot's are
+    not faded.
+    """
+    track = analyzed.track
+    shot = next(s for s in analysis.shots if s.start <= track.start + at < s.stop)
+    since = at + 1 if track.start > shot.start else FADE
+    until = track.stop - track.start - at if track.stop < shot.stop else FADE
+    return min(1.0, since / FADE, until / FADE)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from dynface_video.config import Settings
 from dynface_video.errors import InputError
@@ -104,7 +102,7 @@ class VideoJob:
             report("restore", done, analysis.frame_count)
         return results
 
-    def _run(self, segments: list[Segment], workers: int):  # type: ignore[no-untyped-def]
+    def _run(self, segments: list[Segment], workers: int) -> Iterator[SegmentResult]:
         spec = WorkerSpec(self.directory, self.info, self.encoding, self.settings)
         if workers <= 1:
             return run_local(spec, segments)

@@ -17,6 +17,7 @@ def model_folder(name: str) -> Path:
     folder = Path(__file__).parent / name
     if name not in embedded_models():
         raise ModelError(
-            f"the models {name!r} are not part of this installation (there are: {', '.join(embedded_models()) or 'none'})"
+            f"the models {name!r} are not part of this installation; there are: "
+            f"{', '.join(embedded_models()) or 'none'}"
         )
     return folder

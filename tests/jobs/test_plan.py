@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ def test_segments_cover_every_frame_once(count: int) -> None:
     segments = cut_segments(count, 100)
     assert [s.number for s in segments] == list(range(len(segments)))
     assert segments[0].start == 0 and segments[-1].stop == count
-    assert all(a.stop == b.start for a, b in zip(segments, segments[1:], strict=False))
+    assert all(a.stop == b.start for a, b in pairwise(segments))
     assert all(0 < s.stop - s.start <= 140 for s in segments)
 
 

@@ -1,0 +1,138 @@
+"""Aligned face crops: the FFHQ five-point template, similarity transforms, and sampling without aliasing.
+
+Pixel centres are integers, points are (x, y); a transform is a (2, 3) matrix that maps frame to crop.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+TEMPLATE_512 = np.array(
+    [
+        [192.98138, 239.94708],
+        [318.90277, 240.1936],
+        [256.63416, 314.01935],
+        [201.26117, 371.41043],
+        [313.08905, 371.15118],
+    ]
+)
+"""Where the five points lie in a crop of 512 pixels: image-left eye, image-right eye, nose, mouth corners likewise."""
+
+IDENTITY = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+CUBIC_REACH = 2.0
+GAUSSIAN_REACH = 3.0
+
+
+def template(size: int) -> np.ndarray:
+    """The five points in a crop of `size` pixels, (5, 2) float64."""
+    return (TEMPLATE_512 + 0.5) * (size / 512) - 0.5
+
+
+def fit_similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The similarity that brings (N, 2) points closest to (N, 2) others, (2, 3) float64 (Umeyama 1991, no reflection).
+
+    Raises ValueError when the source points all lie in one place.
+    """
+    a, b = _as_complex(source), _as_complex(target)
+    centred = a - a.mean()
+    spread = float((np.abs(centred) ** 2).sum())
+    if not spread > 1e-12:
+        raise ValueError("points that lie in one place have no size and no direction to align")
+    # A similarity of the plane is multiplication by one complex number and a shift: least squares in closed form.
+    factor = (centred.conj() * (b - b.mean())).sum() / spread
+    shift = b.mean() - factor * a.mean()
+    return np.array([[factor.real, -factor.imag, shift.real], [factor.imag, factor.real, shift.imag]])
+
+
+def align_transform(landmarks: np.ndarray, size: int) -> np.ndarray:
+    """The transform from the frame to the aligned crop of a face, (2, 3) float64 similarity.
+
+    landmarks: (5, 2) frame pixels in the template's order. Raises ValueError when they all lie in one place.
+    """
+    return fit_similarity(landmarks, template(size))
+
+
+def compose(second: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """The transform that applies `first` and then `second`, (2, 3)."""
+    linear = second[:, :2] @ first[:, :2]
+    return np.column_stack([linear, second[:, :2] @ first[:, 2] + second[:, 2]])
+
+
+def invert(transform: np.ndarray) -> np.ndarray:
+    """The transform the other way, (2, 3)."""
+    linear = np.linalg.inv(transform[:, :2])
+    return np.column_stack([linear, -linear @ transform[:, 2]])
+
+
+def apply_transform(transform: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Points (..., 2) under a transform (2, 3)."""
+    return np.asarray(points @ transform[:, :2].T + transform[:, 2])
+
+
+def transform_scale(transform: np.ndarray) -> float:
+    """Crop pixels for one frame pixel (the mean of both axes where they differ)."""
+    return float(np.sqrt(abs(np.linalg.det(transform[:, :2]))))
+
+
+def low_pass_deviation(scale: float) -> float:
+    """Deviation, in source pixels, of the Gaussian that comes before sampling at `scale` target pixels a source pixel.
+
+    It is 0 when nothing is lost. The Gaussian brings a source pixel's own width up to that of a target pixel.
+    """
+    return 0.5 * float(np.sqrt(scale**-2 - 1)) if scale < 1 else 0.0
+
+
+def crop_box(transform: np.ndarray, size: int, width: int, height: int) -> tuple[int, int, int, int]:
+    """The box (x0, y0, x1, y1) of a frame that a crop reads: its square, and what sampling reaches beyond it.
+
+    transform: (2, 3) frame to crop; size: of the crop; width, height: of the frame. x1 and y1 are one past the last
+    pixel. The box lies in the frame; a crop that lies outside of it gives a box one pixel wide or high.
+    """
+    low, high = -0.5, size - 0.5
+    corners = apply_transform(invert(transform), np.array([[low, low], [high, low], [high, high], [low, high]]))
+    reach = CUBIC_REACH + GAUSSIAN_REACH * low_pass_deviation(transform_scale(transform))
+    x0, y0 = np.floor(corners.min(axis=0) - reach)
+    x1, y1 = np.ceil(corners.max(axis=0) + reach) + 1
+    x0, y0 = np.clip(x0, 0, width - 1), np.clip(y0, 0, height - 1)
+    return int(x0), int(y0), int(np.clip(x1, x0 + 1, width)), int(np.clip(y1, y0 + 1, height))
+
+
+def extract_crop(picture: np.ndarray, transform: np.ndarray, size: int) -> np.ndarray:
+    """The aligned crop of a face, (size, size, 3) float32.
+
+    picture:   (H, W, 3) RGB, uint8 in [0, 255] or float32 in [0, 1] nominally
+    transform: (2, 3) picture to crop
+    Returns values in [0, 1] for uint8; those of a float picture keep their range. Where the crop shrinks the picture it
+    is low-passed first, where it enlarges it is cubic and may overshoot by a few hundredths. Beyond the picture's
+    border the picture is mirrored.
+    """
+    height, width = picture.shape[:2]
+    x0, y0, x1, y1 = crop_box(transform, size, width, height)
+    region = picture[y0:y1, x0:x1].astype(np.float32)
+    if picture.dtype == np.uint8:
+        region /= 255
+    from_region = compose(transform, np.array([[1.0, 0.0, x0], [0.0, 1.0, y0]]))
+    crop = sample(region, invert(from_region), (size, size), cv2.BORDER_REFLECT_101)
+    return np.clip(crop, 0, 1) if picture.dtype == np.uint8 else crop
+
+
+def sample(picture: np.ndarray, to_source: np.ndarray, size: tuple[int, int], border: int) -> np.ndarray:
+    """Sample a picture on a grid, low-passing it first where the grid is coarser.
+
+    picture: (h, w) or (h, w, C) float32; to_source: (2, 3), grid to picture pixels; size: (width, height) of the grid;
+    border: one of OpenCV's border types. Returns (height, width) or (height, width, C) float32.
+    """
+    deviation = low_pass_deviation(1 / transform_scale(to_source))
+    # Below a quarter of a pixel the Gaussian's samples are all but (0, 1, 0).
+    smoothed = deviation > 0.25
+    if smoothed:
+        filter_border = cv2.BORDER_REPLICATE if border == cv2.BORDER_CONSTANT else border
+        picture = cv2.GaussianBlur(picture, (0, 0), deviation, borderType=filter_border)
+    flags = (cv2.INTER_LINEAR if smoothed else cv2.INTER_CUBIC) | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(picture, to_source, size, flags=flags, borderMode=border))
+
+
+def _as_complex(points: np.ndarray) -> np.ndarray:
+    values = np.asarray(points, np.float64)
+    return np.asarray(values[:, 0] + 1j * values[:, 1])

@@ -1,0 +1,65 @@
+"""Putting a restored face back: through a soft mask, as a change to what is there, so that no seam can be seen."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from dynface_video.faces.align import sample
+
+MASK_CENTRE = (0.5, 0.535)
+MASK_AXES = (0.455, 0.46)
+MASK_ROUNDNESS = 2.3
+MASK_PLATEAU = 0.58
+
+
+def face_mask(size: int) -> np.ndarray:
+    """The soft mask of an aligned face in crop coordinates, (size, size) float32 in [0, 1].
+
+    A rounded region that holds brows, cheeks and chin is 1; from there it falls smoothly (twice differentiable) over
+    about a sixth of the crop and is exactly 0 at the crop's border.
+    """
+    grid = (np.arange(size) + 0.5) / size
+    across = np.abs(grid - MASK_CENTRE[0]) / MASK_AXES[0]
+    down = np.abs(grid - MASK_CENTRE[1]) / MASK_AXES[1]
+    radius = (across[None, :] ** MASK_ROUNDNESS + down[:, None] ** MASK_ROUNDNESS) ** (1 / MASK_ROUNDNESS)
+    t = np.clip((1 - radius) / (1 - MASK_PLATEAU), 0, 1)
+    mask = (t**3 * (t * (6 * t - 15) + 10)).astype(np.float32)
+    mask[[0, -1], :] = 0
+    mask[:, [0, -1]] = 0
+    return mask
+
+
+def paste_face(
+    region: np.ndarray,
+    crop: np.ndarray,
+    restored: np.ndarray,
+    transform: np.ndarray,
+    *,
+    mask: np.ndarray,
+    keep_detail: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Paste a restored face into the region of the frame that its crop came from.
+
+    region:         (h, w, 3) float32 RGB, nominally [0, 1]
+    crop, restored: (R, R, 3) float32 RGB in [0, 1], the crop before and after restoration
+    transform:      (2, 3) region to crop, the one the crop was taken by
+    mask:           (R, R) float32 in [0, 1], 0 at its border
+    keep_detail:    share in [0, 1] of the region's detail above the crop's resolution that stays
+
+    Returns the region with the face, (h, w, 3) float32, and the mask in region pixels, (h, w) float32 in [0, 1]:
+    `region + mask * (warp(restored - crop) + (keep_detail - 1) * (region - warp(crop)))`. With `keep_detail` 1 only the
+    change is pasted, with 0 the face is replaced. Values are limited to [0, 1], or to what the region had beyond it;
+    where the mask is 0 the region is unchanged.
+    """
+    height, width = region.shape[:2]
+    change = _to_region(restored - crop, transform, width, height)
+    if keep_detail < 1:
+        change += (keep_detail - 1) * (region - _to_region(crop, transform, width, height))
+    weight = np.clip(sample(mask, transform, (width, height), cv2.BORDER_CONSTANT), 0, 1)
+    pasted = np.clip(region + weight[..., None] * change, np.minimum(region, 0), np.maximum(region, 1))
+    return pasted, weight
+
+
+def _to_region(crop: np.ndarray, transform: np.ndarray, width: int, height: int) -> np.ndarray:
+    return sample(crop, transform, (width, height), cv2.BORDER_REPLICATE)

@@ -1,0 +1,164 @@
+"""Landmarks over time: outliers rejected, then smoothed without lag, inside one shot.
+
+A face's points are split into its pose in the picture (a similarity of the template: size, angle, place) and what
+remains in the template's coordinates (expression, turn of the head, noise). The pose decides where the crop is taken;
+what remains moves it little and is smoothed more.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.ndimage import correlate1d, gaussian_filter1d
+
+from dynface_video.faces.align import fit_similarity, template
+
+UNIT = 512
+HAMPEL_RADIUS = 3
+HAMPEL_THRESHOLD = 4.0
+MAD_TO_DEVIATION = 1.4826
+SMALLEST_POSE_DEVIATION = 0.004
+SMALLEST_REST_DEVIATION = 5.0
+REST_SMOOTHING = 2.0
+CLOSE_SMOOTHING = 0.35
+TOLERATED_SHIFT = 0.015
+"""Of the face in its crop, in sides of the crop: restoration does not mind it, and less than that is left to noise."""
+FACE_RADIUS = 0.25
+"""How far the face reaches from its middle, in sides of the crop: what a change of size or angle moves."""
+BRIDGED_WEIGHT = 0.02
+RIDGE = 1e-6
+
+
+def smooth_landmarks(
+    points: np.ndarray, deviation: np.ndarray, observed: np.ndarray, *, smoothing: float
+) -> np.ndarray:
+    """Smooth the landmarks of one track inside one shot, (T, 5, 2) float64 to the same.
+
+    points:    pixels, display coordinates; frames that were bridged hold interpolated points
+    deviation: (T, 5) pixels, how unsure each point is: unsure frames weigh little
+    observed:  (T,) bool, false for bridged frames
+    smoothing: standard deviation of the Gaussian, frames; 0 only rejects outliers
+
+    Rejection is Hampel's: a value further than `HAMPEL_THRESHOLD` deviations from the median of its neighbourhood has
+    no weight. Smoothing is a locally linear fit, so neither a steady movement nor the ends of a track are pulled back.
+    Where the head moves too fast for it, the pose is smoothed less: nobody sees jitter there, but a face that swims in
+    its crop.
+    """
+    pose, rest = split_pose(points)
+    side = np.exp(pose[:, 0]) * UNIT
+    # Place and size are measured in crop sides, so that one threshold serves small faces and large ones.
+    scaled = pose / np.stack([np.ones_like(side), np.ones_like(side), *[np.full_like(side, np.median(side))] * 2], 1)
+    wild_pose = np.any(outliers(scaled, SMALLEST_POSE_DEVIATION), axis=1)
+    wild_rest = np.any(outliers(rest, SMALLEST_REST_DEVIATION).reshape(len(rest), 5, 2), axis=2)
+    weights = _weights(deviation, side, observed)
+    pose_weights = np.where(wild_pose, 0.0, weights.min(axis=1))[:, None]
+    rest_weights = np.repeat(np.where(wild_rest | wild_pose[:, None], 0.0, weights), 2, axis=1)
+    pose_weights = np.broadcast_to(pose_weights, pose.shape)
+    calm = local_linear(pose, pose_weights, smoothing)
+    close = local_linear(pose, pose_weights, CLOSE_SMOOTHING * smoothing)
+    noise = float(np.median(deviation.mean(axis=1) / side)) / np.sqrt(5)
+    follow = liveliness(close - calm, side, noise, smoothing)[:, None]
+    return join_pose(
+        calm + follow * (close - calm),
+        local_linear(rest, rest_weights, REST_SMOOTHING * smoothing),
+    )
+
+
+def liveliness(apart: np.ndarray, side: np.ndarray, noise: float, smoothing: float) -> np.ndarray:
+    """How far to follow the close fit of a pose rather than the calm one, (T,) in [0, 1].
+
+    apart: (T, 4) close minus calm pose; side: (T,) of the crop in the picture; noise: of a pose's place, in crop sides
+    It is near 0 where the two differ by noise and near 1 where they differ by movement, and changes slowly.
+    """
+    if smoothing <= 0:
+        return np.zeros(len(apart))
+    energy = (FACE_RADIUS * apart[:, :2]) ** 2
+    energy = energy.sum(axis=1) + ((apart[:, 2:] / side[:, None]) ** 2).sum(axis=1)
+    energy = gaussian_filter1d(energy, smoothing, mode="nearest")
+    tolerance = TOLERATED_SHIFT**2 + (2 * noise) ** 2
+    return np.asarray(energy**2 / (energy**2 + tolerance**2))
+
+
+def split_pose(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Points (T, 5, 2) to poses (T, 4) and what remains, (T, 10), in the template's pixels (at 512).
+
+    A pose is the logarithm of the scale, the angle (continuous over time), and the place of the template's mean.
+    """
+    model = template(UNIT)
+    middle = model.mean(axis=0)
+    fits = [fit_similarity(model - middle, frame) for frame in points]
+    pose = np.array(
+        [[np.log(np.hypot(m[0, 0], m[1, 0])), np.arctan2(m[1, 0], m[0, 0]), m[0, 2], m[1, 2]] for m in fits]
+    )
+    pose[:, 1] = np.unwrap(pose[:, 1])
+    return pose, np.stack([_into(p, frame) - (model - middle) for p, frame in zip(pose, points, strict=True)]).reshape(
+        -1, 10
+    )
+
+
+def join_pose(pose: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """Inverse of `split_pose`."""
+    model = template(UNIT)
+    shape = model - model.mean(axis=0) + rest.reshape(-1, 5, 2)
+    return np.stack([frame @ _linear(p).T + p[2:] for p, frame in zip(pose, shape, strict=True)])
+
+
+def outliers(values: np.ndarray, smallest: float) -> np.ndarray:
+    """Hampel's identifier on each column of (T, D): (T, D) bool.
+
+    smallest: deviation below which nothing counts as wild, however still the neighbourhood.
+    """
+    length = len(values)
+    width = min(2 * HAMPEL_RADIUS + 1, length)
+    first = np.clip(np.arange(length) - HAMPEL_RADIUS, 0, length - width)
+    windows = values[first[:, None] + np.arange(width)]  # (T, width, D)
+    median = np.median(windows, axis=1)
+    deviation = MAD_TO_DEVIATION * np.median(np.abs(windows - median[:, None]), axis=1)
+    return np.asarray(np.abs(values - median) > HAMPEL_THRESHOLD * np.maximum(deviation, smallest), bool)
+
+
+def local_linear(values: np.ndarray, weights: np.ndarray, deviation: float) -> np.ndarray:
+    """Values (T, D) of lines fitted around each frame of (T, D) values, weighted by (T, D) weights and a Gaussian.
+
+    Values without weight are replaced from their neighbours first, so that a deviation of 0 still mends them.
+    """
+    mended = np.stack([_mend(v, w) for v, w in zip(values.T, weights.T, strict=True)], axis=1)
+    if deviation <= 0 or len(values) < 2:
+        return mended
+    weights = np.maximum(weights, 1e-3 * max(float(weights.max()), 1e-12))
+    reach = int(np.ceil(4 * deviation))
+    offsets = np.arange(-reach, reach + 1, dtype=np.float64)
+    kernel = np.exp(-0.5 * (offsets / deviation) ** 2)
+
+    def moment(signal: np.ndarray, power: int) -> np.ndarray:
+        return np.asarray(correlate1d(signal, kernel * offsets**power, axis=0, mode="constant"))
+
+    s0, s1, s2 = (moment(weights, power) for power in range(3))
+    b0, b1 = (moment(weights * mended, power) for power in range(2))
+    # The ridge keeps the slope finite where nearly all weight lies in one frame.
+    s2 = s2 + RIDGE * deviation**2 * s0
+    return np.asarray((s2 * b0 - s1 * b1) / (s0 * s2 - s1**2))
+
+
+def _mend(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    sure = np.flatnonzero(weights > 0)
+    if len(sure) in (0, len(values)):
+        return values
+    return np.where(weights > 0, values, np.interp(np.arange(len(values)), sure, values[sure]))
+
+
+def _weights(deviation: np.ndarray, side: np.ndarray, observed: np.ndarray) -> np.ndarray:
+    """Weight of each point and frame, (T, 5): inverse variance, in which no claim of certainty is taken too far."""
+    relative = deviation / side[:, None]
+    floor = max(0.5 * float(np.median(relative)), 1e-3)
+    weights = 1 / (relative**2 + floor**2)
+    weights /= weights.max()
+    return np.asarray(np.where(observed[:, None], weights, BRIDGED_WEIGHT * weights))
+
+
+def _linear(pose: np.ndarray) -> np.ndarray:
+    c, s = np.exp(pose[0]) * np.cos(pose[1]), np.exp(pose[0]) * np.sin(pose[1])
+    return np.array([[c, -s], [s, c]])
+
+
+def _into(pose: np.ndarray, points: np.ndarray) -> np.ndarray:
+    return np.asarray((points - pose[2:]) @ np.linalg.inv(_linear(pose)).T)
