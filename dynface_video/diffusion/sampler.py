@@ -6,15 +6,21 @@ import torch
 from torch import Tensor
 
 
-def timesteps_for(starting_step: int, evaluations: int) -> list[int]:
-    """The DDIM timesteps of one face: `evaluations` of them, evenly from `starting_step` down, above 0.
+SPACING = 2.0
 
-    A face that starts low gets no two evaluations at the same timestep: there may be fewer.
+
+def timesteps_for(starting_step: int, evaluations: int) -> list[int]:
+    """The DDIM timesteps of one face: at most `evaluations` of them, from `starting_step` down, above 0.
+
+    `t_k = start ((n - k) / n)^2`: they lie closer as the state clears (as Karras et al. 2022 space noise levels). The
+    picture is the estimate at the last of them; evenly spaced, that one would lie at `start / n`, where noise still hides
+    the finest detail and the estimate smooths it away. A face that starts low has fewer: no two are the same.
     """
     if starting_step <= 0:
         return []
     count = max(1, min(evaluations, starting_step))
-    return [round(starting_step * (count - k) / count) for k in range(count)]
+    spaced = {max(1, round(starting_step * ((count - k) / count) ** SPACING)) for k in range(count)}
+    return sorted(spaced, reverse=True)
 
 
 def ddim_step(

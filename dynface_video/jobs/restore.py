@@ -125,8 +125,8 @@ def _paste(
 def fade(analyzed: AnalyzedTrack, at: int, analysis: Analysis) -> float:
     """How much of a restored face is shown, in (0, 1]: less at the ends of a track inside a shot.
 
-    A face that is found late or lost early would otherwise change from one frame to the next. Ends that are a shot's are
-    not faded.
+    A face that is found late or lost early would otherwise change from one frame to the next. Ends that a track shares
+    with its shot are not faded.
     """
     track = analyzed.track
     shot = next(s for s in analysis.shots if s.start <= track.start + at < s.stop)
