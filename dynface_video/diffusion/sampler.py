@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-
 SPACING = 2.0
 
 
@@ -13,8 +12,8 @@ def timesteps_for(starting_step: int, evaluations: int) -> list[int]:
     """The DDIM timesteps of one face: at most `evaluations` of them, from `starting_step` down, above 0.
 
     `t_k = start ((n - k) / n)^2`: they lie closer as the state clears (as Karras et al. 2022 space noise levels). The
-    picture is the estimate at the last of them; evenly spaced, that one would lie at `start / n`, where noise still hides
-    the finest detail and the estimate smooths it away. A face that starts low has fewer: no two are the same.
+    picture is the estimate at the last of them; evenly spaced, that one would lie at `start / n`, where noise still
+    hides the finest detail and the estimate smooths it away. A face that starts low has fewer: no two are the same.
     """
     if starting_step <= 0:
         return []

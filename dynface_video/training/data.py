@@ -12,6 +12,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from dynface_video.errors import InputError
+
 HELD_OUT_PERCENT = 4
 SOFT_DETAIL = 6.0
 NATIVE = 256
@@ -88,6 +90,8 @@ def _decode(archive: Path, names: list[str], target: Path) -> None:
             handle = tar.extractfile(members[name])
             assert handle is not None
             decoded = cv2.imdecode(np.frombuffer(handle.read(), np.uint8), cv2.IMREAD_COLOR)
+            if decoded is None:
+                raise InputError(f"{archive}: {name} cannot be read as a picture")
             out[i] = decoded[:, :, ::-1]
     out.flush()
     os.replace(temporary, target)
@@ -134,7 +138,7 @@ def plain_crop(faces: FaceSet, index: int, size: int) -> np.ndarray:
 def _jitter_matrix(rng: np.random.Generator, size: int) -> np.ndarray:
     angle, zoom = rng.normal(0, 3), size / NATIVE * np.exp(rng.normal(0, 0.05))
     centre = (NATIVE - 1) / 2
-    matrix = cv2.getRotationMatrix2D((centre, centre), angle, zoom)
+    matrix = np.asarray(cv2.getRotationMatrix2D((centre, centre), angle, zoom), np.float64)
     matrix[:, 2] += (size - 1) / 2 - centre + rng.normal(0, 0.02 * size, 2)
     return matrix
 

@@ -151,7 +151,7 @@ def _noise(shape: tuple[int, ...], d: Degradation, rng: np.random.Generator) -> 
 
 def _jpeg(levels: np.ndarray, quality: int) -> np.ndarray:
     _, data = cv2.imencode(".jpg", levels[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return cv2.imdecode(data, cv2.IMREAD_COLOR)[:, :, ::-1]
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))[:, :, ::-1]
 
 
 def codec_round_trip(levels: np.ndarray, encoder: str, quantiser: int) -> np.ndarray:

@@ -57,8 +57,8 @@ class RestorationTraining:
     def loss(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
         """Mean over the crops of the logarithm of the squared error inside the picture: what PSNR counts.
 
-        A decibel is worth the same on a mild crop as on a severe one; under a plain distance mild crops, whose errors are
-        small, would hardly be learned.
+        A decibel is worth the same on a mild crop as on a severe one; under a plain distance mild crops, whose errors
+        are small, would hardly be learned.
         """
         restored = model(batch["degraded"]).float()
         squared = ((restored - batch["clean"]) * batch["mask"]).square().mean(dim=(1, 2, 3))
