@@ -24,6 +24,7 @@ from dynface_video.media.timing import with_increasing_times
 __all__ = ["Frame", "FrameIndex", "IndexBuilder", "read_frames", "read_span", "to_display"]
 
 SEEK_ATTEMPTS = 3
+FIXED_RATE = ("mpeg1video", "mpeg2video")
 NOTICED_MISSING = Fraction(1, 2)
 Warn = Callable[[str], None]
 
@@ -75,6 +76,8 @@ def read_frames(
         pictures = decode_pictures(container, stream, report)
         timed = with_increasing_times(pictures, info.step, lambda pts, what: report(what, pts * info.time_base))
         for number, (decoded, pts) in enumerate(timed):
+            if ends and info.codec in FIXED_RATE and pts - ends[1] >= 2 * info.step:
+                report(f"frames missing here: {round((pts - ends[1]) / info.step) - 1}", ends[1] * info.time_base)
             ends = [ends[0] if ends else pts, pts]
             picture = uniform_picture(decoded.picture, info, report)
             if index is not None:

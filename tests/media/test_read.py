@@ -160,6 +160,14 @@ def test_a_truncated_file_gives_what_is_there(kit, name: str, options: dict[str,
         assert any("truncated" in warning for warning in warnings)
 
 
+def test_pictures_missing_from_a_fixed_rate_are_told(kit) -> None:
+    path = kit.clip("a.mpg", codec="mpeg1video", options={"bf": "0", "g": "4"}, pts=(*range(10), *range(12, 24)))
+    warnings: list[str] = []
+    kit.index(probe(path), warnings)
+    assert len(warnings) == 1
+    assert warnings[0].endswith("s: frames missing here: 2")
+
+
 def repaired(times: list[int | None], step: int) -> list[int]:
     pictures = (DecodedPicture(av.VideoFrame(2, 2), pts) for pts in times)
     return [pts for _, pts in with_increasing_times(pictures, step, lambda pts, what: None)]
