@@ -21,6 +21,7 @@ from dynface_video.errors import InputError
 from dynface_video.models.registry import model_folder
 
 FINEST_DETAIL_LOST = (0.5, 1.5)
+FINEST_LEVEL = 0.25
 LUMINANCE = (0.299, 0.587, 0.114)
 
 
@@ -103,8 +104,12 @@ class FaceRestorer:
         return torch.cat(levels).cpu().numpy(), torch.cat(confidences).cpu().numpy()
 
     def used_levels(self, levels: np.ndarray) -> np.ndarray:
-        """The levels the sampler works with: those of `estimate` under this strength."""
-        return np.asarray(levels, np.float64) * (2 * self.strength)
+        """The levels the sampler works with: those of `estimate` under this strength.
+
+        `FINEST_LEVEL` is added first: where RM's error is small enough to be trusted everywhere, its finest octave is
+        still smoother than a face.
+        """
+        return (np.asarray(levels, np.float64) + FINEST_LEVEL) * (2 * self.strength)
 
     def starting_step(self, levels: np.ndarray) -> np.ndarray:
         """DSST: the starting step for each level, (B,) int64; 0 leaves RM's estimate as it is."""

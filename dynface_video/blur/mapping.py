@@ -25,39 +25,62 @@ TRUSTED_ERROR = 0.05
 
 @dataclass(frozen=True)
 class LevelEstimatorConfig:
-    """Shape of the embedded SE; saved beside its weights."""
+    """Shape of the embedded SE; saved beside its weights. bands: rings of the spectrum that it is told the power of."""
 
     resolution: int = 128
     unshuffle: int = 4
     channels: tuple[int, ...] = (48, 64, 96)
+    bands: int = 20
 
 
 class BlurLevelEstimator(nn.Module):
     """SE: reads the degraded crop and RM's estimate of it; says the blur level and how sure it is.
 
-    It works on `z = log(s + 0.2)`: errors count in proportion to the level, and level 0 stays finite.
+    It is told the spectra of the crop, of the estimate and of what RM took away, which show noise and blur plainly; a
+    small convolutional network adds what only the picture shows. It works on `z = log(s + 0.2)`: errors count in
+    proportion to the level, and level 0 stays finite.
     """
+
+    rings: Tensor
 
     def __init__(self, config: LevelEstimatorConfig) -> None:
         super().__init__()
         self.config = config
         widths = config.channels
-        layers: list[nn.Module] = [
-            nn.Conv2d(6 * config.unshuffle**2, widths[0], 3, padding=1),
-            ResidualBlock(widths[0]),
-        ]
+        layers: list[nn.Module] = [_convolution(6 * config.unshuffle**2, widths[0]), ResidualBlock(widths[0])]
         for narrow, wide in pairwise(widths):
-            layers += [nn.Conv2d(narrow, wide, 3, stride=2, padding=1), nn.ReLU(), ResidualBlock(wide)]
+            layers += [_convolution(narrow, wide, stride=2), nn.ReLU(), ResidualBlock(wide)]
         self.features = nn.Sequential(*layers)
-        self.head = nn.Sequential(nn.Linear(2 * widths[-1], 128), nn.ReLU(), nn.Linear(128, 2))
+        self.head = nn.Sequential(nn.Linear(2 * widths[-1] + 3 * config.bands, 128), nn.ReLU(), nn.Linear(128, 2))
+        self.register_buffer("rings", spectrum_rings(config.resolution, config.bands), persistent=False)
 
     def forward(self, degraded: Tensor, estimate: Tensor) -> tuple[Tensor, Tensor]:
         """Crops (B, 3, R, R) in [-1, 1] to the mean of z and the log of its standard deviation, (B,) each."""
-        hidden = F.pixel_unshuffle(torch.cat([degraded, estimate], dim=1), self.config.unshuffle)
-        features = self.features(hidden)
-        pooled = torch.cat([features.mean(dim=(2, 3)), features.std(dim=(2, 3))], dim=1)
-        out = self.head(pooled).float()
+        features = self.features(F.pixel_unshuffle(torch.cat([degraded, estimate], dim=1), self.config.unshuffle))
+        pooled = [features.mean(dim=(2, 3)), features.std(dim=(2, 3))]
+        spectra = [self._log_spectrum(x) for x in (degraded, estimate, degraded - estimate)]
+        out = self.head(torch.cat([*pooled, *spectra], dim=1)).float()
         return out[:, 0], out[:, 1].clamp(-4, 2)
+
+    def _log_spectrum(self, x: Tensor) -> Tensor:
+        """log10 of the power in each ring, (B, bands), roughly in [-2, 2]."""
+        power = dct2(x.float()).square().mean(dim=1).flatten(1)
+        return torch.log10(power @ self.rings.T + 1e-6) + 2
+
+
+def _convolution(narrow: int, wide: int, *, stride: int = 1) -> nn.Conv2d:
+    layer = nn.Conv2d(narrow, wide, 3, stride=stride, padding=1)
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    return layer
+
+
+def spectrum_rings(size: int, count: int) -> Tensor:
+    """Averages over rings of DCT-II coefficients, (count, size * size) float32; the rings widen with the frequency."""
+    index = torch.arange(size, dtype=torch.float32)
+    radius = torch.hypot(index[:, None], index[None, :]).flatten().clamp(max=size - 1)
+    ring = (count * torch.log1p(radius / 4) / torch.log1p(torch.tensor((size - 1) / 4))).long().clamp(max=count - 1)
+    weights = F.one_hot(ring, count).T.float()
+    return weights / weights.sum(dim=1, keepdim=True).clamp(min=1)
 
 
 def level_from_z(z: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ class SamplingOptions:
     slots:       faces in one network evaluation
     """
 
-    evaluations: int = 10
+    evaluations: int = 12
     reference_step: int = 400
     trust: float = 0.01
     eta_scale: float = 0.0
