@@ -2,6 +2,9 @@
 
 python scripts/train.py prior --out runs/prior --crops 200000
 python scripts/train.py prior --out runs/prior --export dynface_video/models/mini/prior
+python scripts/train.py landmarks --out runs/landmarks --crops 240000 --batch-size 64 --learning-rate 3e-3 \\
+    --decay 110000 --ema 0.998 --validation-crops 1024
+python scripts/train.py detector --out runs/detector --crops 60000 --learning-rate 2e-3 --decay 20000 --ema 0.998
 python scripts/train.py blur_level --out runs/blur_level --crops 40000    # needs the exported restoration model
 """
 
@@ -10,6 +13,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -17,18 +21,36 @@ import torch
 from dynface_video.blur.mapping import LevelEstimatorConfig
 from dynface_video.blur.restoration import RestorationConfig, load_restoration_model
 from dynface_video.diffusion.prior import PriorConfig
+from dynface_video.faces.landmarks import LandmarkConfig
 from dynface_video.models.folder import save_folder
 from dynface_video.training.blur_level import BlurLevelTraining
+from dynface_video.training.crowds import CrowdComposer
 from dynface_video.training.data import FaceSet, load_faces
+from dynface_video.training.detection import DetectorTraining
+from dynface_video.training.labels import steady_landmarks
+from dynface_video.training.landmarks import LandmarkTraining
 from dynface_video.training.loop import Component, LoopConfig, load_average, train
 from dynface_video.training.prior import PriorTraining
 from dynface_video.training.restoration import RestorationTraining
+from dynface_video.training.scenes import cascade_mistakes, load_scenes
+
+CROWD = 224
+"""Side in pixels of the pictures that the detector is trained on."""
 
 
 def make_component(name: str, faces: FaceSet, options: argparse.Namespace) -> Component:
     """The component of that name on these faces."""
     if name == "prior":
         return PriorTraining(faces, PriorConfig())
+    if name == "landmarks":
+        scenes = load_scenes(options.data / "faces_train")
+        mistakes = cascade_mistakes(scenes, options.cache / "mistakes.json")
+        teacher = options.data / "detectors" / "yunet_n_640_640.onnx"
+        faces = replace(faces, landmarks=steady_landmarks(faces, teacher, options.cache / "landmarks.npy"))
+        return LandmarkTraining(faces, scenes, mistakes, LandmarkConfig())
+    if name == "detector":
+        scenes = load_scenes(options.data / "faces_train")
+        return DetectorTraining(CrowdComposer(faces, scenes, CROWD, smallest=14, largest=320), smallest=12)
     restoration = RestorationTraining(faces, RestorationConfig())
     if name == "restoration":
         return restoration
@@ -39,7 +61,7 @@ def make_component(name: str, faces: FaceSet, options: argparse.Namespace) -> Co
 def main() -> None:
     """Parse the command line; train or export."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("component", choices=["prior", "restoration", "blur_level"])
+    parser.add_argument("component", choices=["prior", "restoration", "blur_level", "landmarks", "detector"])
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("DYNFACE_DATA", "../shared/data")))
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"), help="decoded crops are kept here")
     parser.add_argument("--out", type=Path, required=True, help="folder of the checkpoint and the log")
@@ -50,6 +72,8 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--learning-rate", type=float, default=2e-4)
     parser.add_argument("--decay", type=int, default=0, help="the last so many crops lower the learning rate to zero")
+    parser.add_argument("--ema", type=float, default=0.9995, help="decay of the averaged weights by step")
+    parser.add_argument("--validation-crops", type=int, default=96)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -70,6 +94,8 @@ def main() -> None:
         decay=options.decay,
         seed=options.seed,
         bfloat16=options.bfloat16,
+        ema=options.ema,
+        validation_crops=options.validation_crops,
     )
     train(component, config, options.out, torch.device(options.device))
 

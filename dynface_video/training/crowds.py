@@ -1,0 +1,208 @@
+"""Crowds composed from portraits: one picture with many faces, small and large, and the boxes and landmarks of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+
+import cv2
+import numpy as np
+
+from dynface_video.faces.landmarks import face_square
+from dynface_video.training.data import FaceSet
+from dynface_video.training.scenes import Scene, overlap
+
+Area = tuple[int, int, int, int]
+
+MIRRORED = [1, 0, 2, 4, 3]
+SMALLEST_TILE = 40
+HEAD_SHARE = 0.62
+ASPECT = 0.86
+"""Square root of a detector box's width over its height."""
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """A composed picture.
+
+    picture: (S, S, 3) uint8 RGB; boxes: (n, 4) float32; landmarks: (n, 5, 2) float32
+    """
+
+    picture: np.ndarray
+    boxes: np.ndarray
+    landmarks: np.ndarray
+
+
+@dataclass
+class _Canvas:
+    picture: np.ndarray
+    boxes: list[np.ndarray] = field(default_factory=list)
+    points: list[np.ndarray] = field(default_factory=list)
+
+    def add(self, box: np.ndarray, points: np.ndarray) -> None:
+        self.boxes.append(box)
+        self.points.append(points)
+
+    def crowd(self) -> Crowd:
+        boxes = np.array(self.boxes, np.float32).reshape(-1, 4)
+        return Crowd(self.picture, boxes, np.array(self.points, np.float32).reshape(-1, 5, 2))
+
+
+class CrowdComposer:
+    """Draws crowds: scenes at random scale in a mosaic, and heads from aligned crops pasted through a soft mask.
+
+    size: side of the picture in pixels; smallest, largest: heights of the faces, pixels
+    """
+
+    def __init__(self, faces: FaceSet, scenes: list[Scene], size: int, *, smallest: float, largest: float) -> None:
+        self.size, self.smallest, self.largest = size, smallest, largest
+        # Half the pixels of an aligned crop suffice for heads of up to a hundred pixels.
+        self.heads = np.stack([cv2.resize(i, (128, 128), interpolation=cv2.INTER_AREA) for i in faces.images])
+        self.points = ((faces.landmarks + 0.5) / 2 - 0.5).astype(np.float64)
+        self.whole = _wholly_inside(faces)
+        self.scenes = {h: [s for s in scenes if s.held_out == h] for h in (False, True)}
+        self.empty = {h: [s for s in self.scenes[h] if not len(s.boxes)] for h in (False, True)}
+
+    def draw(self, rng: np.random.Generator, *, held_out: bool) -> Crowd:
+        """One crowd; every face in it that a teacher knows of is labelled."""
+        canvas = _Canvas(np.zeros((self.size, self.size, 3), np.uint8))
+        self._tile(canvas, (0, 0, self.size, self.size), rng, held_out)
+        if rng.random() < 0.6:
+            for _ in range(int(rng.integers(1, 9))):
+                self._paste_head(canvas, rng, held_out)
+        return mirror(canvas.crowd()) if rng.random() < 0.5 else canvas.crowd()
+
+    def _tile(self, canvas: _Canvas, area: Area, rng: np.random.Generator, held_out: bool) -> None:
+        x0, y0, x1, y1 = area
+        long, upright = max(x1 - x0, y1 - y0), y1 - y0 > x1 - x0
+        # Small tiles hold small faces: halving until chance stops gives every size a share of the faces.
+        if long >= 2 * SMALLEST_TILE and rng.random() < (0.62 if long == self.size else 0.72):
+            cut = round(long * rng.uniform(0.35, 0.65))
+            if upright:
+                halves = (x0, y0, x1, y0 + cut), (x0, y0 + cut, x1, y1)
+            else:
+                halves = (x0, y0, x0 + cut, y1), (x0 + cut, y0, x1, y1)
+            for half in halves:
+                self._tile(canvas, half, rng, held_out)
+            return
+        pool = self.empty[held_out] if rng.random() < 0.2 else self.scenes[held_out]
+        self._fill(canvas, area, pool[int(rng.integers(len(pool)))], rng)
+
+    def _fill(self, canvas: _Canvas, area: Area, scene: Scene, rng: np.random.Generator) -> None:
+        x0, y0, x1, y1 = area
+        matrix = self._view(scene, x1 - x0, y1 - y0, rng)
+        canvas.picture[y0:y1, x0:x1] = warp(scene.picture, matrix, x1 - x0, y1 - y0)
+        corner = np.array([x0, y0])
+        for box, marks in zip(scene.boxes, scene.landmarks, strict=True):
+            moved = _moved_box(box, matrix) + np.tile(corner, 2)
+            if visible(moved, area) > 0.5:
+                canvas.add(moved, marks @ matrix[:, :2].T + matrix[:, 2] + corner)
+
+    def _view(self, scene: Scene, width: int, height: int, rng: np.random.Generator) -> np.ndarray:
+        full_height, full_width = scene.picture.shape[:2]
+        cover = max(width / full_width, height / full_height)
+        scale, target = cover * float(np.exp(rng.uniform(-0.1, 0.5))), rng.uniform(0, [full_width, full_height])
+        if len(scene.boxes):
+            box = scene.boxes[int(rng.integers(len(scene.boxes)))]
+            # Now and then a face fills its tile and more: close-ups are larger than any picture that is trained on.
+            tall = min(self.largest, (0.9 if rng.random() < 0.88 else 1.5) * min(width, height))
+            wanted = np.exp(rng.uniform(np.log(self.smallest), np.log(max(tall, self.smallest + 1))))
+            # A scene shrunk far below its tile would leave most of it streaks.
+            scale = float(max(wanted / (box[3] - box[1]), 0.7 * cover))
+            target = (box[:2] + box[2:]) / 2
+        angle = float(rng.normal(0, 12)) if rng.random() < 0.4 else 0.0
+        matrix = cv2.getRotationMatrix2D((float(target[0]), float(target[1])), angle, scale)
+        matrix[:, 2] = matrix[:, 2] + [width, height] * rng.uniform(0.25, 0.75, 2) - target
+        return _pull_inside(matrix, (full_width, full_height), (width, height)) if angle == 0.0 else matrix
+
+    def _paste_head(self, canvas: _Canvas, rng: np.random.Generator, held_out: bool) -> None:
+        index = int(rng.choice(self.whole[held_out]))
+        square = face_square(self.points[index])
+        tall = float(np.exp(rng.uniform(np.log(self.smallest), np.log(min(110, self.largest)))))
+        scale, angle = tall * ASPECT / square.side, float(rng.normal(0, 12))
+        matrix = cv2.getRotationMatrix2D((63.5, 63.5), angle, scale)
+        place = rng.uniform(0, self.size, 2)
+        matrix[:, 2] = matrix[:, 2] + place - 63.5
+        marks = self.points[index] @ matrix[:, :2].T + matrix[:, 2]
+        box = box_of(marks)
+        if visible(box, (0, 0, self.size, self.size)) < 0.8 or _touches(box, canvas.boxes):
+            return
+        half = int(np.ceil(64 * scale * 1.42)) + 1
+        x0, y0 = (np.maximum(place - half, 0)).astype(int)
+        x1, y1 = (np.minimum(place + half, self.size)).astype(int)
+        local = matrix - np.array([[0, 0, x0], [0, 0, y0]])
+        head = warp(self.heads[index], local, x1 - x0, y1 - y0).astype(np.float32)
+        mask = warp(_head_mask(), local, x1 - x0, y1 - y0, border=cv2.BORDER_CONSTANT)[..., None] / np.float32(255)
+        region = canvas.picture[y0:y1, x0:x1]
+        region[:] = (mask * head + (1 - mask) * region).astype(np.uint8)
+        canvas.add(box, marks)
+
+
+@cache
+def _head_mask() -> np.ndarray:
+    y, x = np.mgrid[0:128, 0:128].astype(np.float32)
+    distance = np.hypot((x - 63.5) / (HEAD_SHARE * 64), (y - 60) / (0.9 * 64))
+    return (255 * np.clip((1.08 - distance) / 0.14, 0, 1)).astype(np.uint8)
+
+
+def _wholly_inside(faces: FaceSet) -> dict[bool, np.ndarray]:
+    # The head's ellipse must lie in the picture, not in its mirrored continuation.
+    low, high = faces.corners.min(axis=1), faces.corners.max(axis=1)
+    inside = (low <= 30).all(axis=1) & (high >= 226).all(axis=1)
+    return {h: np.flatnonzero(inside & (faces.held_out == h)) for h in (False, True)}
+
+
+def warp(
+    picture: np.ndarray, matrix: np.ndarray, width: int, height: int, *, border: int = cv2.BORDER_REPLICATE
+) -> np.ndarray:
+    """`cv2.warpAffine`, averaging areas where it shrinks."""
+    finer = int(np.clip(round(1 / np.sqrt(abs(np.linalg.det(matrix[:, :2])))), 1, 8))
+    big = matrix * finer
+    big[:, 2] += (finer - 1) / 2
+    out = cv2.warpAffine(picture, big, (width * finer, height * finer), flags=cv2.INTER_LINEAR, borderMode=border)
+    return out if finer == 1 else cv2.resize(out, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def box_of(points: np.ndarray) -> np.ndarray:
+    """The box that a detector would give the face with these landmarks (5, 2): x0, y0, x1, y1."""
+    square = face_square(points)
+    half = square.side / 2 * np.array([ASPECT, 1 / ASPECT])
+    return np.concatenate([square.centre - half, square.centre + half])
+
+
+def visible(box: np.ndarray, area: Area) -> float:
+    """Share of the box that lies in the area."""
+    low, high = np.maximum(box[:2], area[:2]), np.minimum(box[2:], area[2:])
+    return float(np.prod(np.clip(high - low, 0, None)) / max(np.prod(box[2:] - box[:2]), 1e-6))
+
+
+def mirror(crowd: Crowd) -> Crowd:
+    """The crowd seen in a mirror; landmarks keep their meaning in the picture (image-left stays first)."""
+    last = crowd.picture.shape[1] - 1
+    flip, shift = np.array([-1, 1], np.float32), np.array([last, 0], np.float32)
+    boxes = crowd.boxes[:, [2, 1, 0, 3]] * np.tile(flip, 2) + np.tile(shift, 2)
+    points = crowd.landmarks[:, MIRRORED] * flip + shift
+    return Crowd(np.ascontiguousarray(crowd.picture[:, ::-1]), boxes, points)
+
+
+def _moved_box(box: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    scale = np.sqrt(abs(np.linalg.det(matrix[:, :2])))
+    centre = matrix[:, :2] @ ((box[:2] + box[2:]) / 2) + matrix[:, 2]
+    half = (box[2:] - box[:2]) / 2 * scale
+    return np.concatenate([centre - half, centre + half])
+
+
+def _pull_inside(matrix: np.ndarray, full: tuple[int, int], tile: tuple[int, int]) -> np.ndarray:
+    # Where the scene is large enough for the tile, none of the tile should be outside it.
+    scale = matrix[0, 0]
+    for axis in (0, 1):
+        first, last = matrix[axis, 2], matrix[axis, 2] + scale * full[axis]
+        if scale * full[axis] >= tile[axis]:
+            matrix[axis, 2] -= max(first, 0) + min(last - tile[axis], 0)
+    return matrix
+
+
+def _touches(box: np.ndarray, others: list[np.ndarray]) -> bool:
+    # The head is larger than its face: others must stay clear of hair and chin too.
+    head = np.concatenate([box[:2] - 0.35 * (box[2:] - box[:2]), box[2:] + 0.35 * (box[2:] - box[:2])])
+    return bool(others) and float(overlap(head[None], np.array(others)).max()) > 0

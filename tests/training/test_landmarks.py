@@ -1,0 +1,106 @@
+"""What the landmark network learns from."""
+
+import numpy as np
+import pytest
+import torch
+
+from dynface_video.faces.landmarks import LandmarkConfig, face_square
+from dynface_video.training.data import FaceSet
+from dynface_video.training.film import fade, occlude, wear
+from dynface_video.training.landmarks import (
+    LandmarkTraining,
+    area_under_curve,
+    jitter_square,
+    laplace_nll,
+    miss_square,
+)
+from dynface_video.training.scenes import Scene, overlap
+
+TEMPLATE = np.array([[96, 120], [160, 120], [128, 158], [101, 185], [155, 185]], np.float32)
+
+
+@pytest.fixture(scope="module")
+def component() -> LandmarkTraining:
+    picture = np.full((256, 256, 3), 200, np.uint8)
+    for x, y in TEMPLATE.astype(int):
+        picture[y - 9 : y + 10, x - 9 : x + 10] = 0
+    corners = np.array([[0, 0], [255, 0], [255, 255], [0, 255]], np.float32)
+    faces = FaceSet(
+        np.stack([picture] * 2),
+        np.stack([corners] * 2),
+        np.stack([TEMPLATE] * 2),
+        np.full(2, 20.0, np.float32),
+        np.array([False, True]),
+    )
+    noise = np.random.default_rng(0).integers(0, 255, (90, 120, 3), np.uint8)
+    scenes = [Scene(f"{i}", noise, np.zeros((0, 4), np.float32), np.zeros((0, 5, 2), np.float32)) for i in range(40)]
+    box = np.array([58, 60, 198, 230], np.float32)
+    scenes += [Scene(f"f{i}", picture, box[None], TEMPLATE[None]) for i in range(40)]
+    return LandmarkTraining(faces, scenes, [(0, np.array([10, 10, 60, 60], np.float32))], LandmarkConfig())
+
+
+def test_points_lie_on_the_features(component: LandmarkTraining) -> None:
+    batch = component.batch(np.random.default_rng(1), 80, held_out=False)
+    chosen = (batch["face"] > 0) & (batch["clean"] > 0)
+    dark = []
+    for crop, points in zip(batch["crop"][chosen], batch["points"][chosen], strict=True):
+        pixels = ((points + 1) * 32 - 0.5).round().long()
+        pixels = pixels[((pixels >= 0) & (pixels < 64)).all(dim=1)]
+        dark += [float(crop[0, y, x]) for x, y in pixels]
+    assert len(dark) > 40 and np.mean(np.array(dark) < 0) > 0.9
+
+
+def test_batch_is_a_function_of_the_seed(component: LandmarkTraining) -> None:
+    first, second = (component.batch(np.random.default_rng(5), 8, held_out=True) for _ in range(2))
+    assert all(torch.equal(first[k], second[k]) for k in first)
+    assert first["crop"].shape == (8, 3, 64, 64) and first["crop"].abs().max() <= 1
+
+
+def test_a_few_steps_lower_the_loss(component: LandmarkTraining) -> None:
+    torch.manual_seed(0)
+    model, batch = component.build(), component.batch(np.random.default_rng(2), 24, held_out=False)
+    optimizer, losses = torch.optim.AdamW(model.parameters(), lr=3e-3), []
+    for _ in range(12):
+        loss = component.loss(model, batch, torch.Generator())
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] - 1
+    with torch.no_grad():
+        scores = component.validate(model.eval(), batch, torch.Generator())
+    assert 0 <= scores["auc"] <= 1 and 0 <= scores["within"] <= 1
+
+
+def test_jitter_stays_a_face_and_a_miss_does_not() -> None:
+    square, rng = face_square(TEMPLATE.astype(np.float64)), np.random.default_rng(0)
+
+    def box(s):
+        return np.concatenate([s.centre - s.side / 2, s.centre + s.side / 2])[None]
+
+    near = [overlap(box(jitter_square(square, rng)), box(square)).item() for _ in range(200)]
+    far = [overlap(box(miss_square(square, rng)), box(square)).item() for _ in range(200)]
+    assert min(near) > 0.28 and max(far) < 0.3
+
+
+def test_the_likeliest_deviation_is_the_true_one() -> None:
+    rng = np.random.default_rng(0)
+    # A round Laplace distribution in the plane: r is Gamma(2, b); the deviation of a coordinate is sqrt(3) b.
+    distance = torch.from_numpy(rng.gamma(2.0, 0.1, 20000))
+    grid = torch.linspace(-3, 0, 61)
+    losses = [float(laplace_nll(distance.square(), g.expand(20000)).mean()) for g in grid]
+    assert float(grid[int(np.argmin(losses))]) == pytest.approx(np.log(np.sqrt(3) * 0.1), abs=0.06)
+
+
+def test_area_under_curve() -> None:
+    assert area_under_curve(torch.tensor([2.0, 3.0]), torch.tensor([0.0, 1.0])) == 1.0
+    assert area_under_curve(torch.tensor([0.0]), torch.tensor([0.0])) == 0.5
+
+
+def test_film_keeps_shape_and_range() -> None:
+    picture = np.random.default_rng(0).random((40, 40, 3)).astype(np.float32)
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        for out in (fade(picture, rng), wear(picture, rng), occlude(picture, picture[::-1], rng)):
+            assert out.shape == picture.shape and out.dtype == np.float32
+            assert out.min() >= 0 and out.max() <= 1
