@@ -7,7 +7,7 @@ it; a second look at a square turned and scaled by the first answer takes out wh
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dynface_video.models.folder import load_folder
+from dynface_video.models.fuse import fuse_batch_norm
 
 SIDE_BY_SPREAD = 4.04
 """Side of a detector's face box (root of its area) by the landmarks' root mean square distance from their mean."""
@@ -143,9 +144,7 @@ class Square:
         return np.column_stack([linear, (size - 1) / 2 - linear @ self.centre])
 
 
-def cut_square(
-    picture: np.ndarray, square: Square, size: int, *, border: int = cv2.BORDER_REPLICATE, value: float = 0.0
-) -> np.ndarray:
+def cut_square(picture: np.ndarray, square: Square, size: int, *, border: int = cv2.BORDER_REPLICATE) -> np.ndarray:
     """The square as (size, size, C) of the picture's kind; areas are averaged where the crop is smaller."""
     finer = int(np.clip(round(square.side / size), 1, LARGEST_OVERSAMPLING))
     big = cv2.warpAffine(
@@ -154,7 +153,6 @@ def cut_square(
         (size * finer, size * finer),
         flags=cv2.INTER_LINEAR,
         borderMode=border,
-        borderValue=(value,) * 4,
     )
     return big if finer == 1 else cv2.resize(big, (size, size), interpolation=cv2.INTER_AREA)
 
@@ -206,7 +204,7 @@ class LandmarkLocator:
     def from_folder(cls, folder: Path, device: torch.device | str = "cpu", *, looks: int = 2) -> LandmarkLocator:
         """Load the network that `scripts/train.py landmarks` exported; raises ModelError as `load_folder` does."""
         network = load_folder(folder, lambda c: LandmarkNetwork(config_from_dict(c["network"])), device)
-        return cls(network, torch.device(device), looks)
+        return cls(fuse_batch_norm(network), torch.device(device), looks)
 
     def locate(self, picture: np.ndarray, boxes: np.ndarray) -> Landmarks:
         """Look near each box.
@@ -257,8 +255,3 @@ def _next_square(first: Square, points: np.ndarray) -> Square:
 def config_from_dict(values: dict[str, object]) -> LandmarkConfig:
     """Rebuild the configuration from JSON, where tuples became lists."""
     return LandmarkConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})  # type: ignore[arg-type]
-
-
-def config_to_dict(config: LandmarkConfig) -> dict[str, object]:
-    """The configuration as JSON holds it."""
-    return asdict(config)
