@@ -27,6 +27,8 @@ def save_folder(model: nn.Module, config: dict[str, Any], folder: Path) -> None:
     state = {k: v.detach().to("cpu", torch.float16 if v.is_floating_point() else v.dtype).contiguous()
              for k, v in model.state_dict().items()}  # fmt: skip
     save_file(state, folder / f"{WEIGHTS}.tmp")
+    # safetensors writes for the owner alone; an installed package is read by others too.
+    (folder / f"{WEIGHTS}.tmp").chmod(0o644)
     os.replace(folder / f"{WEIGHTS}.tmp", folder / WEIGHTS)
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
 
