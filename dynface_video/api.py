@@ -9,6 +9,7 @@ from typing import Any
 from dynface_video.config import Settings, load_settings
 from dynface_video.jobs.analysis import Analysis
 from dynface_video.jobs.run import Progress, VideoJob, analyze_with
+from dynface_video.media.interlace import treated_as
 from dynface_video.media.probe import probe
 from dynface_video.restorer import FaceRestorer
 
@@ -50,7 +51,8 @@ def restore_video(
 
     config: a YAML file over the preset; overwrite: replace an existing target; fresh: drop an unfinished job;
     progress: called with (stage, frames done, frames in all or None);
-    overrides: strength, steps, faces, seed, workers, device, codec, crf, detector, as on the command line
+    overrides: strength, steps, faces, seed, workers, device, codec, crf, encoder_preset, pix_fmt, interlaced,
+    grayscale, detector, as on the command line
     Raises InputError for unusable arguments, ModelError for missing weights, JobError when restoring fails.
     """
     source, target = Path(source), Path(target)
@@ -81,7 +83,8 @@ def analyze_video(
     Arguments and errors as for `restore_video`.
     """
     settings = _settings(preset, config, overrides)
-    return analyze_with(probe(Path(source)), settings, progress or (lambda stage, done, total: None))
+    info = treated_as(probe(Path(source)), settings.output.interlaced)
+    return analyze_with(info, settings, progress or (lambda stage, done, total: None))
 
 
 def _settings(preset: str, config: Path | str | None, overrides: dict[str, Any]) -> Settings:

@@ -52,6 +52,15 @@ Codec = Annotated[
     typer.Option(metavar="NAME", help="Encoder, e.g. libx264 or libx265. [default: by the source and the container]"),
 ]
 Crf = Annotated[int | None, typer.Option(metavar="N", help="Quality of the encoder; lower is better and larger.")]
+EncoderPreset = Annotated[str | None, typer.Option(metavar="NAME", help="Preset of the encoder, e.g. slow.")]
+PixelFormat = Annotated[str | None, typer.Option("--pix-fmt", metavar="NAME", help="Pixel format, e.g. yuv420p.")]
+Interlaced = Annotated[
+    str | None,
+    typer.Option(metavar="auto|keep|deinterlace|ignore", help="What to do with interlaced video. [default: auto]"),
+]
+Grayscale = Annotated[
+    str | None, typer.Option(metavar="auto|on|off", help="Whether faces stay without colour. [default: auto]")
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output instead of a summary.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more, and show where an error came from.")]
 
@@ -85,6 +94,10 @@ def restore(
     device: Device = None,
     codec: Codec = None,
     crf: Crf = None,
+    encoder_preset: EncoderPreset = None,
+    pix_fmt: PixelFormat = None,
+    interlaced: Interlaced = None,
+    grayscale: Grayscale = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUTPUT if it exists.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of going on with an unfinished job.")] = (
         False
@@ -124,6 +137,10 @@ def restore(
                 device=device,
                 codec=codec,
                 crf=crf,
+                encoder_preset=encoder_preset,
+                pix_fmt=pix_fmt,
+                interlaced=interlaced,
+                grayscale=grayscale,
             )
         _warn(result.warnings)
         restored = f"{result.faces} faces of {_count(result.tracks, 'track')} restored"

@@ -30,6 +30,10 @@ OVERRIDES = {
     "device": "execution",
     "codec": "output",
     "crf": "output",
+    "encoder_preset": "output",
+    "pix_fmt": "output",
+    "interlaced": "output",
+    "grayscale": "restoration",
     "detector": "detection",
 }
 """Settings that can be given by their name alone, and the section each is in."""
@@ -88,10 +92,11 @@ class RestorationSettings(_Section):
     batch_size:      faces in one network evaluation
     level_interval:  frames from one reading of a track's blur level to the next
     level_smoothing: standard deviation of the smoothing of blur levels over time, frames; 0 turns it off
+    grayscale:       "auto" gives no colour to faces in shots without colour, "on" to none, "off" does not look
     """
 
     strength: float = Field(default=0.5, ge=0, le=1)
-    steps: int = Field(default=10, ge=1, le=1000)
+    steps: int = Field(default=12, ge=1, le=1000)
     faces: Literal["all", "largest"] = "all"
     seed: int = Field(default=0, ge=0, lt=2**32)
     guide_count: int = Field(default=1, ge=1, le=8)
@@ -102,13 +107,25 @@ class RestorationSettings(_Section):
     batch_size: int = Field(default=8, ge=1)
     level_interval: int = Field(default=3, ge=1)
     level_smoothing: float = Field(default=4.0, ge=0)
+    grayscale: Literal["auto", "on", "off"] = "auto"
 
 
 class OutputSettings(_Section):
-    """How the result is encoded. codec, crf: None chooses by the source and the container; segment_frames: about."""
+    """How the result is encoded; None chooses by the source and the container.
+
+    codec:          encoder, by FFmpeg's name or a short one; crf: its quality, lower is better
+    encoder_preset: of the encoder, by its own names; pix_fmt: pixel format, by FFmpeg's names
+    interlaced:     "auto" restores video whose first picture is marked as interlaced field by field and keeps it
+                    interlaced, "keep" does so whatever the mark says, "deinterlace" makes marked pictures progressive,
+                    "ignore" takes all pictures as progressive
+    segment_frames: frames restored and saved together, about
+    """
 
     codec: str | None = Field(default=None, min_length=1)
     crf: int | None = Field(default=None, ge=0, le=63)
+    encoder_preset: str | None = Field(default=None, min_length=1)
+    pix_fmt: str | None = Field(default=None, min_length=1)
+    interlaced: Literal["auto", "keep", "deinterlace", "ignore"] = "auto"
     segment_frames: int = Field(default=120, ge=1)
 
 

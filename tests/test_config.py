@@ -56,7 +56,8 @@ def test_options_rule_over_the_file_and_the_file_over_the_preset(tmp_path: Path)
 def test_every_override_reaches_its_setting() -> None:
     values: dict[str, Any] = {
         "strength": 0.25, "steps": 3, "faces": "largest", "seed": 9, "workers": 2, "device": "cpu",
-        "codec": "libx265", "crf": 20, "detector": "retinaface",
+        "codec": "libx265", "crf": 20, "encoder_preset": "slow", "pix_fmt": "yuv422p", "interlaced": "keep",
+        "grayscale": "off", "detector": "retinaface",
     }  # fmt: skip
     assert values.keys() == OVERRIDES.keys()
     settings = load_settings("mini", None, values)
@@ -76,6 +77,8 @@ def test_every_override_reaches_its_setting() -> None:
         ({"workers": 0}, "workers is 0; it must be at least 1"),
         ({"device": "gpu"}, "device is 'gpu'; it must be auto, cpu, cuda"),
         ({"crf": 64}, "crf is 64; it must be at least 0 and at most 63"),
+        ({"interlaced": "bob"}, "interlaced is 'bob'; it must be 'auto', 'keep', 'deinterlace' or 'ignore'"),
+        ({"grayscale": "yes"}, "grayscale is 'yes'; it must be 'auto', 'on' or 'off'"),
         ({"detector": "haar"}, "detector is 'haar'; it must be 'cascade', 'retinaface' or 'yunet'"),
         ({"stregth": 0.5}, "no option 'stregth'; did you mean 'strength'"),
     ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -13,14 +13,16 @@ from dynface_video.faces.align import align_transform, extract_crop
 from dynface_video.faces.colour import is_grey
 from dynface_video.faces.detect import FaceDetector, FaceLocator
 from dynface_video.faces.finish import finish_tracks
-from dynface_video.faces.track import FaceTrack, FaceTracker, Observation
+from dynface_video.faces.track import FaceTrack, FaceTracker, LeftAlone, Observation
 from dynface_video.jobs.analysis import Analysis, AnalyzedTrack
+from dynface_video.media.interlace import first_fields
 from dynface_video.media.probe import VideoInfo
-from dynface_video.media.read import IndexBuilder, read_frames, to_display
+from dynface_video.media.read import Frame, IndexBuilder, read_frames, to_display
 from dynface_video.media.shots import Shot, ShotDetector
 from dynface_video.restorer import FaceRestorer
 
 READING_BATCH = 8
+CERTAIN_READINGS = 3
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def analyze(
     tracker = FaceTracker(detector, locator, settings.detection)
     reader = LevelReader(restorer, settings.restoration.level_interval)
     observations: list[Observation] = []
-    for frame in read_frames(info, index=builder, on_warning=warnings.append):
+    for frame in progressive(read_frames(info, index=builder, on_warning=warnings.append), info, settings, warnings):
         picture = to_display(frame.rgb(), info.display)
         cut = shots.feed(frame.index, picture)
         found = tracker.step(frame.index, picture, cut=cut)
@@ -100,18 +102,24 @@ def analyze(
     frames = builder.finish()
     shot_list = shots.shots(len(frames.pts))
     tracks, left_alone = finish_tracks(observations, [shot.start for shot in shot_list], settings=settings.detection)
-    analyzed = _with_levels(tracks, reader.readings, restorer, settings)
+    analyzed = _with_levels(tracks, reader.readings, restorer, settings, shot_list)
+    left_alone += _never_read(tracks, analyzed)
     if settings.restoration.faces == "largest":
         analyzed = keep_largest(analyzed, shot_list)
     return Analysis(frames, tuple(shot_list), tuple(analyzed), tuple(left_alone), tuple(dict.fromkeys(warnings)))
 
 
 def _with_levels(
-    tracks: Sequence[FaceTrack], readings: Sequence[LevelReading], restorer: FaceRestorer, settings: Settings
+    tracks: Sequence[FaceTrack],
+    readings: Sequence[LevelReading],
+    restorer: FaceRestorer,
+    settings: Settings,
+    shots: Sequence[Shot],
 ) -> list[AnalyzedTrack]:
     belonging = assign_readings(tracks, readings)
+    greys = grey_tracks(tracks, belonging, shots, settings.restoration.grayscale)
     analyzed = []
-    for track, own in zip(tracks, belonging, strict=True):
+    for track, own, grey in zip(tracks, belonging, greys, strict=True):
         if not own:
             continue
         levels = smooth_levels(
@@ -122,9 +130,65 @@ def _with_levels(
             deviation=settings.restoration.level_smoothing,
         )
         steps = hold_steps(restorer.starting_step(levels))
-        grey = sum(reading.grey for reading in own) > len(own) / 2
         analyzed.append(AnalyzedTrack(track, levels, steps, grey))
     return analyzed
+
+
+def _never_read(tracks: Sequence[FaceTrack], analyzed: Sequence[AnalyzedTrack]) -> list[LeftAlone]:
+    known = {one.track.number for one in analyzed}
+    return [
+        LeftAlone(
+            track.start,
+            track.stop,
+            (float(centre[0]), float(centre[1])),
+            track.size,
+            "no blur level could be read off it",
+        )
+        for track in tracks
+        if track.number not in known
+        for centre in [np.median(track.landmarks.mean(axis=1), axis=0)]
+    ]
+
+
+def grey_tracks(
+    tracks: Sequence[FaceTrack],
+    belonging: Sequence[Sequence[LevelReading]],
+    shots: Sequence[Shot],
+    grayscale: str,
+) -> list[bool]:
+    """Which tracks get no colour.
+
+    grayscale: "on" all, "off" none, "auto" those in shots most of whose readings have none. A track whose readings, if
+    there are some, all say the same goes by them: a statue does not take the colour from the people beside it.
+    """
+    if grayscale != "auto":
+        return [grayscale == "on"] * len(tracks)
+    votes: dict[int, list[bool]] = {}
+    shot_of = [next((i for i, s in enumerate(shots) if s.start <= t.start < s.stop), -1) for t in tracks]
+    for shot, own in zip(shot_of, belonging, strict=True):
+        votes.setdefault(shot, []).extend(reading.grey for reading in own)
+    result = []
+    for shot, own in zip(shot_of, belonging, strict=True):
+        agreed = {reading.grey for reading in own}
+        certain = len(agreed) == 1 and len(own) >= CERTAIN_READINGS
+        result.append(agreed.pop() if certain else 2 * sum(votes[shot]) > len(votes[shot]))
+    return result
+
+
+def progressive(frames: Iterator[Frame], info: VideoInfo, settings: Settings, warnings: list[str]) -> Iterator[Frame]:
+    """The frames as faces are to be looked for in: without combs where the video is treated as interlaced."""
+    if info.interlaced:
+        yield from first_fields(frames, marked_only=settings.output.interlaced == "deinterlace")
+        return
+    marked = 0
+    for frame in frames:
+        marked += frame.picture.interlaced_frame
+        yield frame
+    if marked and settings.output.interlaced != "ignore":
+        warnings.append(
+            f"{info.path}: {marked} pictures are marked as interlaced, though the first is not; faces in them were "
+            "restored as in progressive pictures: if they show combs, restore with --interlaced keep or deinterlace"
+        )
 
 
 def assign_readings(tracks: Sequence[FaceTrack], readings: Sequence[LevelReading]) -> list[list[LevelReading]]:

@@ -19,6 +19,7 @@ from dynface_video.jobs.local import run_local
 from dynface_video.jobs.plan import Plan, Segment, cut_segments, file_digest, folder_digest
 from dynface_video.jobs.worker import WorkerSpec
 from dynface_video.media.assemble import assemble
+from dynface_video.media.interlace import treated_as
 from dynface_video.media.probe import VideoInfo, probe
 from dynface_video.media.write import EncodeSettings, choose_encoding
 from dynface_video.models.registry import model_folder
@@ -47,8 +48,17 @@ class VideoJob:
         """Check that the source, the target and the job's directory can be used; raises InputError or JobError."""
         check_paths(source, target, overwrite=overwrite)
         self.source, self.target, self.settings = source, target, settings
-        self.info: VideoInfo = probe(source)
-        self.encoding: EncodeSettings = choose_encoding(self.info, target, settings.output.codec, settings.output.crf)
+        output = settings.output
+        self.info: VideoInfo = treated_as(probe(source), output.interlaced)
+        self.encoding: EncodeSettings = choose_encoding(
+            self.info,
+            target,
+            output.codec,
+            output.crf,
+            preset=output.encoder_preset,
+            pixel_format=output.pix_fmt,
+            interlaced=self.info.interlaced and output.interlaced != "deinterlace",
+        )
         plan = make_plan(source, settings, self.encoding)
         self.directory = JobDirectory.open(target.with_name(f"{target.name}.job"), plan, fresh=fresh)
 
@@ -147,7 +157,10 @@ def make_plan(source: Path, settings: Settings, encoding: EncodeSettings) -> Pla
     import dynface_video
 
     relevant = settings.model_dump(mode="json", exclude={"execution", "output"})
-    relevant["output"] = dataclasses.asdict(encoding) | {"segment_frames": settings.output.segment_frames}
+    relevant["output"] = dataclasses.asdict(encoding) | {
+        "segment_frames": settings.output.segment_frames,
+        "interlaced": settings.output.interlaced,
+    }
     return Plan(
         source=str(source),
         input_digest=file_digest(source),

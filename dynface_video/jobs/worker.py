@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import errno
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dynface_video.config import Settings
 from dynface_video.errors import JobError
 from dynface_video.jobs.analysis import Analysis
 from dynface_video.jobs.directory import JobDirectory, SegmentResult
+from dynface_video.jobs.fields import deinterlaced_span, restored_fields
 from dynface_video.jobs.plan import Segment
 from dynface_video.jobs.restore import Work, restored_frames
 from dynface_video.media.probe import VideoInfo
-from dynface_video.media.read import read_span
+from dynface_video.media.read import Frame, read_span
 from dynface_video.media.write import EncodeSettings, write_segment
 from dynface_video.restorer import FaceRestorer
 
@@ -54,12 +56,8 @@ class SegmentWorker:
         """Restore, encode and record one segment; raises JobError when the disk is full or frames are missing."""
         began, work, warnings = time.perf_counter(), Work(), list[str]()
         path = self.job.segment_path(segment, self.analysis)
-        frames = read_span(self.info, self.analysis.frames, segment.start, segment.stop, on_warning=warnings.append)
-        restored = restored_frames(
-            frames, self.info, self.analysis, self.restorer, seed=self.settings.restoration.seed, work=work
-        )
         try:
-            count = write_segment(path, restored, self.info, self.encoding)
+            count = write_segment(path, self._restored(segment, work, warnings), self.info, self.encoding)
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 raise JobError(
@@ -78,3 +76,14 @@ class SegmentWorker:
         )
         self.job.record(segment, self.analysis, result)
         return result
+
+    def _restored(self, segment: Segment, work: Work, warnings: list[str]) -> Iterator[Frame]:
+        info, analysis, start, stop = self.info, self.analysis, segment.start, segment.stop
+        seed = self.settings.restoration.seed
+        if not info.interlaced:
+            frames = read_span(info, analysis.frames, start, stop, on_warning=warnings.append)
+        elif self.encoding.interlaced:
+            return restored_fields(info, analysis, self.restorer, start, stop, seed=seed, work=work, warnings=warnings)
+        else:
+            frames = deinterlaced_span(info, analysis, start, stop, warnings)
+        return restored_frames(frames, info, analysis, self.restorer, seed=seed, work=work)

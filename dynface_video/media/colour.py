@@ -102,6 +102,8 @@ def writable_copy(picture: av.VideoFrame) -> av.VideoFrame:
     """A copy with its own samples, in the working format, with the same time, colour tags and side data."""
     # PyAV copies side data (closed captions, mastering data) only inside FFmpeg; a filter that copies is the way in.
     graph = av.filter.Graph()
+    # Otherwise a thread a core is started for each picture.
+    graph.threads = 1
     source = graph.add_buffer(
         width=picture.width,
         height=picture.height,

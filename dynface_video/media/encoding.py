@@ -30,10 +30,17 @@ ALIASES = {
     "nvenc": "h264_nvenc",
 }
 CRF = {"libx264": 17, "libx265": 18, "libvpx-vp9": 24, "libsvtav1": 22}
+EFFICIENCY = {
+    "mpeg1video": 0.45, "mpeg2video": 0.45, "mpeg4": 0.6, "msmpeg4v3": 0.6, "vc1": 0.8, "vp8": 0.8, "h264": 1.0,
+    "vp9": 1.5, "libvpx-vp9": 1.5, "hevc": 1.6, "av1": 1.8, "libdav1d": 1.8,
+}  # fmt: skip
+"""How far a bit goes in the codecs of distribution, H.264 being 1; all others keep nearly everything."""
+GOOD_BITS = 0.12
 CRF_RANGE = {"libx264": (0, 51), "libx265": (0, 51), "libvpx-vp9": (0, 63), "libsvtav1": (1, 63)}
 PRESET = {"libx264": "medium", "libx265": "medium", "libsvtav1": "8"}
 EVEN_ONLY = ("libx264", "libx265", "libsvtav1", "h264_nvenc", "hevc_nvenc", "av1_nvenc")
 LOSSLESS = ("ffv1",)
+INTERLACED = ("libx264", "ffv1")
 
 # Segments must be joinable by copying packets: no reordered and no hidden pictures, every segment closed in itself.
 JOINABLE = {
@@ -52,7 +59,8 @@ class EncodeSettings:
     """How segments are encoded.
 
     codec: FFmpeg's name of the encoder; crf: constant quality, lower is better, None where the encoder has none;
-    preset: of the encoder, None for its own; threads: 1 makes the same input give the same bytes
+    preset: of the encoder, None for its own; threads: 1 makes the same input give the same bytes; interlaced: whether
+    the pictures are of two fields
     """
 
     codec: str
@@ -60,28 +68,48 @@ class EncodeSettings:
     preset: str | None
     pixel_format: str
     threads: int = 1
+    interlaced: bool = False
 
 
-def choose_encoding(info: VideoInfo, target: Path, codec: str | None = None, crf: int | None = None) -> EncodeSettings:
-    """Settings that keep what the source has (depth, subsampling) as far as target and encoder can.
+def choose_encoding(
+    info: VideoInfo,
+    target: Path,
+    codec: str | None = None,
+    crf: int | None = None,
+    *,
+    preset: str | None = None,
+    pixel_format: str | None = None,
+    interlaced: bool | None = None,
+) -> EncodeSettings:
+    """Settings that keep what the source has (depth, subsampling, fields) as far as target and encoder can.
 
     codec: an encoder of FFmpeg or a short name such as "h264", "hevc", "vp9", "ffv1"; None chooses by target and depth.
-    crf: None chooses one that is hard to tell from the source.
+    crf: None chooses one that is hard to tell from the source; see `followed_quality`.
+    preset: of the encoder, by its own names; pixel_format: None chooses the nearest to the source's.
+    interlaced: whether pictures of two fields will be given; None goes by the source.
     Raises InputError when the target's container is not supported or cannot hold the codec, when the encoder is
     unknown, cannot be started here, or the quality is out of its range.
     """
     container = container_format(target)
-    deep = _depth(VideoFormat(info.pixel_format)) > 8
+    interlaced = info.interlaced if interlaced is None else interlaced
+    # x265 has no interlaced coding, x264 has and takes 10 bit as well.
+    deep = _depth(VideoFormat(info.pixel_format)) > 8 and not interlaced
     if codec is None:
         codec = "libvpx-vp9" if container == "webm" else "libx265" if deep else "libx264"
     encoder = _find_encoder(ALIASES.get(codec.lower(), codec))
     _check_container(target, container, encoder.name)
     settings = EncodeSettings(
         codec=encoder.name,
-        crf=_quality(encoder.name, crf),
-        preset=PRESET.get(encoder.name),
-        pixel_format=_pixel_format(info, encoder),
+        crf=_quality(encoder.name, crf, info),
+        preset=preset or PRESET.get(encoder.name),
+        pixel_format=_pixel_format(info, encoder, pixel_format),
+        interlaced=interlaced,
     )
+    if interlaced and encoder.name not in INTERLACED:
+        raise InputError(
+            f"{info.path} is interlaced and {encoder.name} cannot keep it so: give --interlaced deinterlace for a "
+            f"progressive video, or a codec that can ({', '.join(INTERLACED)})"
+        )
     _check_start(info, settings)
     return settings
 
@@ -119,7 +147,7 @@ def set_up_encoder(context: VideoCodecContext, info: VideoInfo, settings: Encode
     context.thread_count = settings.threads
     # Parameter sets in the header, not only in the pictures: the joined file's header is the first segment's.
     context.flags |= CodecFlags.global_header
-    if info.interlaced and settings.codec == "libx264":
+    if settings.interlaced and settings.codec == "libx264":
         context.flags |= CodecFlags.interlaced_dct
     options = dict(JOINABLE.get(settings.codec, {"bf": "0"}))
     if settings.codec == "libx265":
@@ -127,7 +155,7 @@ def set_up_encoder(context: VideoCodecContext, info: VideoInfo, settings: Encode
     if settings.crf is not None:
         options["cq" if settings.codec.endswith("nvenc") else "crf"] = str(settings.crf)
     if settings.preset is not None:
-        options["preset"] = settings.preset
+        options["cpu-used" if settings.codec == "libvpx-vp9" else "preset"] = settings.preset
     context.options = options
 
 
@@ -144,18 +172,41 @@ def _check_container(target: Path, container: str, encoder: str) -> None:
             raise InputError(f"{target}: {container} cannot hold {encoder}; choose another codec or a .mkv file")
 
 
-def _quality(encoder: str, crf: int | None) -> int | None:
+def followed_quality(info: VideoInfo) -> int:
+    """What to add to an encoder's usual quality (crf) for this source, -3 to 2.
+
+    Fewer bits a pixel than a good encoding has are a sign of a source that is coarse itself: keeping its damage to the
+    last bit would take several times its size. Half the slope of the encoders (6 for half the bits), so that what is
+    lost is less than what was lost before, and never much: a restored face has more detail than its source. Unknown
+    rates count as good.
+    """
+    if info.bit_rate is None or info.frame_rate is None:
+        return 0
+    efficiency = EFFICIENCY.get(info.codec)
+    if efficiency is None:
+        return -3
+    bits = info.bit_rate / float(info.width * info.height * info.frame_rate)
+    return round(min(max(3 * math.log2(GOOD_BITS / (bits * efficiency)), -3), 2)) if bits > 0 else 0
+
+
+def _quality(encoder: str, crf: int | None, info: VideoInfo) -> int | None:
     if encoder in LOSSLESS:
         return None
     if crf is None:
-        return CRF.get(encoder, 19 if encoder.endswith("nvenc") else None)
+        usual = CRF.get(encoder, 19 if encoder.endswith("nvenc") else None)
+        return None if usual is None else usual + followed_quality(info)
     low, high = CRF_RANGE.get(encoder, (0, 51))
     if not low <= crf <= high:
         raise InputError(f"the quality of {encoder} (crf) is {low} to {high}, not {crf}")
     return crf
 
 
-def _pixel_format(info: VideoInfo, encoder: av.Codec) -> str:
+def _pixel_format(info: VideoInfo, encoder: av.Codec, wanted: str | None) -> str:
+    if wanted is not None:
+        known = [layout.name for layout in encoder.video_formats or []]
+        if wanted not in known:
+            raise InputError(f"{encoder.name} cannot encode the pixel format {wanted!r}; it takes {', '.join(known)}")
+        return wanted
     source = VideoFormat(info.pixel_format.replace("yuvj", "yuv"))
     even_only = encoder.name in EVEN_ONLY
     costs = {
@@ -209,6 +260,6 @@ def _check_start(info: VideoInfo, settings: EncodeSettings) -> None:
         context.open()
     except (av.FFmpegError, ValueError) as error:
         raise InputError(
-            f"{settings.codec} cannot be started here for {info.width}x{info.height} {settings.pixel_format} "
-            f"({error}); choose another codec"
+            f"{settings.codec} cannot be started here for {info.width}x{info.height} {settings.pixel_format}"
+            f"{f', preset {settings.preset}' if settings.preset else ''} ({error}); choose another codec or preset"
         ) from error

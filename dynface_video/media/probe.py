@@ -66,7 +66,7 @@ class VideoInfo:
     width, height: of the stored picture; time_base: seconds a tick; frame_rate: frames a second, the mean where it
     varies; declared_frames, duration (seconds): as the file says, None where it does not; interlaced: of the first
     picture; display_matrix: 9 integers as FFmpeg holds them; mastering: of high dynamic range; others: every other
-    stream
+    stream; bit_rate: of the video stream, bits a second, None where the file does not tell it
     """
 
     path: Path
@@ -87,6 +87,7 @@ class VideoInfo:
     interlaced: bool = False
     display_matrix: tuple[int, ...] | None = None
     mastering: MasteringData = NO_MASTERING_DATA
+    bit_rate: int | None = None
 
     @property
     def step(self) -> int:
@@ -125,6 +126,7 @@ def probe(path: Path) -> VideoInfo:
             interlaced=picture.interlaced_frame,
             display_matrix=matrix,
             mastering=mastering_data(picture),
+            bit_rate=_bit_rate(container, stream),
         )
 
 
@@ -181,6 +183,14 @@ def _duration(container: InputContainer, stream: VideoStream) -> Fraction | None
     if tagged:
         return int(tagged[1]) * 3600 + int(tagged[2]) * 60 + Fraction(tagged[3])
     return Fraction(container.duration, av.time_base) if container.duration else None
+
+
+def _bit_rate(container: InputContainer, stream: VideoStream) -> int | None:
+    """The stream's own; else what the file leaves for it, the whole less the other streams that tell theirs."""
+    if stream.codec_context.bit_rate:
+        return int(stream.codec_context.bit_rate)
+    others = sum(s.codec_context.bit_rate or 0 for s in container.streams.audio if s.codec_context is not None)
+    return max(int(container.bit_rate) - others, 1) if container.bit_rate else None
 
 
 def _codec_name(stream: Stream) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from dynface_video.errors import InputError
+from dynface_video.media.encoding import followed_quality
 from dynface_video.media.probe import VideoInfo, probe
 from dynface_video.media.read import Frame, read_frames
 from dynface_video.media.write import EncodeSettings, choose_encoding, verify_segment, write_segment
@@ -117,12 +118,51 @@ def test_impossible_encodings_are_refused(kit, target: str, codec: str | None, c
         choose_encoding(probe(kit.clip("a.mp4", pts=(0,))), Path(target), codec, crf)
 
 
+@pytest.mark.parametrize(
+    ("codec", "bits", "more"),
+    [
+        ("h264", 0.12, 0),
+        ("h264", 0.09, 1),
+        ("h264", 0.001, 2),
+        ("h264", 2.0, -3),
+        ("hevc", 0.075, 0),
+        ("mpeg2video", 0.27, 0),
+        ("prores", 0.01, -3),
+        ("h264", None, 0),
+    ],
+)
+def test_the_quality_follows_the_source(kit, codec: str, bits: float | None, more: int) -> None:
+    info = replace(probe(kit.clip("a.mp4", pts=(0,))), codec=codec, width=1920, height=1080, frame_rate=Fraction(25))
+    info = replace(info, bit_rate=None if bits is None else round(bits * 1920 * 1080 * 25))
+    assert followed_quality(info) == more
+    assert choose_encoding(info, Path("a.mp4")).crf == 17 + more
+    assert choose_encoding(info, Path("a.mp4"), crf=30).crf == 30
+
+
+def test_the_bit_rate_is_that_of_the_video_alone(kit) -> None:
+    alone, with_sound = kit.clip("a.mkv"), kit.clip("b.mkv", sound=3, sound_codec="pcm_s16le")
+    with av.open(str(alone)) as container:
+        size = sum(p.size for p in container.demux(video=0))
+    for path in (alone, with_sound):
+        assert probe(path).bit_rate == pytest.approx(8 * size / 0.96, rel=0.4)
+
+
+def test_preset_and_pixel_format_are_taken_as_given(kit) -> None:
+    info = probe(kit.clip("a.mp4", pts=(0,)))
+    settings = choose_encoding(info, Path("a.mp4"), preset="slow", pixel_format="yuv444p")
+    assert (settings.preset, settings.pixel_format) == ("slow", "yuv444p")
+    with pytest.raises(InputError, match="cannot encode the pixel format 'bgr8'; it takes yuv420p"):
+        choose_encoding(info, Path("a.mp4"), pixel_format="bgr8")
+    with pytest.raises(InputError, match="hasty"):
+        choose_encoding(info, Path("a.mp4"), preset="hasty")
+
+
 def test_an_encoder_without_its_hardware_is_refused(kit) -> None:
     info = probe(kit.clip("a.mp4", pts=(0,)))
     try:
         settings = choose_encoding(info, Path("a.mp4"), "h264_nvenc", None)
     except InputError as error:
-        assert "choose another codec" in str(error) or "no encoder" in str(error)
+        assert "choose another codec or preset" in str(error) or "no encoder" in str(error)
     else:
         assert settings.codec == "h264_nvenc"
 
