@@ -66,7 +66,7 @@ def restore_video(
         tracks=len(restored),
         unet_evaluations=sum(segment.unet_evaluations for segment in result.segments),
         seconds=result.seconds,
-        warnings=result.warnings if restored else (*result.warnings, "no face was found: the pictures are unchanged"),
+        warnings=(*result.warnings, *_nothing_done(result.analysis)),
     )
 
 
@@ -85,6 +85,13 @@ def analyze_video(
     settings = _settings(preset, config, overrides)
     info = treated_as(probe(Path(source)), settings.output.interlaced)
     return analyze_with(info, settings, progress or (lambda stage, done, total: None))
+
+
+def _nothing_done(analysis: Analysis) -> list[str]:
+    if any(track.restore for track in analysis.tracks):
+        return []
+    reason = "all faces are to be left alone" if analysis.tracks else "no face was found"
+    return [f"{reason}: the pictures are unchanged"]
 
 
 def _settings(preset: str, config: Path | str | None, overrides: dict[str, Any]) -> Settings:

@@ -55,8 +55,3 @@ def gaussian_transfer(blur_level: Tensor, size: int) -> Tensor:
 def gaussian_blur(x: Tensor, blur_level: Tensor) -> Tensor:
     """`G_s x` for square crops (B, C, R, R) and levels (B,) in pixels, half-sample reflecting borders."""
     return idct2(gaussian_transfer(blur_level, x.shape[-1]) * dct2(x.float()))
-
-
-def convert_blur_level(blur_level: float, *, from_size: int, to_size: int) -> float:
-    """The same blur stated in pixels of a crop of another size (s = 4 at 512 is s = 2 at 256)."""
-    return blur_level * to_size / from_size

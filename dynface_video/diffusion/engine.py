@@ -41,7 +41,7 @@ class SamplingOptions:
     slots: int = 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FaceJob:
     """One face to sample.
 
@@ -55,7 +55,7 @@ class FaceJob:
     key: NoiseKey
 
 
-@dataclass
+@dataclass(eq=False)
 class _Slot:
     job: FaceJob
     timesteps: list[int]
@@ -98,7 +98,8 @@ class SamplingEngine:
     def _fill(self, job: FaceJob) -> _Slot | None:
         options = self.options
         share = min(1.0, job.starting_step / options.reference_step)
-        timesteps = timesteps_for(job.starting_step, max(2, round(options.evaluations * share)))
+        count = min(options.evaluations, max(2, round(options.evaluations * share)))
+        timesteps = timesteps_for(job.starting_step, count)
         if not timesteps or job.blur_level <= 0:
             return None
         size = job.estimate.shape[-1]

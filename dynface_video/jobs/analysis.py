@@ -1,7 +1,7 @@
 """What the first pass finds out about a video: shots, tracks, and for each face and frame a level and starting step.
 
 The result is kilobytes of numbers in one JSON file that a person can read, plot and edit: set `restore` of a track to
-false to leave it alone, or write other `levels`.
+false to leave it alone.
 """
 
 from __future__ import annotations
@@ -37,10 +37,6 @@ class AnalyzedTrack:
     starting_steps: np.ndarray
     grey: bool
     restore: bool = True
-
-    def at(self, frame: int) -> int | None:
-        """Position of a frame in this track's arrays, None where the track is not in that frame."""
-        return frame - self.track.start if self.track.start <= frame < self.track.stop else None
 
 
 @dataclass(frozen=True)
@@ -81,15 +77,23 @@ class Analysis:
             raw = json.loads(path.read_text())
             if raw["format"] != FORMAT:
                 raise ValueError(f"format {raw['format']}, this version reads {FORMAT}")
+            frames, shots = FrameIndex.from_json(raw["frames"]), tuple(Shot(*span) for span in raw["shots"])
+            _check_shots(shots, len(frames.pts))
             return cls(
-                frames=FrameIndex.from_json(raw["frames"]),
-                shots=tuple(Shot(*span) for span in raw["shots"]),
+                frames=frames,
+                shots=shots,
                 tracks=tuple(_track_from_json(track) for track in raw["tracks"]),
                 left_alone=tuple(LeftAlone.from_json(alone) for alone in raw["left_alone"]),
                 warnings=tuple(raw["warnings"]),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise JobError(f"{path}: not an analysis: {error}; mend it, or start over with --fresh") from error
+
+
+def _check_shots(shots: tuple[Shot, ...], frame_count: int) -> None:
+    bounds = [0, *(shot.stop for shot in shots)]
+    if [shot.start for shot in shots] != bounds[:-1] or bounds[-1] != frame_count:
+        raise ValueError(f"the shots do not cover the frames 0 to {frame_count - 1} one after the other")
 
 
 def _track_to_json(analyzed: AnalyzedTrack) -> dict[str, Any]:
@@ -108,7 +112,10 @@ def _track_from_json(raw: dict[str, Any]) -> AnalyzedTrack:
     length = track.stop - track.start
     if len(levels) != length or len(steps) != length:
         raise ValueError(f"track {track.number} has {length} frames, {len(levels)} levels and {len(steps)} steps")
-    return AnalyzedTrack(track, levels, steps, bool(raw["grey"]), bool(raw["restore"]))
+    for name in ("grey", "restore"):
+        if not isinstance(raw[name], bool):
+            raise ValueError(f"track {track.number}: {name} is {raw[name]!r}, it must be true or false")
+    return AnalyzedTrack(track, levels, steps, raw["grey"], raw["restore"])
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -10,9 +10,12 @@ counts for nothing.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -66,11 +69,13 @@ class JobDirectory:
         elif path.exists() and any(p for p in path.iterdir() if not p.name.startswith(".")):
             raise InputError(f"{path} is not a job's directory and not empty; move it")
         try:
-            (path / "segments").mkdir(parents=True, exist_ok=True)
+            path.mkdir(parents=True, exist_ok=True)
+            # The plan first: without it nobody could tell the directory from somebody else's.
+            if not existing.exists():
+                write_atomically(existing, json.dumps(asdict(plan), indent=2))
+            (path / "segments").mkdir(exist_ok=True)
         except OSError as error:
             raise InputError(f"the job's directory {path} cannot be made ({error.strerror})") from error
-        if not existing.exists():
-            write_atomically(existing, json.dumps(asdict(plan), indent=2))
         return cls(path, plan)
 
     @property
@@ -104,11 +109,39 @@ class JobDirectory:
         shutil.rmtree(self.path, ignore_errors=True)
 
 
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Hold the right to work on a job's directory; raises InputError while another run has it.
+
+    The lock is a file beside the directory and goes with the process that holds it, however that ends. Where a file
+    system knows no locks, none is held.
+    """
+    lock = path.with_name(f".{path.name}.lock")
+    try:
+        lock.touch()
+    except OSError as error:
+        raise InputError(f"{path.parent} cannot be written to ({error.strerror})") from error
+    with open(lock) as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(f"another run is at work on {path}; wait for it or choose another output") from error
+        except OSError:
+            pass
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
 def segment_digest(plan: Plan, segment: Segment, analysis: Analysis) -> str:
     """12 hexadecimal digits that change with anything the segment's picture depends on."""
     digest = hashlib.sha256(plan.digest().encode())
     digest.update(f"{segment.start}:{segment.stop}".encode())
     digest.update(analysis.frames.pts[segment.start : segment.stop].tobytes())
+    for shot in analysis.shots:
+        if shot.start < segment.stop and shot.stop > segment.start:
+            digest.update(f"shot {shot.start}:{shot.stop}".encode())
     for analyzed in analysis.faces_in(segment.start, segment.stop):
         _update_with_track(digest, analyzed, segment)
     return digest.hexdigest()[:12]
@@ -116,8 +149,9 @@ def segment_digest(plan: Plan, segment: Segment, analysis: Analysis) -> str:
 
 def _update_with_track(digest: Any, analyzed: AnalyzedTrack, segment: Segment) -> None:
     track = analyzed.track
-    span = slice(max(segment.start - track.start, 0), segment.stop - track.start)
-    digest.update(f"{track.number}:{track.start}:{analyzed.grey}".encode())
+    # One frame more than the segment's: the second field of an interlaced frame lies halfway to the next frame.
+    span = slice(max(segment.start - track.start, 0), segment.stop - track.start + 1)
+    digest.update(f"{track.number}:{track.start}:{track.stop}:{analyzed.grey}".encode())
     for values in (track.landmarks, analyzed.levels, analyzed.starting_steps):
         digest.update(values[span].tobytes())
 

@@ -20,6 +20,7 @@ from dynface_video.media.read import Frame
 from dynface_video.restorer import FaceRestorer
 
 WINDOW = 16
+WINDOW_FACES = 64
 FADE = 5
 
 
@@ -47,14 +48,14 @@ class _Face:
 def restored_frames(
     frames: Iterator[Frame], info: VideoInfo, analysis: Analysis, restorer: FaceRestorer, *, seed: int, work: Work
 ) -> Iterator[Frame]:
-    """The frames with their faces restored; `WINDOW` frames are held at a time.
+    """The frames with their faces restored; at most `WINDOW` frames are held at a time.
 
     Frames without a face to restore come through as they are, the same object.
     """
     mask = face_mask(restorer.resolution)
     while True:
         began = time.perf_counter()
-        window = list(islice(frames, WINDOW))
+        window = _next_window(frames, analysis)
         work.seconds["decode"] += time.perf_counter() - began
         if not window:
             return
@@ -66,6 +67,18 @@ def restored_frames(
         window = _paste(window, faces, restored, info, analysis, restorer, mask)
         work.seconds["paste"] += time.perf_counter() - began
         yield from window
+
+
+def _next_window(frames: Iterator[Frame], analysis: Analysis) -> list[Frame]:
+    """The next frames to hold at once: fewer where there are crowds."""
+    window: list[Frame] = []
+    faces = 0
+    for frame in islice(frames, WINDOW):
+        window.append(frame)
+        faces += len(analysis.faces_in(frame.index, frame.index + 1))
+        if faces >= WINDOW_FACES:
+            break
+    return window
 
 
 def _faces_of(

@@ -14,7 +14,8 @@ from dynface_video.faces.detect import make_detector
 from dynface_video.faces.landmarks import LandmarkLocator
 from dynface_video.jobs.analysis import Analysis
 from dynface_video.jobs.analyze import analyze
-from dynface_video.jobs.directory import JobDirectory, SegmentResult
+from dynface_video.jobs.directory import JobDirectory, SegmentResult, alone
+from dynface_video.jobs.disk import disk_errors
 from dynface_video.jobs.local import run_local
 from dynface_video.jobs.plan import Plan, Segment, cut_segments, file_digest, folder_digest
 from dynface_video.jobs.worker import WorkerSpec
@@ -45,9 +46,11 @@ class VideoJob:
     """One video to be restored into one file."""
 
     def __init__(self, source: Path, target: Path, settings: Settings, *, overwrite: bool, fresh: bool) -> None:
-        """Check that the source, the target and the job's directory can be used; raises InputError or JobError."""
+        """Check that the source, the target and the encoder can be used; raises InputError."""
+        # Workers on other nodes do not share this process's folder.
+        source, target = source.absolute(), target.absolute()
         check_paths(source, target, overwrite=overwrite)
-        self.source, self.target, self.settings = source, target, settings
+        self.source, self.target, self.settings, self.fresh = source, target, settings, fresh
         output = settings.output
         self.info: VideoInfo = treated_as(probe(source), output.interlaced)
         self.encoding: EncodeSettings = choose_encoding(
@@ -59,12 +62,19 @@ class VideoJob:
             pixel_format=output.pix_fmt,
             interlaced=self.info.interlaced and output.interlaced != "deinterlace",
         )
-        plan = make_plan(source, settings, self.encoding)
-        self.directory = JobDirectory.open(target.with_name(f"{target.name}.job"), plan, fresh=fresh)
 
     def run(self, progress: Progress | None = None) -> JobResult:
-        """Do what is left of the job; on success only the target remains."""
-        report = progress or (lambda stage, done, total: None)
+        """Do what is left of the job; on success only the target remains.
+
+        Raises JobError when the job's directory holds another job, or when something fails; what is finished is kept.
+        """
+        path = self.target.with_name(f"{self.target.name}.job")
+        with alone(path), disk_errors(path):
+            plan = make_plan(self.source, self.settings, self.encoding)
+            self.directory = JobDirectory.open(path, plan, fresh=self.fresh)
+            return self._run_all(progress or (lambda stage, done, total: None))
+
+    def _run_all(self, report: Progress) -> JobResult:
         seconds: dict[str, float] = {}
         began = time.perf_counter()
         analysis = self._analyze(report)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dynface_video.config import Settings
 from dynface_video.errors import JobError
 from dynface_video.jobs.analysis import Analysis
 from dynface_video.jobs.directory import JobDirectory, SegmentResult
+from dynface_video.jobs.disk import disk_errors
 from dynface_video.jobs.fields import deinterlaced_span, restored_fields
 from dynface_video.jobs.plan import Segment
 from dynface_video.jobs.restore import Work, restored_frames
@@ -35,10 +35,12 @@ class WorkerSpec:
 
     def make(self) -> SegmentWorker:
         """Load the models and the analysis."""
+        import cv2
         import torch
 
         if self.threads is not None:
             torch.set_num_threads(self.threads)
+            cv2.setNumThreads(self.threads)
         restorer = FaceRestorer.from_settings(self.settings)
         return SegmentWorker(self.job, self.info, self.encoding, self.settings, restorer)
 
@@ -56,15 +58,8 @@ class SegmentWorker:
         """Restore, encode and record one segment; raises JobError when the disk is full or frames are missing."""
         began, work, warnings = time.perf_counter(), Work(), list[str]()
         path = self.job.segment_path(segment, self.analysis)
-        try:
+        with disk_errors(self.job.path):
             count = write_segment(path, self._restored(segment, work, warnings), self.info, self.encoding)
-        except OSError as error:
-            if error.errno == errno.ENOSPC:
-                raise JobError(
-                    f"the disk that holds {self.job.path} is full; free some space and run the same command again: "
-                    "finished segments are kept"
-                ) from error
-            raise
         if count != segment.stop - segment.start:
             raise JobError(
                 f"{self.info.path}: frames {segment.start} to {segment.stop - 1} gave {count} frames; "
@@ -74,11 +69,14 @@ class SegmentWorker:
         result = SegmentResult(
             segment.number, count, work.faces, work.unet_evaluations, seconds, tuple(dict.fromkeys(warnings))
         )
-        self.job.record(segment, self.analysis, result)
+        with disk_errors(self.job.path):
+            self.job.record(segment, self.analysis, result)
         return result
 
     def _restored(self, segment: Segment, work: Work, warnings: list[str]) -> Iterator[Frame]:
-        info, analysis, start, stop = self.info, self.analysis, segment.start, segment.stop
+        info, start, stop = self.info, segment.start, segment.stop
+        # A film has thousands of tracks: what follows looks through them for every frame.
+        analysis = replace(self.analysis, tracks=tuple(self.analysis.faces_in(start, stop)))
         seed = self.settings.restoration.seed
         if not info.interlaced:
             frames = read_span(info, analysis.frames, start, stop, on_warning=warnings.append)

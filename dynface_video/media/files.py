@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -22,7 +22,9 @@ def complete_or_nothing(path: Path, *, shared: bool = False) -> Iterator[Path]:
         yield partial
         _sync(partial)
         os.replace(partial, path)
-        _sync(path.parent)
+        # Some network file systems cannot sync a folder; the file itself is safe by then.
+        with suppress(OSError):
+            _sync(path.parent)
     finally:
         partial.unlink(missing_ok=True)
 
