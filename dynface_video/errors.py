@@ -19,3 +19,9 @@ class ModelError(DynfaceError):
 
 class JobError(DynfaceError):
     """A restoration could not be finished; what is complete on disk stays valid."""
+
+
+class JobMismatchError(JobError):
+    """An unfinished job with other conditions is in the way (command line: exit 2)."""
+
+    exit_code = 2

@@ -23,6 +23,7 @@ from dynface_video.models.registry import model_folder
 FINEST_DETAIL_LOST = (0.5, 1.5)
 FINEST_LEVEL = 0.25
 LUMINANCE = (0.299, 0.587, 0.114)
+RANGE_SLACK = 0.1
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,14 @@ class FaceRestorer:
         if crops.ndim != 4 or crops.shape[1:] != (3, self.resolution, self.resolution):
             expected = f"(B, 3, {self.resolution}, {self.resolution})"
             raise InputError(f"crops have shape {tuple(crops.shape)}, this restorer takes {expected}")
+        if not crops.is_floating_point():
+            raise InputError(
+                f"crops are {crops.dtype}, this restorer takes floats in [0, 1]; divide 8-bit crops by 255"
+            )
+        if len(crops) == 0:
+            return crops.clone()
+        if not bool(((crops >= -RANGE_SLACK) & (crops <= 1 + RANGE_SLACK)).all()):
+            raise InputError("crops have values outside [0, 1] or that are no numbers; divide 8-bit crops by 255")
         images = crops.detach().float().cpu().permute(0, 2, 3, 1).numpy()
         levels, _ = self.estimate(images)
         keys = [NoiseKey(seed, i) for i in range(len(images))]

@@ -186,6 +186,8 @@ def test_nothing_is_destroyed(source: Path, tmp_path: Path) -> None:
     for given, target, message in unusable:
         with pytest.raises(InputError, match=message):
             restore_video(given, target, device="cpu")
+    with pytest.raises(InputError, match="cuda:99"):
+        restore_video(source, tmp_path / "out.mp4", device="cuda:99")
     assert existing.read_bytes() == b"precious"
     assert [p.name for p in tmp_path.iterdir()] == ["precious.mp4"]
 

@@ -86,6 +86,14 @@ def test_crops_of_another_shape_are_refused(restorer: FaceRestorer, shape: tuple
         restorer(torch.zeros(shape))
 
 
+def test_crops_with_unusable_values_are_refused(restorer: FaceRestorer, degraded: np.ndarray) -> None:
+    crops = torch.from_numpy(degraded).permute(2, 0, 1)[None]
+    for unusable in ((crops * 255).to(torch.uint8), crops * 255, crops * float("nan")):
+        with pytest.raises(InputError, match="255"):
+            restorer(unusable)
+    assert restorer(crops[:0]).shape == (0, 3, restorer.resolution, restorer.resolution)
+
+
 def test_options_are_checked(restorer: FaceRestorer) -> None:
     with pytest.raises(InputError, match="strength"):
         restorer.with_strength(1.5)

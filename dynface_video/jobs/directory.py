@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from dynface_video.errors import InputError, JobError
+from dynface_video.errors import InputError, JobError, JobMismatchError
 from dynface_video.jobs.analysis import Analysis, AnalyzedTrack, write_atomically
 from dynface_video.jobs.plan import Plan, Segment
 
@@ -51,8 +51,8 @@ class JobDirectory:
     def open(cls, path: Path, plan: Plan, *, fresh: bool = False) -> JobDirectory:
         """Begin a job in `path`, or go on with the one that is there.
 
-        Raises JobError, naming the difference, when the directory holds another job and `fresh` is false; InputError
-        when it cannot be made or holds something else.
+        Raises JobMismatchError, naming the difference, when the directory holds another job and `fresh` is false;
+        InputError when it cannot be made or holds something else.
         """
         if path.exists() and not path.is_dir():
             raise InputError(f"{path} is in the way: it should be the job's directory; move it")
@@ -62,7 +62,7 @@ class JobDirectory:
         elif existing.exists():
             differences = plan.differences(_load_plan(existing))
             if differences:
-                raise JobError(
+                raise JobMismatchError(
                     f"{path} holds a job with other conditions: {'; '.join(differences)}. Go on with the same ones, or "
                     "start over with --fresh"
                 )

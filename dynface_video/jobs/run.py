@@ -24,7 +24,7 @@ from dynface_video.media.interlace import treated_as
 from dynface_video.media.probe import VideoInfo, probe
 from dynface_video.media.write import EncodeSettings, choose_encoding
 from dynface_video.models.registry import model_folder
-from dynface_video.restorer import FaceRestorer
+from dynface_video.restorer import FaceRestorer, resolve_device
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +50,8 @@ class VideoJob:
         # Workers on other nodes do not share this process's folder.
         source, target = source.absolute(), target.absolute()
         check_paths(source, target, overwrite=overwrite)
+        if settings.execution.workers == 1:
+            resolve_device(settings.execution.device)
         self.source, self.target, self.settings, self.fresh = source, target, settings, fresh
         output = settings.output
         self.info: VideoInfo = treated_as(probe(source), output.interlaced)
