@@ -150,7 +150,7 @@ class FaceRestorer:
             raise InputError(f"crops have shape {tuple(crops.shape)}, this restorer takes {expected}")
         if not crops.is_floating_point():
             raise InputError(
-                f"crops are {crops.dtype}, this restorer takes floats in [0, 1]; divide 8-bit crops by 255"
+                f"crops are {crops.dtype}, not floats in [0, 1]; divide 8-bit crops by 255"
             )
         if len(crops) == 0:
             return crops.clone()

@@ -6,7 +6,6 @@ import runpy
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -248,27 +247,17 @@ def test_the_demo_keeps_what_is_there(command: Command, tmp_path: Path) -> None:
     assert (code, out) == (2, "") and "--overwrite" in err
 
 
-def test_help_answers_within_half_a_second() -> None:
-    program = [sys.executable, "-c", "from dynface_video.cli import main; main(['--help'])"]
-    spent = []
-    # The best of a few: the machine that tests may have other things to do.
-    for _ in range(5):
-        began = time.perf_counter()
-        done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=True)
-        spent.append(time.perf_counter() - began)
-    assert "restore" in done.stdout and "demo" in done.stdout
-    assert min(spent) < 0.5
-
-
-def test_help_of_restore_loads_nothing_heavy() -> None:
+@pytest.mark.parametrize("command_words", [["--help"], ["restore", "--help"]])
+def test_help_loads_nothing_heavy(command_words: list[str]) -> None:
+    # What makes help slow is what it imports; a clock would measure the machine's other work.
     program = (
         "import sys\nfrom dynface_video.cli import main\n"
-        "try: main(['restore', '--help'])\n"
+        f"try: main({command_words!r})\n"
         "except SystemExit: print(*{name.split('.')[0] for name in sys.modules}, file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert "--strength" in done.stdout
-    assert not {"torch", "av", "cv2", "numpy", "ray"} & set(done.stderr.split())
+    assert ("--strength" if "restore" in command_words else "demo") in done.stdout
+    assert not {"torch", "av", "cv2", "numpy", "ray", "scipy", "diffusers"} & set(done.stderr.split())
 
 
 def test_the_version_is_the_packages(command: Command) -> None:
