@@ -149,9 +149,7 @@ class FaceRestorer:
             expected = f"(B, 3, {self.resolution}, {self.resolution})"
             raise InputError(f"crops have shape {tuple(crops.shape)}, this restorer takes {expected}")
         if not crops.is_floating_point():
-            raise InputError(
-                f"crops are {crops.dtype}, not floats in [0, 1]; divide 8-bit crops by 255"
-            )
+            raise InputError(f"crops are {crops.dtype}, not floats in [0, 1]; divide 8-bit crops by 255")
         if len(crops) == 0:
             return crops.clone()
         if not bool(((crops >= -RANGE_SLACK) & (crops <= 1 + RANGE_SLACK)).all()):
