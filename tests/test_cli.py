@@ -192,7 +192,9 @@ def test_an_interruption_says_how_to_go_on(api: FakeApi, command: Command, tmp_p
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent as a signal")
 def test_a_real_interrupt_ends_with_130(tmp_path: Path) -> None:
     program = (
-        "import sys, time, types, dynface_video\n"
+        "import signal, sys, time, types, dynface_video\n"
+        # A shell's background job is started with interrupts ignored; the tests may run in one.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "def restore_video(*a, progress, **k):\n"
         "    progress('analyze', 1, 9)\n"
         "    time.sleep(60)\n"
