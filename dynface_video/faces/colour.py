@@ -7,6 +7,7 @@ import numpy as np
 
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 GREY_DEVIATION = 0.018
+DARK = 0.25
 FOLLOWED_SHARE = 0.1
 
 
@@ -14,12 +15,14 @@ def is_grey(crop: np.ndarray, *, largest_deviation: float = GREY_DEVIATION) -> b
     """Whether a crop is black-and-white or tinted in one tone (sepia, a faded print).
 
     crop: (R, R, 3) float32 RGB in [0, 1]. It is when the two colour differences follow from the luminance: what a
-    straight line through them leaves has a standard deviation of at most `largest_deviation`.
+    straight line through them leaves has a standard deviation of at most `largest_deviation`, in proportion less in a
+    dark crop: there all differences are small, also those of a coloured face.
     """
     small = cv2.resize(crop, (32, 32), interpolation=cv2.INTER_AREA)
     luminance, differences = _split(small)
     slope, offset = _tint(luminance, differences)
-    return bool((differences - (luminance[..., None] * slope + offset)).std(axis=(0, 1)).max() <= largest_deviation)
+    left = (differences - (luminance[..., None] * slope + offset)).std(axis=(0, 1)).max()
+    return bool(left <= largest_deviation * min(1.0, float(luminance.mean()) / DARK))
 
 
 def follow_source_colour(restored: np.ndarray, crop: np.ndarray, *, grey: bool) -> np.ndarray:

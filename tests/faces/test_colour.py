@@ -27,8 +27,9 @@ def test_black_and_white_and_sepia_are_grey_even_with_noise(tint: tuple[float, f
     assert is_grey(picture) and is_grey(noisy)
 
 
-def test_colour_is_not_grey() -> None:
+def test_colour_is_not_grey_even_in_the_dark() -> None:
     assert not is_grey(colourful())
+    assert not is_grey((0.05 * colourful()).astype(np.float32))
 
 
 def test_a_cast_of_the_restorer_is_removed_and_its_detail_kept() -> None:
