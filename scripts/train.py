@@ -2,8 +2,8 @@
 
 python scripts/train.py prior --out runs/prior --crops 200000
 python scripts/train.py prior --out runs/prior --export dynface_video/models/mini/prior
-python scripts/train.py landmarks --out runs/landmarks --crops 240000 --batch-size 64 --learning-rate 3e-3 \\
-    --decay 110000 --ema 0.998 --validation-crops 1024
+python scripts/train.py landmarks --out runs/landmarks --crops 180000 --batch-size 64 --learning-rate 3e-3 \\
+    --decay 75000 --ema 0.998 --validation-crops 1024
 python scripts/train.py detector --out runs/detector --crops 60000 --learning-rate 2e-3 --decay 20000 --ema 0.998
 python scripts/train.py blur_level --out runs/blur_level --crops 40000    # needs the exported restoration model
 """
