@@ -52,7 +52,7 @@ def restore_video(
     config: a YAML file over the preset; overwrite: replace an existing target; fresh: drop an unfinished job;
     progress: called with (stage, frames done, frames in all or None);
     overrides: strength, steps, faces, seed, workers, device, codec, crf, encoder_preset, pix_fmt, interlaced,
-    grayscale, detector, as on the command line
+    mezzanine, grayscale, detector, as on the command line
     Raises InputError for unusable arguments, ModelError for missing weights, JobError when restoring fails.
     """
     source, target = Path(source), Path(target)

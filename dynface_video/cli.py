@@ -58,6 +58,12 @@ Interlaced = Annotated[
     str | None,
     typer.Option(metavar="auto|keep|deinterlace|ignore", help="What to do with interlaced video. [default: auto]"),
 ]
+Mezzanine = Annotated[
+    bool | None,
+    typer.Option(
+        "--mezzanine", show_default=False, help="Keep segments without loss and encode the whole once at the end."
+    ),
+]
 Grayscale = Annotated[
     str | None, typer.Option(metavar="auto|on|off", help="Whether faces stay without colour. [default: auto]")
 ]
@@ -97,6 +103,7 @@ def restore(
     encoder_preset: EncoderPreset = None,
     pix_fmt: PixelFormat = None,
     interlaced: Interlaced = None,
+    mezzanine: Mezzanine = None,
     grayscale: Grayscale = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUTPUT if it exists.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of going on with an unfinished job.")] = (
@@ -140,6 +147,7 @@ def restore(
                 encoder_preset=encoder_preset,
                 pix_fmt=pix_fmt,
                 interlaced=interlaced,
+                mezzanine=mezzanine,
                 grayscale=grayscale,
             )
         _warn(result.warnings)

@@ -33,6 +33,7 @@ OVERRIDES = {
     "encoder_preset": "output",
     "pix_fmt": "output",
     "interlaced": "output",
+    "mezzanine": "output",
     "grayscale": "restoration",
     "detector": "detection",
 }
@@ -118,6 +119,8 @@ class OutputSettings(_Section):
     interlaced:     "auto" restores video whose first picture is marked as interlaced field by field and keeps it
                     interlaced, "keep" does so whatever the mark says, "deinterlace" makes marked pictures progressive,
                     "ignore" takes all pictures as progressive
+    mezzanine:      keep the segments without loss and encode them once at the end: smaller files, but much more disk
+                    space until then
     segment_frames: frames restored and saved together, about
     """
 
@@ -126,6 +129,7 @@ class OutputSettings(_Section):
     encoder_preset: str | None = Field(default=None, min_length=1)
     pix_fmt: str | None = Field(default=None, min_length=1)
     interlaced: Literal["auto", "keep", "deinterlace", "ignore"] = "auto"
+    mezzanine: bool = False
     segment_frames: int = Field(default=120, ge=1)
 
 

@@ -57,7 +57,7 @@ def test_every_override_reaches_its_setting() -> None:
     values: dict[str, Any] = {
         "strength": 0.25, "steps": 3, "faces": "largest", "seed": 9, "workers": 2, "device": "cpu",
         "codec": "libx265", "crf": 20, "encoder_preset": "slow", "pix_fmt": "yuv422p", "interlaced": "keep",
-        "grayscale": "off", "detector": "retinaface",
+        "mezzanine": True,         "grayscale": "off", "detector": "retinaface",
     }  # fmt: skip
     assert values.keys() == OVERRIDES.keys()
     settings = load_settings("mini", None, values)

@@ -20,7 +20,9 @@ from dynface_video.jobs.local import run_local
 from dynface_video.jobs.plan import Plan, Segment, cut_segments, file_digest, folder_digest
 from dynface_video.jobs.worker import WorkerSpec
 from dynface_video.media.assemble import assemble
+from dynface_video.media.encoding import LOSSLESS
 from dynface_video.media.interlace import treated_as
+from dynface_video.media.mezzanine import Mezzanine
 from dynface_video.media.probe import VideoInfo, probe
 from dynface_video.media.write import EncodeSettings, choose_encoding
 from dynface_video.models.registry import model_folder
@@ -55,7 +57,7 @@ class VideoJob:
         self.source, self.target, self.settings, self.fresh = source, target, settings, fresh
         output = settings.output
         self.info: VideoInfo = treated_as(probe(source), output.interlaced)
-        self.encoding: EncodeSettings = choose_encoding(
+        wanted: EncodeSettings = choose_encoding(
             self.info,
             target,
             output.codec,
@@ -64,6 +66,8 @@ class VideoJob:
             pixel_format=output.pix_fmt,
             interlaced=self.info.interlaced and output.interlaced != "deinterlace",
         )
+        self.mezzanine = Mezzanine(wanted.at_once()) if output.mezzanine and wanted.codec not in LOSSLESS else None
+        self.encoding = wanted if self.mezzanine is None else wanted.without_loss()
 
     def run(self, progress: Progress | None = None) -> JobResult:
         """Do what is left of the job; on success only the target remains.
@@ -88,6 +92,8 @@ class VideoJob:
         began = time.perf_counter()
         paths = [self.directory.segment_path(segment, analysis) for segment in segments]
         report("assemble", 0, analysis.frame_count)
+        if self.mezzanine is not None:
+            paths = [self.mezzanine.encode(paths, self.info, lambda n: report("assemble", n, analysis.frame_count))]
         assembly = assemble(paths, self.info, self.target, analysis.frames.pts)
         report("assemble", analysis.frame_count, analysis.frame_count)
         seconds["assemble"] = time.perf_counter() - began

@@ -20,6 +20,7 @@ from dynface_video.media.container import TAG_ERRORS, is_cover, open_input, url
 from dynface_video.media.encoding import container_format, encoded_colour
 from dynface_video.media.files import complete_or_nothing
 from dynface_video.media.probe import VideoInfo
+from dynface_video.media.write import segment_ticks
 
 __all__ = ["AssemblyReport", "LeftOut", "assemble"]
 
@@ -70,8 +71,9 @@ class _Written:
 
 def _write(path: Path, container: str, segments: Sequence[Path], info: VideoInfo, pts: np.ndarray) -> _Written:
     try:
-        with open_input(info.path) as source, _open_output(path, container, info, source) as output:
-            return _fill(segments, info, source, output, pts)
+        order = _presentation_order(segments, info, pts)
+        with open_input(info.path) as source, _open_output(path, container, info, source, order) as output:
+            return _fill(segments, info, source, output, pts, order)
     except av.FFmpegError as error:
         if isinstance(error, OSError):
             raise
@@ -79,7 +81,12 @@ def _write(path: Path, container: str, segments: Sequence[Path], info: VideoInfo
 
 
 def _fill(
-    segments: Sequence[Path], info: VideoInfo, source: InputContainer, output: OutputContainer, pts: np.ndarray
+    segments: Sequence[Path],
+    info: VideoInfo,
+    source: InputContainer,
+    output: OutputContainer,
+    pts: np.ndarray,
+    order: list[int],
 ) -> _Written:
     carrier = StreamCarrier(source, output)
     carry_tags(source, output)
@@ -94,7 +101,7 @@ def _fill(
                 carrier.add(stream)
     if video is None:
         raise JobError(f"{info.path}: stream {info.stream_index} is gone; has the file changed?")
-    for packet in _merged(_video_packets(segments, info, pts, video), carrier.packets()):
+    for packet in _merged(_video_packets(segments, info, pts, order, video), carrier.packets()):
         _mux(output, packet, carrier, is_video=packet.stream is video)
     carrier.close()
     return _Written(carrier.left_out, set(kept_tags(source.metadata, FILE_TAGS)), place)
@@ -104,12 +111,17 @@ def _moving(container: InputContainer | OutputContainer) -> list[VideoStream]:
     return [stream for stream in container.streams.video if not is_cover(stream)]
 
 
-def _open_output(path: Path, container: str, info: VideoInfo, source: InputContainer) -> OutputContainer:
+def _open_output(
+    path: Path, container: str, info: VideoInfo, source: InputContainer, order: list[int]
+) -> OutputContainer:
     # Otherwise sound that begins before zero (an encoder's delay) would move every stream of the file.
     options = {"avoid_negative_ts": "disabled"}
     if container in ("mp4", "mov"):
         # Edit lists count in this unit: with the default, a millisecond, a late start would be rounded.
         options["movie_timescale"] = str(_movie_timescale(info, source))
+        if _delay(order):
+            # Decoding times below zero would cost some late starts their edit list.
+            options["movflags"] = "negative_cts_offsets"
     else:
         options["default_mode"] = "passthrough"
     return av.open(url(path), "w", format=container, container_options=options, metadata_errors=TAG_ERRORS)
@@ -143,25 +155,49 @@ def _add_video(output: OutputContainer, template: VideoStream, info: VideoInfo, 
     return stream
 
 
-def _video_packets(segments: Sequence[Path], info: VideoInfo, pts: np.ndarray, stream: VideoStream) -> Iterator[Packet]:
-    number = 0
+def _delay(order: list[int]) -> int:
+    """By how many frames decoding must begin earlier than showing."""
+    return max((position - place for position, place in enumerate(order)), default=0)
+
+
+def _video_packets(
+    segments: Sequence[Path], info: VideoInfo, pts: np.ndarray, order: list[int], stream: VideoStream
+) -> Iterator[Packet]:
+    """The segments' packets at their times.
+
+    Segments do not tell decoding times: they are the presentation times in order, early enough for every packet.
+    """
+    delay = _delay(order)
+    position = 0
     for path in segments:
         with av.open(url(path)) as container:
-            for packet in container.demux(container.streams.video[0]):
-                if not packet.size:
-                    continue
-                if number == len(pts) or packet.pts is None:
-                    raise JobError(f"{path}: there are more frames than the video has; start over with --fresh")
-                if packet.pts * packet.time_base != int(pts[number]) * info.time_base:
-                    raise JobError(f"{path}: frame {number} of the video is not at its time; start over with --fresh")
+            for packet, _ in segment_ticks(container, info.time_base):
+                place, decoded = order[position], position - delay
                 packet.time_base = info.time_base
-                packet.pts = packet.dts = int(pts[number])
-                packet.duration = _duration(info, pts, number)
+                packet.pts = int(pts[place])
+                packet.dts = int(pts[decoded]) if decoded >= 0 else int(pts[0]) + decoded * info.step
+                packet.duration = _duration(info, pts, place)
                 packet.stream = stream
                 yield packet
-                number += 1
-    if number != len(pts):
-        raise JobError(f"the segments hold {number} frames, the video has {len(pts)}; start over with --fresh")
+                position += 1
+
+
+def _presentation_order(segments: Sequence[Path], info: VideoInfo, pts: np.ndarray) -> list[int]:
+    """The number of the frame in each packet; raises JobError when they are not those of the video."""
+    found: list[int] = []
+    for path in segments:
+        with av.open(url(path)) as container:
+            for _, ticks in segment_ticks(container, info.time_base):
+                if ticks is None:
+                    raise JobError(f"{path}: frame {len(found)} of the video has no time; start over with --fresh")
+                found.append(ticks)
+    if len(found) != len(pts):
+        raise JobError(f"the segments hold {len(found)} frames, the video has {len(pts)}; start over with --fresh")
+    places = {int(tick): number for number, tick in enumerate(pts)}
+    for number, tick in enumerate(sorted(found)):
+        if places.get(tick) != number:
+            raise JobError(f"frame {number} of the video is not at its time in the segments; start over with --fresh")
+    return [places[tick] for tick in found]
 
 
 def _duration(info: VideoInfo, pts: np.ndarray, number: int) -> int:

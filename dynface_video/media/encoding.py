@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -42,7 +42,6 @@ EVEN_ONLY = ("libx264", "libx265", "libsvtav1", "h264_nvenc", "hevc_nvenc", "av1
 LOSSLESS = ("ffv1",)
 INTERLACED = ("libx264", "ffv1")
 
-# Segments must be joinable by copying packets: no reordered and no hidden pictures, every segment closed in itself.
 JOINABLE = {
     "libx264": {"bf": "0", "x264-params": "open-gop=0"},
     "libx265": {"bf": "0", "x265-params": "open-gop=0:bframes=0:pools=none:frame-threads=1:wpp=0:log-level=none"},
@@ -52,6 +51,13 @@ JOINABLE = {
     "h264_nvenc": {"bf": "0", "forced-idr": "1"},
     "hevc_nvenc": {"bf": "0", "forced-idr": "1"},
 }
+"""Segments that are joined by copying packets: no reordered and no hidden pictures, every one closed in itself."""
+AT_ONCE = {
+    "libx265": {"x265-params": "log-level=none"},
+    "libvpx-vp9": {"b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"},
+    "ffv1": {"level": "3", "slicecrc": "1", "g": "1"},
+}
+"""A whole video in one run of the encoder, which may do as it likes."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +65,9 @@ class EncodeSettings:
     """How segments are encoded.
 
     codec: FFmpeg's name of the encoder; crf: constant quality, lower is better, None where the encoder has none;
-    preset: of the encoder, None for its own; threads: 1 makes the same input give the same bytes; interlaced: whether
-    the pictures are of two fields
+    preset: of the encoder, None for its own; threads: 1 makes the same input give the same bytes on every machine, 0 is
+    as many as there are processors; interlaced: whether the pictures are of two fields; joinable: whether what is
+    encoded can be joined by copying packets, which costs B-frames
     """
 
     codec: str
@@ -69,6 +76,18 @@ class EncodeSettings:
     pixel_format: str
     threads: int = 1
     interlaced: bool = False
+    joinable: bool = True
+
+    def at_once(self) -> EncodeSettings:
+        """The same for a whole video in one run of the encoder."""
+        return replace(self, threads=0, joinable=False)
+
+    def without_loss(self) -> EncodeSettings:
+        """Settings that keep what will be encoded with these to the last bit."""
+        formats = [layout.name for layout in av.Codec("ffv1", "w").video_formats or []]
+        wanted = VideoFormat(self.pixel_format)
+        nearest = min(formats, key=lambda name: _cost(wanted, VideoFormat(name), odd=(0, 0)))
+        return EncodeSettings("ffv1", None, None, nearest, interlaced=self.interlaced)
 
 
 def choose_encoding(
@@ -149,7 +168,10 @@ def set_up_encoder(context: VideoCodecContext, info: VideoInfo, settings: Encode
     context.flags |= CodecFlags.global_header
     if settings.interlaced and settings.codec == "libx264":
         context.flags |= CodecFlags.interlaced_dct
-    options = dict(JOINABLE.get(settings.codec, {"bf": "0"}))
+    if settings.joinable:
+        options = dict(JOINABLE.get(settings.codec, {"bf": "0"}))
+    else:
+        options = dict(AT_ONCE.get(settings.codec, {}))
     if settings.codec == "libx265":
         options["x265-params"] = ":".join([options["x265-params"], *info.mastering.x265_options()])
     if settings.crf is not None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 from av.container import InputContainer, OutputContainer
+from av.packet import Packet
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
@@ -20,16 +22,25 @@ from dynface_video.media.files import complete_or_nothing
 from dynface_video.media.probe import VideoInfo
 from dynface_video.media.read import Frame
 
-__all__ = ["EncodeSettings", "choose_encoding", "segment_times", "verify_segment", "write_segment"]
+__all__ = [
+    "EncodeSettings",
+    "choose_encoding",
+    "read_segment",
+    "segment_ticks",
+    "verify_segment",
+    "write_segment",
+]
 
 AVFMT_FLAG_BITEXACT = 0x0400
+LEAD_SECONDS = 3600
+"""NUT knows no times below zero, which early sound or the decoding times of B-frames may have: segments begin later."""
 
 
 def write_segment(path: Path, frames: Iterable[Frame], info: VideoInfo, settings: EncodeSettings) -> int:
     """Encode frames into a NUT file with their exact times; returns how many they were.
 
-    The file has no B-frames and begins with a keyframe, so segments of the same settings join by copying packets. With
-    one thread the same frames give the same bytes. It appears at `path` only when it is complete.
+    With joinable settings the file has no B-frames and begins with a keyframe, so segments of the same settings join by
+    copying packets. With one thread the same frames give the same bytes. It appears at `path` only when it is complete.
     Raises OSError when it cannot be written, JobError when what was written is not what was given.
     """
     pts: list[int] = []
@@ -52,9 +63,10 @@ def _encode(
     set_up_encoder(stream.codec_context, info, settings)
     stream.time_base = info.time_base
     colour = encoded_colour(info, settings.pixel_format)
+    lead = _lead(info.time_base)
     for frame in frames:
         picture = convert(frame.picture, settings.pixel_format, colour)
-        picture.pts, picture.time_base = frame.pts, frame.time_base
+        picture.pts, picture.time_base = frame.pts + lead, frame.time_base
         # The decoder's picture type would be taken as an order to the encoder.
         picture.pict_type = PictureType.NONE
         container.mux(stream.encode(picture))
@@ -62,22 +74,52 @@ def _encode(
     container.mux(stream.encode(None))
 
 
+def read_segment(path: Path, info: VideoInfo, first: int) -> Iterator[Frame]:
+    """The frames of a segment with the times they were given; first: the number of the first one in the video.
+
+    Raises JobError when it cannot be read.
+    """
+    try:
+        with av.open(url(path)) as container:
+            stream = container.streams.video[0]
+            stream.codec_context.thread_count = 1
+            for number, picture in enumerate(container.decode(stream), first):
+                pts = _ticks(picture.pts, stream.time_base, info.time_base)
+                if pts is None:
+                    raise JobError(f"{path}: frame {number} of the video is not at its time; start over with --fresh")
+                yield Frame(number, pts, info.time_base, picture, info.colour)
+    except av.FFmpegError as error:
+        raise JobError(f"{path} cannot be read ({error.strerror}); start over with --fresh") from error
+
+
 def verify_segment(path: Path, pts: Sequence[int] | np.ndarray, time_base: Fraction) -> bool:
     """Whether a segment can be opened, begins with a keyframe and holds one frame for each of these times (ticks)."""
     try:
         with av.open(url(path)) as container:
-            found = segment_times(container)
+            found = [ticks for _, ticks in segment_ticks(container, time_base)]
     except (av.FFmpegError, ValueError, IndexError):
         return False
-    return found == [int(tick) * time_base for tick in pts]
+    return None not in found and sorted(tick for tick in found if tick is not None) == [int(tick) for tick in pts]
 
 
-def segment_times(container: InputContainer) -> list[Fraction]:
-    """The times, in seconds, of an open segment's packets; empty when it does not begin with a keyframe."""
-    times: list[Fraction] = []
+def segment_ticks(container: InputContainer, time_base: Fraction) -> Iterator[tuple[Packet, int | None]]:
+    """The packets of an open segment, in decoding order, and their presentation times in ticks of the video.
+
+    The time is None where it is no whole number of ticks, and for a first packet that is no keyframe.
+    """
+    begun = False
     for packet in container.demux(container.streams.video[0]):
         if packet.size:
-            if packet.pts is None or (not times and not packet.is_keyframe):
-                return []
-            times.append(packet.pts * packet.time_base)
-    return times
+            begun = begun or packet.is_keyframe
+            yield packet, _ticks(packet.pts, packet.time_base, time_base) if begun else None
+
+
+def _ticks(pts: int | None, base: Fraction | None, time_base: Fraction) -> int | None:
+    if pts is None or base is None:
+        return None
+    ticks = pts * base / time_base - _lead(time_base)
+    return int(ticks) if ticks.denominator == 1 else None
+
+
+def _lead(time_base: Fraction) -> int:
+    return math.ceil(LEAD_SECONDS / time_base)

@@ -304,7 +304,7 @@ def segment_of(kit, name: str, frames: int = 10) -> tuple[Path, object, np.ndarr
 def test_missing_or_surplus_frames_are_an_error_and_leave_nothing(kit) -> None:
     path, info, pts = segment_of(kit, "a.mp4")
     target = kit.folder / "out.mp4"
-    for segments, problem in (([path, path], "more frames"), ([], "no segments")):
+    for segments, problem in (([path, path], "20 frames, the video has 10"), ([], "no segments")):
         with pytest.raises(JobError, match=problem):
             assemble(segments, info, target, pts)
     with pytest.raises(JobError, match="10 frames, the video has 11"):
