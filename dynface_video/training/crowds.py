@@ -17,6 +17,11 @@ Area = tuple[int, int, int, int]
 MIRRORED = [1, 0, 2, 4, 3]
 SMALLEST_TILE = 40
 HEAD_SHARE = 0.62
+PASTED_SHARE = 0.45
+CROP_SHARE = 0.25
+EMPTY_SHARE = 0.12
+ASIDE_SHARE = 0.3
+PLAIN = 14.0
 ASPECT = 0.86
 """Square root of a detector box's width over its height."""
 
@@ -26,11 +31,13 @@ class Crowd:
     """A composed picture.
 
     picture: (S, S, 3) uint8 RGB; boxes: (n, 4) float32; landmarks: (n, 5, 2) float32
+    ignored: (m, 4) float32, boxes of faces that are cut off: neither asked for nor punished
     """
 
     picture: np.ndarray
     boxes: np.ndarray
     landmarks: np.ndarray
+    ignored: np.ndarray = field(default_factory=lambda: np.zeros((0, 4), np.float32))
 
 
 @dataclass
@@ -38,18 +45,21 @@ class _Canvas:
     picture: np.ndarray
     boxes: list[np.ndarray] = field(default_factory=list)
     points: list[np.ndarray] = field(default_factory=list)
+    ignored: list[np.ndarray] = field(default_factory=list)
 
     def add(self, box: np.ndarray, points: np.ndarray) -> None:
         self.boxes.append(box)
         self.points.append(points)
 
     def crowd(self) -> Crowd:
-        boxes = np.array(self.boxes, np.float32).reshape(-1, 4)
-        return Crowd(self.picture, boxes, np.array(self.points, np.float32).reshape(-1, 5, 2))
+        boxes, ignored = (np.array(b, np.float32).reshape(-1, 4) for b in (self.boxes, self.ignored))
+        return Crowd(self.picture, boxes, np.array(self.points, np.float32).reshape(-1, 5, 2), ignored)
 
 
 class CrowdComposer:
-    """Draws crowds: scenes at random scale in a mosaic, and heads from aligned crops pasted through a soft mask.
+    """Draws crowds: scenes and aligned crops at random scale in a mosaic, and heads pasted through a soft mask.
+
+    Among the tiles are enlarged parts of scenes that show no face: clothes, hands, letters.
 
     size: side of the picture in pixels; smallest, largest: heights of the faces, pixels
     """
@@ -67,7 +77,7 @@ class CrowdComposer:
         """One crowd; every face in it that a teacher knows of is labelled."""
         canvas = _Canvas(np.zeros((self.size, self.size, 3), np.uint8))
         self._tile(canvas, (0, 0, self.size, self.size), rng, held_out)
-        if rng.random() < 0.6:
+        if rng.random() < PASTED_SHARE:
             for _ in range(int(rng.integers(1, 9))):
                 self._paste_head(canvas, rng, held_out)
         return mirror(canvas.crowd()) if rng.random() < 0.5 else canvas.crowd()
@@ -85,18 +95,43 @@ class CrowdComposer:
             for half in halves:
                 self._tile(canvas, half, rng, held_out)
             return
-        pool = self.empty[held_out] if rng.random() < 0.2 else self.scenes[held_out]
-        self._fill(canvas, area, pool[int(rng.integers(len(pool)))], rng)
+        kind = rng.random()
+        if kind < CROP_SHARE and long < self.size and len(self.whole[held_out]):
+            self._fill_with_crop(canvas, area, int(rng.choice(self.whole[held_out])), rng)
+            return
+        pool = self.empty[held_out] if kind > 1 - EMPTY_SHARE else self.scenes[held_out]
+        scene = pool[int(rng.integers(len(pool)))]
+        width, height = x1 - x0, y1 - y0
+        aside = view_aside(scene, width, height, rng) if rng.random() < ASIDE_SHARE else None
+        self._fill(canvas, area, scene, self._view(scene, width, height, rng) if aside is None else aside)
 
-    def _fill(self, canvas: _Canvas, area: Area, scene: Scene, rng: np.random.Generator) -> None:
+    def _fill(self, canvas: _Canvas, area: Area, scene: Scene, matrix: np.ndarray) -> None:
         x0, y0, x1, y1 = area
-        matrix = self._view(scene, x1 - x0, y1 - y0, rng)
         canvas.picture[y0:y1, x0:x1] = warp(scene.picture, matrix, x1 - x0, y1 - y0)
         corner = np.array([x0, y0])
         for box, marks in zip(scene.boxes, scene.landmarks, strict=True):
             moved = _moved_box(box, matrix) + np.tile(corner, 2)
-            if visible(moved, area) > 0.5:
+            seen = visible(moved, area)
+            if seen > 0.5:
                 canvas.add(moved, marks @ matrix[:, :2].T + matrix[:, 2] + corner)
+            elif seen > 0.1:
+                canvas.ignored.append(moved)
+
+    def _fill_with_crop(self, canvas: _Canvas, area: Area, index: int, rng: np.random.Generator) -> None:
+        x0, y0, x1, y1 = area
+        width, height = x1 - x0, y1 - y0
+        scale = max(width, height) / 128 * float(np.exp(rng.uniform(0.0, 0.4)))
+        angle = float(rng.normal(0, 8)) if rng.random() < 0.3 else 0.0
+        matrix = cv2.getRotationMatrix2D((63.5, 63.5), angle, scale)
+        slack = np.maximum(128 * scale - np.array([width, height]), 0) / 2
+        matrix[:, 2] += np.array([width, height]) / 2 - 63.5 + rng.uniform(-slack, slack)
+        marks = self.points[index] @ matrix[:, :2].T + matrix[:, 2] + [x0, y0]
+        canvas.picture[y0:y1, x0:x1] = warp(self.heads[index], matrix, width, height)
+        box = box_of(marks)
+        if visible(box, area) > 0.5:
+            canvas.add(box, marks)
+        else:
+            canvas.ignored.append(box)
 
     def _view(self, scene: Scene, width: int, height: int, rng: np.random.Generator) -> np.ndarray:
         full_height, full_width = scene.picture.shape[:2]
@@ -125,7 +160,8 @@ class CrowdComposer:
         matrix[:, 2] = matrix[:, 2] + place - 63.5
         marks = self.points[index] @ matrix[:, :2].T + matrix[:, 2]
         box = box_of(marks)
-        if visible(box, (0, 0, self.size, self.size)) < 0.8 or _touches(box, canvas.boxes):
+        near = [*canvas.boxes, *canvas.ignored]
+        if visible(box, (0, 0, self.size, self.size)) < 0.8 or _touches(box, near):
             return
         half = int(np.ceil(64 * scale * 1.42)) + 1
         x0, y0 = (np.maximum(place - half, 0)).astype(int)
@@ -156,11 +192,14 @@ def warp(
     picture: np.ndarray, matrix: np.ndarray, width: int, height: int, *, border: int = cv2.BORDER_REPLICATE
 ) -> np.ndarray:
     """`cv2.warpAffine`, averaging areas where it shrinks."""
-    finer = int(np.clip(round(1 / np.sqrt(abs(np.linalg.det(matrix[:, :2])))), 1, 8))
-    big = matrix * finer
-    big[:, 2] += (finer - 1) / 2
-    out = cv2.warpAffine(picture, big, (width * finer, height * finer), flags=cv2.INTER_LINEAR, borderMode=border)
-    return out if finer == 1 else cv2.resize(out, (width, height), interpolation=cv2.INTER_AREA)
+    coarser = int(np.clip(round(1 / np.sqrt(abs(np.linalg.det(matrix[:, :2])))), 1, 16))
+    if coarser > 1:
+        rows, columns = (max(1, side // coarser) for side in picture.shape[:2])
+        whole = picture[: rows * coarser, : columns * coarser]
+        picture = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
+        linear = matrix[:, :2]
+        matrix = np.column_stack([linear * coarser, matrix[:, 2] + linear.sum(axis=1) * (coarser - 1) / 2])
+    return cv2.warpAffine(picture, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=border)
 
 
 def box_of(points: np.ndarray) -> np.ndarray:
@@ -180,9 +219,23 @@ def mirror(crowd: Crowd) -> Crowd:
     """The crowd seen in a mirror; landmarks keep their meaning in the picture (image-left stays first)."""
     last = crowd.picture.shape[1] - 1
     flip, shift = np.array([-1, 1], np.float32), np.array([last, 0], np.float32)
-    boxes = crowd.boxes[:, [2, 1, 0, 3]] * np.tile(flip, 2) + np.tile(shift, 2)
+    boxes, ignored = (b[:, [2, 1, 0, 3]] * np.tile(flip, 2) + np.tile(shift, 2) for b in (crowd.boxes, crowd.ignored))
     points = crowd.landmarks[:, MIRRORED] * flip + shift
-    return Crowd(np.ascontiguousarray(crowd.picture[:, ::-1]), boxes, points)
+    return Crowd(np.ascontiguousarray(crowd.picture[:, ::-1]), boxes, points, ignored)
+
+
+def view_aside(scene: Scene, width: int, height: int, rng: np.random.Generator) -> np.ndarray | None:
+    """A view of a part of the scene, enlarged, that holds no face and is no blank wall; None when none was found."""
+    full_height, full_width = scene.picture.shape[:2]
+    for _ in range(6):
+        scale = max(width / full_width, height / full_height) * float(np.exp(rng.uniform(0.3, 1.6)))
+        x0, y0 = rng.uniform(0, np.maximum([full_width - width / scale, full_height - height / scale], 0))
+        matrix = np.array([[scale, 0, -scale * x0], [0, scale, -scale * y0]])
+        shown = scene.picture[int(y0) : int(y0 + height / scale) + 1 : 4, int(x0) : int(x0 + width / scale) + 1 : 4]
+        area = (0, 0, width, height)
+        if shown.std() > PLAIN and all(visible(_moved_box(box, matrix), area) < 0.05 for box in scene.boxes):
+            return matrix
+    return None
 
 
 def _moved_box(box: np.ndarray, matrix: np.ndarray) -> np.ndarray:

@@ -26,6 +26,7 @@ from dynface_video.training.loop import Batch
 from dynface_video.training.scenes import overlap
 
 MATCH, UNSURE = 0.35, 0.3
+IGNORED_SHARE = 0.3
 NEGATIVES_PER_FACE = 7
 BOX_WEIGHT, LANDMARK_WEIGHT = 2.0, 1.0
 CLEAN_SHARE = 0.3
@@ -62,7 +63,7 @@ class DetectorTraining:
         label: 1 face, 0 background, -1 neither asked for nor punished.
         """
         crowds = [self._crowd(rng, held_out) for _ in range(size)]
-        targets = [match(c.boxes, c.landmarks, self.squares, self.smallest) for c in crowds]
+        targets = [match(c.boxes, c.landmarks, self.squares, self.smallest, c.ignored) for c in crowds]
         columns = [torch.from_numpy(np.stack(column)) for column in zip(*targets, strict=True)]
         pictures = network_input(np.stack([c.picture for c in crowds]))
         return {"picture": pictures, "label": columns[0], "box": columns[1], "landmarks": columns[2]}
@@ -114,21 +115,24 @@ def _class_loss(logits: Tensor, label: Tensor) -> Tensor:
 
 
 def match(
-    boxes: np.ndarray, points: np.ndarray, squares: np.ndarray, smallest: float
+    boxes: np.ndarray, points: np.ndarray, squares: np.ndarray, smallest: float, ignored: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Give each anchor a face or none.
 
     boxes (n, 4), points (n, 5, 2) in pixels (centres at integers); squares (A, 3). Returns labels (A,) int64, box
     offsets (A, 4) and landmark offsets (A, 10), float32. Every face of `smallest` height and more gets at least one
-    anchor.
+    anchor. ignored: (m, 4) boxes over which an anchor that is no face's is neither asked for nor punished.
     """
     label = np.zeros(len(squares), np.int64)
     offsets, marks = np.zeros((len(squares), 4), np.float32), np.zeros((len(squares), 10), np.float32)
+    around = np.concatenate([squares[:, :2] - squares[:, 2:] / 2, squares[:, :2] + squares[:, 2:] / 2], axis=1)
+    for box in () if ignored is None else ignored + 0.5:
+        low, high = np.maximum(around[:, :2], box[:2]), np.minimum(around[:, 2:], box[2:])
+        label[np.prod(np.clip(high - low, 0, None), axis=1) > IGNORED_SHARE * squares[:, 2] ** 2] = -1
     if not len(boxes):
         return label, offsets, marks
     # The network counts pixels by their corners.
     boxes, points = boxes + 0.5, points + 0.5
-    around = np.concatenate([squares[:, :2] - squares[:, 2:] / 2, squares[:, :2] + squares[:, 2:] / 2], axis=1)
     shared = overlap(around, boxes)
     counted = boxes[:, 3] - boxes[:, 1] >= smallest
     best = shared.argmax(axis=1)

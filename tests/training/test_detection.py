@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dynface_video.faces.retinaface import anchors, decode_boxes, decode_landmarks
-from dynface_video.training.crowds import Crowd, CrowdComposer, mirror, visible, warp
+from dynface_video.training.crowds import Crowd, CrowdComposer, mirror, view_aside, visible, warp
 from dynface_video.training.data import FaceSet
 from dynface_video.training.detection import DetectorTraining, damage, match
 from dynface_video.training.scenes import Scene, overlap
@@ -40,6 +40,15 @@ def test_faces_too_small_to_ask_for_are_not_punished() -> None:
     box, points = face_at(61.0, 59.0, 8.0)
     label, _, _ = match(box[None], points[None], SQUARES, 10.0)
     assert not (label == 1).any() and (label == -1).any()
+
+
+def test_over_faces_that_are_cut_off_nothing_is_punished() -> None:
+    half = np.array([[-30.0, 40, 30, 100]])
+    label, _, _ = match(np.zeros((0, 4)), np.zeros((0, 5, 2)), SQUARES, 10.0, half)
+    over = (SQUARES[:, 0] < 20) & (SQUARES[:, 1] > 50) & (SQUARES[:, 1] < 90) & (SQUARES[:, 2] <= 64)
+    away = SQUARES[:, 0] > 100
+    assert over.any() and (label[over] == -1).all()
+    assert (label[away & (SQUARES[:, 2] <= 64)] == 0).all()
 
 
 def test_no_faces_is_all_background() -> None:
@@ -101,6 +110,20 @@ def test_landmarks_of_a_crowd_lie_on_the_dots(composer: CrowdComposer) -> None:
     assert len(dark) > 30 and np.mean(np.array(dark) < 120) > 0.85
 
 
+def test_a_view_aside_shows_no_face(composer: CrowdComposer) -> None:
+    textured = np.random.default_rng(1).integers(0, 255, (200, 300, 3), np.uint8)
+    face = Scene("s", textured, np.array([[20, 30, 90, 120]], np.float32), TEMPLATE[None])
+    views = [view_aside(face, 60, 50, np.random.default_rng(seed)) for seed in range(20)]
+    found = [view for view in views if view is not None]
+    assert len(found) > 10
+    for view in found:
+        shown = np.array([[20, 30], [90, 120]]) @ view[:, :2].T + view[:, 2]
+        assert visible(shown.ravel(), (0, 0, 60, 50)) < 0.05
+        # No part of the tile lies beyond the scene.
+        rim = np.linalg.solve(view[:, :2], (np.array([[0, 0], [60, 50]]) - view[:, 2]).T).T
+        assert (rim > -0.5).all() and (rim < [300.5, 200.5]).all()
+
+
 def test_batch_and_loss_are_a_function_of_the_seed(composer: CrowdComposer) -> None:
     component = DetectorTraining(composer)
     first, second = (component.batch(np.random.default_rng(3), 2, held_out=False) for _ in range(2))
@@ -113,7 +136,7 @@ def test_a_step_lowers_the_loss(composer: CrowdComposer) -> None:
     component = DetectorTraining(composer)
     model, batch = component.build(), component.batch(np.random.default_rng(3), 4, held_out=False)
     optimizer, losses = torch.optim.AdamW(model.parameters(), lr=2e-3), []
-    for _ in range(6):
+    for _ in range(10):
         loss = component.loss(model, batch, torch.Generator())
         loss.backward()
         optimizer.step()
