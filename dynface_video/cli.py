@@ -33,7 +33,9 @@ main = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
-Source = Annotated[Path, typer.Argument(metavar="INPUT", help="The video.", show_default=False)]
+Source = Annotated[
+    Path, typer.Argument(metavar="INPUT", help="The video, an image, or a folder of images.", show_default=False)
+]
 Preset = Annotated[str, typer.Option(metavar="NAME", help="Settings and models to start from.")]
 Config = Annotated[
     Path | None, typer.Option(metavar="FILE", help="YAML file that changes some of the preset's settings.")
@@ -57,6 +59,18 @@ PixelFormat = Annotated[str | None, typer.Option("--pix-fmt", metavar="NAME", he
 Interlaced = Annotated[
     str | None,
     typer.Option(metavar="auto|keep|deinterlace|ignore", help="What to do with interlaced video. [default: auto]"),
+]
+Images = Annotated[
+    str | None,
+    typer.Option(
+        metavar="auto|sequence|stills",
+        help="A folder of images: frames of a film, or pictures of their own. [default: auto]",
+    ),
+]
+Fps = Annotated[str | None, typer.Option(metavar="RATE", help="Frames a second of a sequence of images. [default: 25]")]
+ImageFormat = Annotated[
+    str | None,
+    typer.Option(metavar="png|jpg|tif|webp|bmp", help="Of the images in a folder. [default: as the source's, or png]"),
 ]
 Mezzanine = Annotated[
     bool | None,
@@ -89,7 +103,9 @@ def _root(
 @main.command()
 def restore(
     source: Source,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUTPUT", help="The file to write.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="OUTPUT", help="The file to write, or the folder of images.")
+    ],
     preset: Preset = "mini",
     config: Config = None,
     strength: Strength = None,
@@ -104,6 +120,9 @@ def restore(
     pix_fmt: PixelFormat = None,
     interlaced: Interlaced = None,
     mezzanine: Mezzanine = None,
+    images: Images = None,
+    fps: Fps = None,
+    image_format: ImageFormat = None,
     grayscale: Grayscale = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUTPUT if it exists.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of going on with an unfinished job.")] = (
@@ -112,7 +131,7 @@ def restore(
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Restore the faces of INPUT and write the video to OUTPUT.
+    """Restore the faces of INPUT and write the video, image or folder of images to OUTPUT.
 
     An interrupted restoration goes on where it stopped when the same command is given again.
     Exit codes: 0 done, 1 failed, 2 unusable input or options, 130 interrupted.
@@ -148,6 +167,9 @@ def restore(
                 pix_fmt=pix_fmt,
                 interlaced=interlaced,
                 mezzanine=mezzanine,
+                images=images,
+                fps=fps,
+                image_format=image_format,
                 grayscale=grayscale,
             )
         _warn(result.warnings)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -28,23 +29,57 @@ OVERRIDES = {
     "seed": "restoration",
     "workers": "execution",
     "device": "execution",
+    "address": "execution",
+    "threads": "execution",
+    "work": "execution",
+    "images": "input",
+    "fps": "input",
     "codec": "output",
     "crf": "output",
     "encoder_preset": "output",
     "pix_fmt": "output",
     "interlaced": "output",
     "mezzanine": "output",
+    "image_format": "output",
     "grayscale": "restoration",
     "detector": "detection",
 }
 """Settings that can be given by their name alone, and the section each is in."""
 
+RATE = re.compile(r"\d+(\.\d+|/[1-9]\d*)?")
 DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 
 class _Section(BaseModel):
     # Strict: a YAML `yes` is not the number 1. Frozen: settings are part of what a job's segments are named after.
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class InputSettings(_Section):
+    """How a folder of images is read.
+
+    images: "sequence" takes them as the frames of a film, "stills" as pictures of their own, "auto" as a sequence when
+            they are numbered alike, of one size, and no camera says when it took them
+    fps:    frames a second of a sequence: a number, or a fraction such as 24000/1001
+    """
+
+    images: Literal["auto", "sequence", "stills"] = "auto"
+    fps: str = "25"
+
+    @field_validator("fps", mode="before")
+    @classmethod
+    def _fps_is_a_rate(cls, fps: Any) -> str:
+        rate = str(fps)
+        if isinstance(fps, bool) or not RATE.fullmatch(rate) or not 0 < Fraction(rate) <= 1000:
+            raise ValueError("it must be a number of frames a second up to 1000, or a fraction such as 24000/1001")
+        return rate
+
+    @property
+    def rate(self) -> Fraction:
+        """Frames a second; 23.976 and the like are the fractions that are meant by them."""
+        rate = Fraction(self.fps)
+        exact = Fraction(round(rate * 1001 / 1000) * 1000, 1001)
+        return exact if abs(exact - rate) < Fraction(1, 500) else rate
 
 
 class DetectionSettings(_Section):
@@ -121,6 +156,7 @@ class OutputSettings(_Section):
                     "ignore" takes all pictures as progressive
     mezzanine:      keep the segments without loss and encode them once at the end: smaller files, but much more disk
                     space until then
+    image_format:   of the images in a folder; None keeps each source's own, or is PNG
     segment_frames: frames restored and saved together, about
     """
 
@@ -130,6 +166,7 @@ class OutputSettings(_Section):
     pix_fmt: str | None = Field(default=None, min_length=1)
     interlaced: Literal["auto", "keep", "deinterlace", "ignore"] = "auto"
     mezzanine: bool = False
+    image_format: Literal["png", "jpg", "tif", "webp", "bmp"] | None = None
     segment_frames: int = Field(default=120, ge=1)
 
 
@@ -164,6 +201,7 @@ class Settings(_Section):
     """All settings of a restoration. models: name of the model set in the package."""
 
     models: str = Field(default="mini", min_length=1)
+    input: InputSettings = InputSettings()
     detection: DetectionSettings = DetectionSettings()
     restoration: RestorationSettings = RestorationSettings()
     output: OutputSettings = OutputSettings()

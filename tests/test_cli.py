@@ -110,12 +110,19 @@ def test_every_option_reaches_the_library(api: FakeApi, command: Command, tmp_pa
     options = {
         "preset": "archive", "config": tmp_path / "mine.yaml", "strength": 0.7, "steps": 8, "faces": "largest",
         "seed": 5, "workers": 2, "device": "cpu", "codec": "libx265", "crf": 21, "encoder_preset": "slow",
-        "pix_fmt": "yuv422p", "interlaced": "keep", "grayscale": "off",
+        "pix_fmt": "yuv422p", "interlaced": "keep", "grayscale": "off", "images": "stills", "fps": "24000/1001",
+        "image_format": "tif",
     }  # fmt: skip
     flags = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", str(value))]
-    code, _, err = command("restore", "in.mkv", "-o", "out.mkv", *flags, "--overwrite", "--fresh")
+    code, _, err = command("restore", "in.mkv", "-o", "out.mkv", *flags, "--mezzanine", "--overwrite", "--fresh")
     assert code == 0, err
-    expected = options | {"source": Path("in.mkv"), "target": Path("out.mkv"), "overwrite": True, "fresh": True}
+    expected = options | {
+        "mezzanine": True,
+        "source": Path("in.mkv"),
+        "target": Path("out.mkv"),
+        "overwrite": True,
+        "fresh": True,
+    }
     assert api.calls == [expected]
 
 

@@ -57,7 +57,8 @@ def test_every_override_reaches_its_setting() -> None:
     values: dict[str, Any] = {
         "strength": 0.25, "steps": 3, "faces": "largest", "seed": 9, "workers": 2, "device": "cpu",
         "codec": "libx265", "crf": 20, "encoder_preset": "slow", "pix_fmt": "yuv422p", "interlaced": "keep",
-        "mezzanine": True,         "grayscale": "off", "detector": "retinaface",
+        "mezzanine": True, "images": "stills", "fps": "24", "image_format": "tif",
+        "grayscale": "off", "detector": "retinaface",
     }  # fmt: skip
     assert values.keys() == OVERRIDES.keys()
     settings = load_settings("mini", None, values)
@@ -107,7 +108,7 @@ def test_settings_that_exclude_each_other_say_what_to_do(overrides: dict[str, An
         ("a: [", "is not YAML"),
         ("- mini", "must hold settings"),
         ("detection: 3", "detection is 3; it must hold settings"),
-        ("colour: {}", "no setting 'colour'; there are: models, detection"),
+        ("colour: {}", "no setting 'colour'; there are: models, input, detection"),
         ("detection: {intervall: 3}", r"no setting 'detection\.intervall'; did you mean 'interval'"),
         ("detection: {gap: -1}", r"detection\.gap is -1; it must be at least 0"),
         ("output: {crf: yes}", "crf is True"),

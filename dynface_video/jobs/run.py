@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import dynface_video
 from dynface_video.config import Settings
 from dynface_video.errors import InputError
-from dynface_video.faces.detect import make_detector
+from dynface_video.faces.detect import FaceDetector, make_detector
 from dynface_video.faces.landmarks import LandmarkLocator
 from dynface_video.jobs.analysis import Analysis
 from dynface_video.jobs.analyze import analyze
 from dynface_video.jobs.directory import JobDirectory, SegmentResult, alone
 from dynface_video.jobs.disk import disk_errors
 from dynface_video.jobs.local import run_local
-from dynface_video.jobs.plan import Plan, Segment, cut_segments, file_digest, folder_digest
+from dynface_video.jobs.output import choose_output
+from dynface_video.jobs.plan import Plan, Segment, cut_segments, folder_digest
+from dynface_video.jobs.source import look_at, source_digest
 from dynface_video.jobs.worker import WorkerSpec
-from dynface_video.media.assemble import assemble
-from dynface_video.media.encoding import LOSSLESS
-from dynface_video.media.interlace import treated_as
-from dynface_video.media.mezzanine import Mezzanine
-from dynface_video.media.probe import VideoInfo, probe
-from dynface_video.media.write import EncodeSettings, choose_encoding
+from dynface_video.media.probe import VideoInfo
+from dynface_video.media.write import EncodeSettings
 from dynface_video.models.registry import model_folder
 from dynface_video.restorer import FaceRestorer, resolve_device
 
@@ -55,19 +56,9 @@ class VideoJob:
         if settings.execution.workers == 1:
             resolve_device(settings.execution.device)
         self.source, self.target, self.settings, self.fresh = source, target, settings, fresh
-        output = settings.output
-        self.info: VideoInfo = treated_as(probe(source), output.interlaced)
-        wanted: EncodeSettings = choose_encoding(
-            self.info,
-            target,
-            output.codec,
-            output.crf,
-            preset=output.encoder_preset,
-            pixel_format=output.pix_fmt,
-            interlaced=self.info.interlaced and output.interlaced != "deinterlace",
-        )
-        self.mezzanine = Mezzanine(wanted.at_once()) if output.mezzanine and wanted.codec not in LOSSLESS else None
-        self.encoding = wanted if self.mezzanine is None else wanted.without_loss()
+        self.info: VideoInfo = look_at(source, settings)
+        self.output = choose_output(self.info, target, settings.output)
+        self.encoding: EncodeSettings = self.output.encoding
 
     def run(self, progress: Progress | None = None) -> JobResult:
         """Do what is left of the job; on success only the target remains.
@@ -92,13 +83,13 @@ class VideoJob:
         began = time.perf_counter()
         paths = [self.directory.segment_path(segment, analysis) for segment in segments]
         report("assemble", 0, analysis.frame_count)
-        if self.mezzanine is not None:
-            paths = [self.mezzanine.encode(paths, self.info, lambda n: report("assemble", n, analysis.frame_count))]
-        assembly = assemble(paths, self.info, self.target, analysis.frames.pts)
+        losses = self.output.finish(
+            paths, analysis.frames.pts, self.directory.path, lambda n: report("assemble", n, analysis.frame_count)
+        )
         report("assemble", analysis.frame_count, analysis.frame_count)
         seconds["assemble"] = time.perf_counter() - began
         self.directory.remove()
-        warnings = [*analysis.warnings, *(w for result in results for w in result.warnings), *assembly.warnings]
+        warnings = [*analysis.warnings, *(w for result in results for w in result.warnings), *losses]
         return JobResult(analysis, tuple(results), seconds, tuple(dict.fromkeys(warnings)))
 
     def segments(self, analysis: Analysis) -> list[Segment]:
@@ -139,18 +130,33 @@ class VideoJob:
         return run_on_ray(spec, segments, workers=workers)
 
 
-def analyze_with(info: VideoInfo, settings: Settings, report: Progress) -> Analysis:
-    """The first pass over a video with the models that the settings name."""
+@dataclass(frozen=True)
+class Models:
+    """What finds and restores faces."""
+
+    restorer: FaceRestorer
+    locator: LandmarkLocator
+    detector: FaceDetector
+
+
+def load_models(settings: Settings) -> Models:
+    """Load the models that the settings name; raises ModelError where they are missing."""
     restorer = FaceRestorer.from_settings(settings)
     folder = model_folder(settings.models)
     locator = LandmarkLocator.from_folder(folder / "landmarks", restorer.device)
     detector = make_detector(settings.detection, models=folder, locator=locator, device=restorer.device)
+    return Models(restorer, locator, detector)
+
+
+def analyze_with(info: VideoInfo, settings: Settings, report: Progress) -> Analysis:
+    """The first pass over a video with the models that the settings name."""
+    models = load_models(settings)
     report("analyze", 0, info.declared_frames)
     return analyze(
         info,
-        detector,
-        locator,
-        restorer,
+        models.detector,
+        models.locator,
+        models.restorer,
         settings,
         on_frame=lambda done: report("analyze", done, info.declared_frames),
     )
@@ -160,29 +166,30 @@ def check_paths(source: Path, target: Path, *, overwrite: bool) -> None:
     """Raise InputError where the output could not be written or would destroy something."""
     if source.exists() and target.exists() and source.samefile(target):
         raise InputError(f"{target} is the input itself; choose another output")
-    if target.is_dir():
-        raise InputError(f"{target} is a folder; name the output file")
-    if target.exists() and not overwrite:
+    if target.is_dir() and any(target.iterdir()) and not overwrite:
+        raise InputError(f"the folder {target} is not empty; choose another or allow overwriting (--overwrite)")
+    if target.is_file() and not overwrite:
         raise InputError(f"{target} already exists; choose another name or allow overwriting (--overwrite)")
     if not target.parent.is_dir():
         raise InputError(f"the folder {target.parent} does not exist; make it first")
 
 
 def make_plan(source: Path, settings: Settings, encoding: EncodeSettings) -> Plan:
-    """The plan of restoring a file with these settings: what the output depends on, and nothing else."""
-    import dataclasses
-
-    import dynface_video
-
-    relevant = settings.model_dump(mode="json", exclude={"execution", "output"})
-    relevant["output"] = dataclasses.asdict(encoding) | {
+    """The plan of restoring a video with these settings."""
+    output = dataclasses.asdict(encoding) | {
         "segment_frames": settings.output.segment_frames,
         "interlaced": settings.output.interlaced,
     }
+    return describe_plan(source, source_digest(source), settings, output)
+
+
+def describe_plan(source: Path, digest: str, settings: Settings, output: dict[str, Any]) -> Plan:
+    """A plan: what the output depends on, and nothing else. digest: of the source; output: how it is encoded."""
+    relevant = settings.model_dump(mode="json", exclude={"execution", "output"})
     return Plan(
         source=str(source),
-        input_digest=file_digest(source),
-        settings=relevant,
+        input_digest=digest,
+        settings=relevant | {"output": output},
         model_digest=folder_digest(model_folder(settings.models)),
         version=dynface_video.__version__,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +13,7 @@ import av
 import numpy as np
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
+from av.stream import Stream
 from av.video.stream import VideoStream
 
 from dynface_video.errors import InputError, JobError
@@ -20,6 +22,7 @@ from dynface_video.media.container import TAG_ERRORS, is_cover, open_input, url
 from dynface_video.media.encoding import container_format, encoded_colour
 from dynface_video.media.files import complete_or_nothing
 from dynface_video.media.probe import VideoInfo
+from dynface_video.media.sequence import SEQUENCE
 from dynface_video.media.write import segment_ticks
 
 __all__ = ["AssemblyReport", "LeftOut", "assemble"]
@@ -72,7 +75,7 @@ class _Written:
 def _write(path: Path, container: str, segments: Sequence[Path], info: VideoInfo, pts: np.ndarray) -> _Written:
     try:
         order = _presentation_order(segments, info, pts)
-        with open_input(info.path) as source, _open_output(path, container, info, source, order) as output:
+        with _open_source(info) as source, _open_output(path, container, info, source, order) as output:
             return _fill(segments, info, source, output, pts, order)
     except av.FFmpegError as error:
         if isinstance(error, OSError):
@@ -80,29 +83,39 @@ def _write(path: Path, container: str, segments: Sequence[Path], info: VideoInfo
         raise JobError(f"{info.path}: the output could not be written ({error.strerror or error})") from error
 
 
+def _open_source(info: VideoInfo) -> AbstractContextManager[InputContainer | None]:
+    """The source's file; images have nothing that could be carried along."""
+    return nullcontext() if info.format_name == SEQUENCE else open_input(info.path)
+
+
 def _fill(
     segments: Sequence[Path],
     info: VideoInfo,
-    source: InputContainer,
+    source: InputContainer | None,
     output: OutputContainer,
     pts: np.ndarray,
     order: list[int],
 ) -> _Written:
-    carrier = StreamCarrier(source, output)
-    carry_tags(source, output)
-    video: VideoStream | None = None
-    place = 0
     with av.open(url(segments[0])) as first:
+        template = first.streams.video[0]
+        if source is None:
+            video = _add_video(output, template, info, None)
+            for packet in _video_packets(segments, info, pts, order, video):
+                output.mux(packet)
+            return _Written([], set(), 0)
+        carrier = StreamCarrier(source, output)
+        carry_tags(source, output)
+        place, added = 0, None
         for stream in source.streams:
             if stream.index == info.stream_index:
                 place = len(_moving(output))
-                video = _add_video(output, first.streams.video[0], info, source)
+                added = _add_video(output, template, info, stream)
             else:
                 carrier.add(stream)
-    if video is None:
+    if added is None:
         raise JobError(f"{info.path}: stream {info.stream_index} is gone; has the file changed?")
-    for packet in _merged(_video_packets(segments, info, pts, order, video), carrier.packets()):
-        _mux(output, packet, carrier, is_video=packet.stream is video)
+    for packet in _merged(_video_packets(segments, info, pts, order, added), carrier.packets()):
+        _mux(output, packet, carrier, is_video=packet.stream is added)
     carrier.close()
     return _Written(carrier.left_out, set(kept_tags(source.metadata, FILE_TAGS)), place)
 
@@ -112,7 +125,7 @@ def _moving(container: InputContainer | OutputContainer) -> list[VideoStream]:
 
 
 def _open_output(
-    path: Path, container: str, info: VideoInfo, source: InputContainer, order: list[int]
+    path: Path, container: str, info: VideoInfo, source: InputContainer | None, order: list[int]
 ) -> OutputContainer:
     # Otherwise sound that begins before zero (an encoder's delay) would move every stream of the file.
     options = {"avoid_negative_ts": "disabled"}
@@ -127,16 +140,15 @@ def _open_output(
     return av.open(url(path), "w", format=container, container_options=options, metadata_errors=TAG_ERRORS)
 
 
-def _movie_timescale(info: VideoInfo, source: InputContainer) -> int:
+def _movie_timescale(info: VideoInfo, source: InputContainer | None) -> int:
     scale = info.time_base.denominator
-    for stream in source.streams.audio:
+    for stream in source.streams.audio if source is not None else ():
         common = math.lcm(scale, (stream.time_base or Fraction(1)).denominator)
         scale = common if common <= LARGEST_TIMESCALE else scale
     return min(scale, LARGEST_TIMESCALE)
 
 
-def _add_video(output: OutputContainer, template: VideoStream, info: VideoInfo, source: InputContainer) -> VideoStream:
-    old = source.streams[info.stream_index]
+def _add_video(output: OutputContainer, template: VideoStream, info: VideoInfo, old: Stream | None) -> VideoStream:
     try:
         stream = output.add_stream_from_template(template, opaque=True)
     except ValueError as error:
@@ -150,8 +162,9 @@ def _add_video(output: OutputContainer, template: VideoStream, info: VideoInfo, 
     if info.sample_aspect_ratio != 1:
         context.sample_aspect_ratio = info.sample_aspect_ratio
     stream.set_display_matrix(info.display_matrix)
-    stream.metadata.update(kept_tags(old.metadata, TRACK_TAGS))
-    stream.disposition = old.disposition
+    if old is not None:
+        stream.metadata.update(kept_tags(old.metadata, TRACK_TAGS))
+        stream.disposition = old.disposition
     return stream
 
 

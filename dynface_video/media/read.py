@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 
 import av
-import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from dynface_video.errors import JobError
-from dynface_video.media.colour import picture_to_rgb, uniform_picture
+from dynface_video.media.colour import uniform_picture
 from dynface_video.media.container import open_input
 from dynface_video.media.decode import DamageReport, decode_pictures, prepare
 from dynface_video.media.display import to_display
+from dynface_video.media.frame import Frame
 from dynface_video.media.index import FrameIndex, SeekPoint, checksum
 from dynface_video.media.index import IndexBuilder as _Builder
-from dynface_video.media.probe import ColourInfo, VideoInfo
+from dynface_video.media.probe import VideoInfo
+from dynface_video.media.sequence import SEQUENCE, read_sequence, read_sequence_span
 from dynface_video.media.timing import with_increasing_times
 
 __all__ = ["Frame", "FrameIndex", "IndexBuilder", "read_frames", "read_span", "to_display"]
@@ -27,30 +27,6 @@ SEEK_ATTEMPTS = 3
 FIXED_RATE = ("mpeg1video", "mpeg2video")
 NOTICED_MISSING = Fraction(1, 2)
 Warn = Callable[[str], None]
-
-
-@dataclass(frozen=True, eq=False)
-class Frame:
-    """A frame of a video.
-
-    index: its number from 0; pts: presentation time in ticks of `time_base` seconds; picture: as decoded, in storage
-    orientation; colour: the tags to read it with
-    """
-
-    index: int
-    pts: int
-    time_base: Fraction
-    picture: av.VideoFrame
-    colour: ColourInfo
-
-    @property
-    def time(self) -> Fraction:
-        """Presentation time in seconds."""
-        return self.pts * self.time_base
-
-    def rgb(self) -> np.ndarray:
-        """The picture, (H, W, 3) uint8 RGB in storage orientation, converted with the stream's matrix and range."""
-        return picture_to_rgb(self.picture, self.colour)
 
 
 class IndexBuilder(_Builder):
@@ -69,6 +45,9 @@ def read_frames(
     are told to `on_warning`. index: takes what `read_span` needs to know; complete when the iteration is.
     Raises InputError when the file can no longer be opened.
     """
+    if info.format_name == SEQUENCE:
+        yield from read_sequence(info, index, on_warning)
+        return
     report = DamageReport(str(info.path), on_warning)
     ends: list[int] = []
     with open_input(info.path) as container:
@@ -106,6 +85,9 @@ def read_span(
     """
     if not 0 <= start <= stop <= len(index.pts):
         raise ValueError(f"frames {start} to {stop} asked for, the video has {len(index.pts)}")
+    if info.format_name == SEQUENCE:
+        yield from read_sequence_span(info, index, start, stop, on_warning)
+        return
     wanted = start
     for origin in _origins(index, start):
         for frame in _frames_from(origin, info, index, wanted, stop, on_warning):

@@ -171,9 +171,3 @@ def test_a_moving_gif_is_a_video_too(tmp_path: Path, monkeypatch: pytest.MonkeyP
     source = kit.clip("in.gif", codec="gif", pixel_format="rgb8", size=SIZE, **ticks)
     assert restore_video(source, tmp_path / "out.mp4").frames == 8
     assert kit.times(tmp_path / "out.mp4") == [Fraction(number, 10) for number in range(8)]
-
-
-def test_a_moving_webp_is_refused_because_ffmpeg_does_not_read_it(tmp_path: Path, kit) -> None:
-    source = kit.clip("in.webp", codec="libwebp_anim", size=SIZE, pts=tuple(range(8)))
-    with pytest.raises(InputError, match="can be decoded"):
-        restore_video(source, tmp_path / "out.mp4")

@@ -1,0 +1,56 @@
+"""What kind of source a path is, and what it holds."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+from dynface_video.config import InputSettings, Settings
+from dynface_video.errors import InputError
+from dynface_video.jobs.plan import file_digest
+from dynface_video.media.images import READABLE
+from dynface_video.media.interlace import treated_as
+from dynface_video.media.probe import VideoInfo, probe
+from dynface_video.media.sequence import image_files, is_sequence, probe_images
+
+SAMPLED = 1 << 16
+
+
+def is_stills(source: Path, settings: InputSettings) -> bool:
+    """Whether a source is one or more pictures of their own, not a video and not the frames of one.
+
+    Raises InputError for a folder without images, and for an image that cannot be read.
+    """
+    if not source.is_dir():
+        return source.suffix.lower() in READABLE
+    files = image_files(source)
+    return settings.images == "stills" or (settings.images == "auto" and not is_sequence(files))
+
+
+def look_at(source: Path, settings: Settings) -> VideoInfo:
+    """What a video, or a folder of its frames, holds, and how it is to be read; raises InputError."""
+    if source.is_dir():
+        return probe_images(source, settings.input.rate)
+    if source.suffix.lower() in READABLE:
+        return probe_images(source, Fraction(1))
+    return treated_as(probe(source), settings.output.interlaced)
+
+
+def source_digest(source: Path) -> str:
+    """SHA-256 of a file's content (`file_digest`), or of the images in a folder."""
+    return images_digest(image_files(source)) if source.is_dir() else file_digest(source)
+
+
+def images_digest(files: Sequence[Path]) -> str:
+    """SHA-256 of the images' names, sizes and beginnings: a film of them is too large to be read for this."""
+    digest = hashlib.sha256()
+    try:
+        for path in files:
+            digest.update(f"{path.name}:{path.stat().st_size}:".encode())
+            with open(path, "rb") as handle:
+                digest.update(handle.read(SAMPLED))
+    except OSError as error:
+        raise InputError(f"{error.filename} cannot be read ({error.strerror})") from error
+    return digest.hexdigest()
