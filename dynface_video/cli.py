@@ -60,6 +60,10 @@ Interlaced = Annotated[
     str | None,
     typer.Option(metavar="auto|keep|deinterlace|ignore", help="What to do with interlaced video. [default: auto]"),
 ]
+CopyUntouched = Annotated[
+    bool | None,
+    typer.Option("--copy-untouched", show_default=False, help="Copy H.264 where no face is, instead of encoding it."),
+]
 Images = Annotated[
     str | None,
     typer.Option(
@@ -120,6 +124,7 @@ def restore(
     pix_fmt: PixelFormat = None,
     interlaced: Interlaced = None,
     mezzanine: Mezzanine = None,
+    copy_untouched: CopyUntouched = None,
     images: Images = None,
     fps: Fps = None,
     image_format: ImageFormat = None,
@@ -167,6 +172,7 @@ def restore(
                 pix_fmt=pix_fmt,
                 interlaced=interlaced,
                 mezzanine=mezzanine,
+                copy_untouched=copy_untouched,
                 images=images,
                 fps=fps,
                 image_format=image_format,

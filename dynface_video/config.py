@@ -40,6 +40,7 @@ OVERRIDES = {
     "pix_fmt": "output",
     "interlaced": "output",
     "mezzanine": "output",
+    "copy_untouched": "output",
     "image_format": "output",
     "grayscale": "restoration",
     "detector": "detection",
@@ -92,6 +93,10 @@ class DetectionSettings(_Section):
     minimum_length: tracks shorter than this are left alone, frames
     gap:            longest absence that a track is carried over, frames
     smoothing:      standard deviation of the smoothing of landmarks over time, frames; 0 turns it off
+    largest_turn:   faces turned further to a side fade out while they are, degrees
+    largest_uncertainty: faces whose landmarks are less sure than this share of their side are left alone
+    minimum_brightness:  faces darker than this are left alone, in [0, 1]
+    orientations:   whether faces are also looked for sideways and upside down where few are found
     yunet_model:    ONNX file of the detector "yunet"; in a file, relative to that file
     """
 
@@ -103,6 +108,10 @@ class DetectionSettings(_Section):
     minimum_length: int = Field(default=3, ge=1)
     gap: int = Field(default=12, ge=0)
     smoothing: float = Field(default=2.0, ge=0)
+    largest_turn: float = Field(default=60.0, ge=0, le=90)
+    largest_uncertainty: float = Field(default=0.06, gt=0)
+    minimum_brightness: float = Field(default=0.06, ge=0, le=1)
+    orientations: bool = True
     yunet_model: Annotated[Path | None, Field(strict=False)] = None
 
     @model_validator(mode="after")
@@ -156,6 +165,7 @@ class OutputSettings(_Section):
                     "ignore" takes all pictures as progressive
     mezzanine:      keep the segments without loss and encode them once at the end: smaller files, but much more disk
                     space until then
+    copy_untouched: copy the packets of H.264 where no face is restored instead of encoding them again
     image_format:   of the images in a folder; None keeps each source's own, or is PNG
     segment_frames: frames restored and saved together, about
     """
@@ -166,6 +176,7 @@ class OutputSettings(_Section):
     pix_fmt: str | None = Field(default=None, min_length=1)
     interlaced: Literal["auto", "keep", "deinterlace", "ignore"] = "auto"
     mezzanine: bool = False
+    copy_untouched: bool = False
     image_format: Literal["png", "jpg", "tif", "webp", "bmp"] | None = None
     segment_frames: int = Field(default=120, ge=1)
 

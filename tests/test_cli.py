@@ -114,10 +114,13 @@ def test_every_option_reaches_the_library(api: FakeApi, command: Command, tmp_pa
         "image_format": "tif",
     }  # fmt: skip
     flags = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", str(value))]
-    code, _, err = command("restore", "in.mkv", "-o", "out.mkv", *flags, "--mezzanine", "--overwrite", "--fresh")
+    code, _, err = command(
+        "restore", "in.mkv", "-o", "out.mkv", *flags, "--mezzanine", "--copy-untouched", "--overwrite", "--fresh"
+    )
     assert code == 0, err
     expected = options | {
         "mezzanine": True,
+        "copy_untouched": True,
         "source": Path("in.mkv"),
         "target": Path("out.mkv"),
         "overwrite": True,

@@ -13,10 +13,11 @@ CHROMA_WEIGHT = 4.0
 
 
 def appearance(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    """A face's appearance, (GRID * GRID + 2,) float32.
+    """A face's appearance, (GRID * GRID + 3,) float32.
 
     picture: (H, W, 3) uint8 RGB; landmarks: (5, 2). The brightness of an upright grid over the face, freed of its mean
-    and contrast, then two mean colour differences: lighting counts little, skin, hair, beard and glasses do.
+    and contrast, then two mean colour differences: lighting counts little, skin, hair, beard and glasses do. Last comes
+    the brightness itself, by which dark faces are known and which `difference` leaves out.
     """
     square = face_square(landmarks.astype(np.float64))
     transform = Square(square.centre, max(1.2 * square.side, 4.0), square.angle).transform(SAMPLES)
@@ -27,13 +28,15 @@ def appearance(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     brightness = coarse.mean(axis=2).ravel()
     centred = brightness - brightness.mean()
     colour = coarse.reshape(-1, 3).mean(axis=0)
-    return np.concatenate([centred / max(float(np.linalg.norm(centred)), 0.1), colour[[0, 2]] - colour[1]])
+    pattern = centred / max(float(np.linalg.norm(centred)), 0.1)
+    return np.concatenate([pattern, colour[[0, 2]] - colour[1], brightness.mean(keepdims=True)])
 
 
 def difference(a: np.ndarray, b: np.ndarray) -> float:
     """How different two appearances are: near 0 the same face a moment later, around 1 another."""
-    pattern = 1 - float(a[:-2] @ b[:-2])
-    return pattern + CHROMA_WEIGHT * float(np.linalg.norm(a[-2:] - b[-2:]))
+    chroma = slice(-3, -1)
+    pattern = 1 - float(a[:-3] @ b[:-3])
+    return pattern + CHROMA_WEIGHT * float(np.linalg.norm(a[chroma] - b[chroma]))
 
 
 def running_mean(mean: np.ndarray, value: np.ndarray, share: float = 0.15) -> np.ndarray:

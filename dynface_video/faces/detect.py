@@ -1,4 +1,4 @@
-"""Finding faces in one picture: OpenCV's cascades confirmed by the landmark network, YuNet, or RetinaFace.
+"""Finding faces in one picture: RetinaFace or OpenCV's cascades, confirmed by the landmark network, or YuNet.
 
 Boxes and points are display coordinates: upright, square pixels, (x, y), pixel centres at integers.
 """
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 
 SAME_FACE_OVERLAP = 0.4
 PROPOSAL_OVERLAP = 0.6
+PROPOSAL_SCORE = 0.15
+"""RetinaFace's boxes less sure than this are not shown to the landmark network."""
+PRIOR_LOG_ODDS = 4.4
+"""Both networks learned from as many faces as backgrounds; in a video most places are background."""
+LARGEST_LOG_ODDS = 9.0
+NESTED_SHARE = 0.8
 SMALLEST_SHARE = 0.75
 """Faces are looked for down to this share of the smallest restored: one that grows is known from its start."""
 CASCADE_SMALLEST = 20
@@ -103,12 +109,7 @@ class CascadeDetector:
         if len(boxes) == 0:
             return []
         found = self._locator.locate(picture, boxes)
-        detections = [
-            Detection(box_from_landmarks(points), points, deviation, float(score))
-            for points, deviation, score in zip(found.points, found.deviation, found.score, strict=True)
-            if score >= self._minimum_score
-        ]
-        return distinct(detections)
+        return distinct(_confirmed(found, found.score, self._minimum_score))
 
     def propose(self, picture: np.ndarray) -> np.ndarray:
         """Boxes that may hold faces, (N, 4) float64 in pixels of the picture."""
@@ -131,6 +132,25 @@ class CascadeDetector:
             centres[:, 0] = grey.shape[1] - 1 - centres[:, 0]
         halves = cascade.side * boxes[:, 2:] / 2
         return np.concatenate([centres - halves, centres + halves], axis=1)
+
+
+class ConfirmedDetector:
+    """Proposals of a generous detector, of which the landmark network says where they lie and which are faces.
+
+    The two judge by different pictures of the face, so their log odds add up. minimum_score: of both together
+    """
+
+    def __init__(self, proposer: FaceDetector, locator: FaceLocator, *, minimum_score: float = 0.5) -> None:
+        self._proposer, self._locator, self._minimum_score = proposer, locator, minimum_score
+
+    def detect(self, picture: np.ndarray) -> list[Detection]:
+        """The faces of a picture (H, W, 3) uint8 RGB that both believe in, none twice."""
+        proposed = self._proposer.detect(picture)
+        if not proposed:
+            return []
+        found = self._locator.locate(picture, np.stack([face.box for face in proposed]))
+        scores = joint_score(np.array([face.score for face in proposed]), found.score)
+        return distinct(_confirmed(found, scores, self._minimum_score))
 
 
 class YuNetDetector:
@@ -180,16 +200,46 @@ def make_detector(
         )
     from dynface_video.faces.retinaface import RetinaFaceDetector
 
-    return RetinaFaceDetector.from_folder(
-        models / "detector", device, working_size=working_size, minimum_size=minimum_size, minimum_score=minimum_score
+    proposer = RetinaFaceDetector.from_folder(
+        models / "detector",
+        device,
+        working_size=working_size,
+        minimum_size=minimum_size,
+        minimum_score=min(PROPOSAL_SCORE, minimum_score),
     )
+    return ConfirmedDetector(proposer, locator, minimum_score=minimum_score)
+
+
+def _confirmed(found: Landmarks, scores: np.ndarray, minimum_score: float) -> list[Detection]:
+    return [
+        Detection(box_from_landmarks(points), points, deviation, float(score))
+        for points, deviation, score in zip(found.points, found.deviation, scores, strict=True)
+        if score >= minimum_score
+    ]
+
+
+def joint_score(score: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """How sure two witnesses are together, in [0, 1]: their log odds added, less those of chance."""
+    odds = [np.log(np.clip(s, 1e-9, 1.0)) - np.log(np.clip(1.0 - s, 1e-9, 1.0)) for s in (score, other)]
+    joint = sum(np.clip(o, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS) for o in odds) - PRIOR_LOG_ODDS
+    return np.asarray(1 / (1 + np.exp(-joint)))
 
 
 def distinct(detections: Sequence[Detection], overlap: float = SAME_FACE_OVERLAP) -> list[Detection]:
-    """Of detections that overlap by more than a share only the surest, surest first."""
+    """Of detections that overlap by more than a share, or of which one lies in another, the surest; surest first."""
     boxes = np.array([detection.box for detection in detections]).reshape(-1, 4)
-    kept = surest(boxes, np.array([detection.score for detection in detections]), overlap)
+    kept: list[int] = []
+    for i in surest(boxes, np.array([detection.score for detection in detections]), overlap):
+        if not any(lies_in(boxes[i], boxes[j]) or lies_in(boxes[j], boxes[i]) for j in kept):
+            kept.append(i)
     return [detections[i] for i in kept]
+
+
+def lies_in(box: np.ndarray, other: np.ndarray) -> bool:
+    """Whether the middle of a box (4,) lies well inside another that is no smaller: an eye is not a face of its own."""
+    middle, half = (other[:2] + other[2:]) / 2, NESTED_SHARE * (other[2:] - other[:2]) / 2
+    smaller = np.prod(box[2:] - box[:2]) <= np.prod(other[2:] - other[:2])
+    return bool(smaller and (np.abs((box[:2] + box[2:]) / 2 - middle) < half).all())
 
 
 def surest(boxes: np.ndarray, scores: np.ndarray, overlap: float) -> list[int]:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dynface_video.faces.appearance import difference
 from dynface_video.faces.link import Fragment, fragments_of, link, without_doubles
-from dynface_video.faces.observation import FaceTrack, LeftAlone, Observation
+from dynface_video.faces.observation import FaceTrack, LeftAlone, Observation, face_sides
+from dynface_video.faces.restraint import reason_to_leave, shown_while_turning, turn_of
 from dynface_video.faces.smooth import smooth_landmarks
 
 if TYPE_CHECKING:
     from dynface_video.config import DetectionSettings
 
-SMALLEST_SEEN_SHARE = 0.4
-"""Of a track's frames: what is seen more rarely and bridged in between is a chance find, not a face."""
+SAME_FACE_DIFFERENCE = 0.3
+SAME_FACE_SIZE = 0.4
 
 
 def finish_tracks(
@@ -25,42 +29,75 @@ def finish_tracks(
 
     observations: of all frames, in any order; cuts: the first frame of each shot
     Fragments are linked over absences of at most `settings.gap` frames, which are bridged by interpolation; tracks that
-    are too short, too small or too unsure are left alone; landmarks are smoothed inside shots, never over a cut.
+    are too short, too small, too unsure, too blurred or too dark are left alone, and those that turn too far to a side
+    where they do; landmarks are smoothed inside shots, never over a cut.
     """
     fragments = without_doubles(fragments_of(observations, cuts, settings.gap))
     tracks: list[FaceTrack] = []
+    faces: list[Fragment] = []
     left_alone: list[LeftAlone] = []
     for fragment in link(fragments, cuts, settings.gap):
-        reason = _reason_to_leave(fragment, settings)
+        reason = reason_to_leave(fragment, settings)
         if reason is None:
-            tracks.append(_track(len(tracks), fragment, settings.smoothing))
-        else:
-            left_alone.append(_left(fragment, reason))
+            track = _track(len(tracks), fragment, settings)
+            reason = _reason_of_turn(track, settings.largest_turn)
+            if reason is None:
+                tracks.append(replace(track, face=_known_face(fragment, faces, tracks, cuts)))
+                faces.append(fragment)
+                left_alone += _turned_away(track, settings.largest_turn)
+        if reason is not None:
+            left_alone.append(_left(fragment.start, fragment.last + 1, fragment.points, reason))
     return tracks, left_alone
 
 
-def _reason_to_leave(fragment: Fragment, settings: DetectionSettings) -> str | None:
-    length = fragment.last - fragment.start + 1
-    if length < settings.minimum_length:
-        return f"too short: {length} frames of at least {settings.minimum_length}"
-    if fragment.side < settings.minimum_size:
-        return f"too small: {fragment.side:.0f} pixels of at least {settings.minimum_size:g}"
-    if len(fragment.frames) < SMALLEST_SEEN_SHARE * length:
-        return f"too unsure: seen in only {len(fragment.frames)} of {length} frames"
-    score = float(fragment.scores.mean())
-    if score < settings.minimum_score:
-        return f"too unsure: a mean score of {score:.2f} of at least {settings.minimum_score:g}"
-    return None
-
-
-def _track(number: int, fragment: Fragment, smoothing: float) -> FaceTrack:
+def _track(number: int, fragment: Fragment, settings: DetectionSettings) -> FaceTrack:
     frames = np.arange(fragment.start, fragment.last + 1)
     observed = np.isin(frames, fragment.frames)
     points = bridge(fragment.frames, fragment.points, frames)
     deviation = bridge(fragment.frames, fragment.deviation, frames)
-    landmarks = smooth_landmarks(points, deviation, observed, smoothing=smoothing)
-    scores = bridge(fragment.frames, fragment.scores, frames)
-    return FaceTrack(number, fragment.start, landmarks.astype(np.float32), observed, scores.astype(np.float32))
+    landmarks = smooth_landmarks(points, deviation, observed, smoothing=settings.smoothing).astype(np.float32)
+    scores = bridge(fragment.frames, fragment.scores, frames).astype(np.float32)
+    shown = shown_while_turning(landmarks, settings.largest_turn)
+    return FaceTrack(number, fragment.start, landmarks, observed, scores, shown)
+
+
+def _reason_of_turn(track: FaceTrack, largest: float) -> str | None:
+    if track.shown is None or track.shown.any():
+        return None
+    return _turn_reason(track.landmarks, largest)
+
+
+def _turn_reason(landmarks: np.ndarray, largest: float) -> str:
+    return f"seen from the side: turned by {np.median(turn_of(landmarks)):.0f} degrees, {largest:g} at most"
+
+
+def _turned_away(track: FaceTrack, largest: float) -> list[LeftAlone]:
+    """The spans of a track in which its face is turned too far to be shown restored."""
+    hidden = np.flatnonzero([track.shown_at(i) == 0 for i in range(len(track.landmarks))])
+    spans = np.split(hidden, np.flatnonzero(np.diff(hidden) > 1) + 1) if len(hidden) else []
+    left = []
+    for span in spans:
+        points = track.landmarks[span]
+        left.append(
+            _left(track.start + int(span[0]), track.start + int(span[-1]) + 1, points, _turn_reason(points, largest))
+        )
+    return left
+
+
+def _known_face(
+    fragment: Fragment, faces: Sequence[Fragment], tracks: Sequence[FaceTrack], cuts: Sequence[int]
+) -> int | None:
+    """The identity of the face that was seen before in the shot, is gone, and looks the same; None for a new one."""
+    shot, look = bisect_right(sorted(cuts), fragment.start), fragment.appearance
+    alike = []
+    for known, track in zip(faces, tracks, strict=True):
+        gone = known.last < fragment.start and bisect_right(sorted(cuts), known.start) == shot
+        if look is None or known.appearance is None or not gone:
+            continue
+        apart = difference(known.appearance, look)
+        if apart < SAME_FACE_DIFFERENCE and abs(np.log(known.side / fragment.side)) < SAME_FACE_SIZE:
+            alike.append((apart, track.identity))
+    return min(alike)[1] if alike else None
 
 
 def bridge(frames: np.ndarray, values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
@@ -70,6 +107,6 @@ def bridge(frames: np.ndarray, values: np.ndarray, wanted: np.ndarray) -> np.nda
     return bridged.reshape(len(wanted), *values.shape[1:])
 
 
-def _left(fragment: Fragment, reason: str) -> LeftAlone:
-    x, y = np.median(fragment.points.mean(axis=1), axis=0)
-    return LeftAlone(fragment.start, fragment.last + 1, (float(x), float(y)), fragment.side, reason)
+def _left(start: int, stop: int, points: np.ndarray, reason: str) -> LeftAlone:
+    x, y = np.median(points.mean(axis=1), axis=0)
+    return LeftAlone(start, stop, (float(x), float(y)), float(np.median(face_sides(points))), reason)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from dynface_video.faces.detect import lies_in
+from dynface_video.faces.landmarks import box_from_landmarks
 from dynface_video.faces.motion import Expected, Found, Motion, assign, is_among, matching_costs
 from dynface_video.faces.observation import Observation, face_sides
 
@@ -18,12 +20,14 @@ REACH = 0.5
 REACH_A_FRAME = 0.06
 LARGEST_REACH = 1.2
 ABSENCE_WEIGHT = 0.02
+LARGEST_NESTED_SHARE = 0.5
 
 
 @dataclass(frozen=True)
 class Fragment:
     """One face in some frames of one shot: frames (N,) int64 rising; points (N, 5, 2), deviation (N, 5), scores (N,).
 
+    looks:      (N,) int8: 1 where the detector knew the face, -1 where it looked and did not, 0 where it did not look
     appearance: the mean of those seen, None when none was
     """
 
@@ -31,6 +35,7 @@ class Fragment:
     points: np.ndarray
     deviation: np.ndarray
     scores: np.ndarray
+    looks: np.ndarray
     appearance: np.ndarray | None
 
     @property
@@ -50,7 +55,7 @@ class Fragment:
 
     def taken(self, kept: np.ndarray) -> Fragment:
         """The part of it that a mask or slice keeps."""
-        arrays = (self.frames[kept], self.points[kept], self.deviation[kept], self.scores[kept])
+        arrays = (self.frames[kept], self.points[kept], self.deviation[kept], self.scores[kept], self.looks[kept])
         return Fragment(*arrays, self.appearance)
 
 
@@ -75,27 +80,43 @@ def _fragment(seen: Sequence[Observation]) -> Fragment:
         points=np.array([o.detection.landmarks for o in seen], np.float64),
         deviation=np.array([o.detection.deviation for o in seen], np.float64),
         scores=np.array([o.detection.score for o in seen], np.float64),
+        looks=np.array([1 if o.detected else -1 if o.missed else 0 for o in seen], np.int8),
         appearance=np.mean(looks, axis=0) if looks else None,
     )
 
 
 def without_doubles(fragments: Sequence[Fragment]) -> list[Fragment]:
-    """Fragments of which no two follow the same face in the same frame: the longer one keeps it."""
+    """Fragments of which no two follow the same face in the same frame: the longer one keeps it.
+
+    A fragment that mostly lies inside another's face, or has one inside it, is a part of a face and dropped as a whole.
+    """
     kept: list[Fragment] = []
-    for fragment in sorted(fragments, key=lambda f: -len(f.frames)):
-        free = np.ones(len(fragment.frames), bool)
+    for fragment in sorted(fragments, key=lambda f: -float(f.scores.sum())):
+        free, apart = np.ones(len(fragment.frames), bool), np.ones(len(fragment.frames), bool)
         for other in kept:
             if fragment.start <= other.last and other.start <= fragment.last:
-                free &= ~_coincides(fragment, other)
-        if free.any():
+                free &= ~_coincides(fragment, other, is_same)
+                apart &= ~_coincides(fragment, other, is_nested)
+        if free.any() and apart.mean() >= LARGEST_NESTED_SHARE:
             kept.append(fragment.taken(free))
     return sorted(kept, key=lambda f: (f.start, f.points[0, :, 0].mean()))
 
 
-def _coincides(fragment: Fragment, other: Fragment) -> np.ndarray:
+def is_same(points: np.ndarray, others: np.ndarray) -> bool:
+    """Whether two sets of five points (5, 2) lie on one face."""
+    return is_among(points, [others])
+
+
+def is_nested(points: np.ndarray, others: np.ndarray) -> bool:
+    """Whether one of two faces, five points (5, 2) each, lies well inside the other."""
+    box, other = box_from_landmarks(points), box_from_landmarks(others)
+    return lies_in(box, other) or lies_in(other, box)
+
+
+def _coincides(fragment: Fragment, other: Fragment, same: Callable[[np.ndarray, np.ndarray], bool]) -> np.ndarray:
     place = dict(zip(other.frames.tolist(), other.points, strict=True))
     pairs = zip(fragment.frames.tolist(), fragment.points, strict=True)
-    return np.array([frame in place and is_among(points, [place[frame]]) for frame, points in pairs])
+    return np.array([frame in place and same(points, place[frame]) for frame, points in pairs])
 
 
 def link(fragments: Sequence[Fragment], cuts: Sequence[int], gap: int) -> list[Fragment]:
@@ -166,5 +187,6 @@ def _join(chain: Sequence[Fragment]) -> Fragment:
         points=np.concatenate([f.points for f in chain]),
         deviation=np.concatenate([f.deviation for f in chain]),
         scores=np.concatenate([f.scores for f in chain]),
+        looks=np.concatenate([f.looks for f in chain]),
         appearance=np.average([look for _, look in looks], axis=0, weights=counts) if looks else None,
     )

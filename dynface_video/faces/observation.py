@@ -17,6 +17,7 @@ class Observation:
 
     track:      number given by the tracker; fragments of one face may have several
     detected:   found by the detector in this frame, else followed by the landmark network
+    missed:     the detector looked at this frame and did not find it
     appearance: what the face looks like (see `appearance`), None where it was not looked at
     """
 
@@ -25,6 +26,7 @@ class Observation:
     detection: Detection
     detected: bool
     appearance: np.ndarray | None = None
+    missed: bool = False
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class FaceTrack:
     landmarks: (T, 5, 2) float32, smoothed over time
     observed:  (T,) bool, false where the face was bridged over a miss
     scores:    (T,) float32 in [0, 1]
+    shown:     (T,) float32 in [0, 1], how much of the restored face is to be seen; None is all of it
+    face:      tracks of one shot with the same value show the same face again; the number of the first of them
     """
 
     number: int
@@ -41,6 +45,8 @@ class FaceTrack:
     landmarks: np.ndarray
     observed: np.ndarray
     scores: np.ndarray
+    shown: np.ndarray | None = None
+    face: int | None = None
 
     @property
     def stop(self) -> int:
@@ -57,14 +63,26 @@ class FaceTrack:
         """Median side of the face in pixels."""
         return float(np.median(self.sizes))
 
+    @property
+    def identity(self) -> int:
+        """Whose face it is within its shot: what makes it look alike when it comes back."""
+        return self.number if self.face is None else self.face
+
+    def shown_at(self, position: int) -> float:
+        """How much of the restored face is to be seen in the frame `start + position`, in [0, 1]."""
+        return 1.0 if self.shown is None else float(self.shown[position])
+
     def to_json(self) -> dict[str, Any]:
         """Numbers as JSON holds them, landmarks to a hundredth of a pixel."""
+        shown = np.ones(len(self.landmarks)) if self.shown is None else self.shown
         return {
             "number": self.number,
+            "face": self.identity,
             "start": self.start,
             "landmarks": np.round(self.landmarks.astype(np.float64), 2).reshape(-1, 10).tolist(),
             "observed": self.observed.astype(int).tolist(),
             "scores": np.round(self.scores.astype(np.float64), 3).tolist(),
+            "shown": np.round(shown.astype(np.float64), 2).tolist(),
         }
 
     @classmethod
@@ -72,10 +90,13 @@ class FaceTrack:
         """Read what `to_json` gave; raises ValueError when the arrays do not fit together."""
         landmarks = np.array(raw["landmarks"], np.float32).reshape(-1, 5, 2)
         observed, scores = np.array(raw["observed"], bool), np.array(raw["scores"], np.float32)
-        if not len(landmarks) == len(observed) == len(scores) > 0:
-            lengths = f"{len(landmarks)} landmarks, {len(observed)} observed and {len(scores)} scores"
+        shown = np.array(raw["shown"], np.float32)
+        if not len(landmarks) == len(observed) == len(scores) == len(shown) > 0:
+            lengths = (
+                f"{len(landmarks)} landmarks, {len(observed)} observed, {len(scores)} scores and {len(shown)} shown"
+            )
             raise ValueError(f"track {raw['number']} has {lengths}")
-        return cls(int(raw["number"]), int(raw["start"]), landmarks, observed, scores)
+        return cls(int(raw["number"]), int(raw["start"]), landmarks, observed, scores, shown, int(raw["face"]))
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
 from dynface_video.faces.appearance import appearance, difference, running_mean
@@ -27,6 +28,9 @@ LARGEST_GROWTH = 0.4
 REACH_LOST = 0.08
 LARGEST_REACH = 1.5
 STEADY_AFTER = 3
+THUMBNAIL = 24
+LARGE_CHANGE = 0.08
+"""Mean difference of thumbnails, in [0, 1], since the last detection that calls for another."""
 
 
 @dataclass
@@ -68,7 +72,7 @@ class FaceTracker:
     """Finds faces every `settings.interval` frames and follows them in between; see `step`.
 
     Between detections a frame costs one call of `locator.locate` for all its faces. The detector looks when its turn
-    comes, at a cut, and when a face that was followed steadily is lost. Memory holds `settings.interval - 1` pictures.
+    comes, at a cut, when a face that was followed steadily is lost, and when the picture has changed much. Memory holds `settings.interval - 1` pictures.
     """
 
     def __init__(self, detector: FaceDetector, locator: FaceLocator, settings: DetectionSettings) -> None:
@@ -78,6 +82,7 @@ class FaceTracker:
         self._live: dict[int, _Live] = {}
         self._next_number = 0
         self._last_detection: int | None = None
+        self._thumbnail: np.ndarray | None = None
         self.detections = 0
         """Pictures that the detector has looked at."""
 
@@ -93,14 +98,17 @@ class FaceTracker:
         seen = self._follow(index, picture)
         confirmed: set[int] = set()
         earlier: list[Observation] = []
-        if self._is_due(index, cut) or self._is_wanted(index, seen):
+        looks = self._is_due(index, cut) or self._is_wanted(index, seen) or self._has_changed(index, picture)
+        if looks:
             confirmed, returns = self._detect(index, picture, seen)
             earlier = self._look_back(returns)
+            self._thumbnail = thumbnail(picture)
         self._update(index, seen)
         self._places[index] = [face.detection.landmarks for face in seen.values()]
         self._past.append((index, picture))
         self._forget()
-        return earlier + [_observation(index, number, face, number in confirmed) for number, face in seen.items()]
+        known = {number: number in confirmed if looks else None for number in seen}
+        return earlier + [_observation(index, number, face, known[number]) for number, face in seen.items()]
 
     def _is_due(self, index: int, cut: bool) -> bool:
         return cut or self._last_detection is None or index - self._last_detection >= self._settings.interval
@@ -115,6 +123,12 @@ class FaceTracker:
         for live in asking:
             live.demanded = index
         return bool(asking)
+
+    def _has_changed(self, index: int, picture: np.ndarray) -> bool:
+        # A pan, a flash or somebody walking past brings faces in faster than the detector's turn comes.
+        if self._thumbnail is None or self._last_detection is None or index - self._last_detection < 2:
+            return False
+        return float(np.abs(thumbnail(picture) - self._thumbnail).mean()) > LARGE_CHANGE
 
     def _follow(self, index: int, picture: np.ndarray) -> dict[int, _Seen]:
         """Look for every face where its motion has brought it."""
@@ -221,7 +235,7 @@ class FaceTracker:
                 if self._is_believed(seen) and not is_among(points, self._places[index]):
                     self._places[index].append(points)
                     back.motion.update(index, points)
-                    observations.append(_observation(index, back.number, seen, False))
+                    observations.append(_observation(index, back.number, seen))
                     going.append(back)
             self._take_speed(going)
             returns = going
@@ -253,9 +267,18 @@ class FaceTracker:
         self._places = {index: places for index, places in self._places.items() if index in kept}
 
 
-def _observation(index: int, number: int, seen: _Seen, detected: bool) -> Observation:
+def _observation(index: int, number: int, seen: _Seen, known: bool | None = None) -> Observation:
     # Appearance only where the detector looked: between detections it changes too little to be worth its memory.
-    return Observation(index, number, seen.detection, detected, seen.appearance if detected else None)
+    return Observation(index, number, seen.detection, known is True, seen.appearance if known else None, known is False)
+
+
+def thumbnail(picture: np.ndarray) -> np.ndarray:
+    """The picture (H, W, 3) uint8 in few pixels, (THUMBNAIL, THUMBNAIL, 3) float32 in [0, 1]."""
+    height, width = picture.shape[:2]
+    # Every so many pixels are enough to average, and a small part of the reading.
+    coarse = picture[:: max(1, height // (4 * THUMBNAIL)), :: max(1, width // (4 * THUMBNAIL))]
+    small = cv2.resize(coarse, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.float32) / 255
 
 
 def _is_among(face: _Seen, others: Iterable[_Seen]) -> bool:

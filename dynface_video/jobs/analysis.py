@@ -58,6 +58,16 @@ class Analysis:
         """Tracks to restore that meet the frames start .. stop - 1."""
         return [t for t in self.tracks if t.restore and t.track.start < stop and t.track.stop > start]
 
+    def untouched(self) -> list[tuple[int, int]]:
+        """The longest runs of frames, start and stop, that hold no face to restore and whose packets can be copied."""
+        runs: list[tuple[int, int]] = []
+        for start, stop in self.frames.closed:
+            if self.faces_in(start, stop):
+                continue
+            joined = bool(runs) and runs[-1][1] == start
+            runs[-1:] = [(runs[-1][0], stop)] if joined else [*runs[-1:], (start, stop)]
+        return runs
+
     def save(self, path: Path) -> None:
         """Write as JSON, one line an array, under its final name only when complete."""
         document = {

@@ -13,12 +13,14 @@ from dynface_video.faces.align import align_transform, extract_crop
 from dynface_video.faces.colour import is_grey
 from dynface_video.faces.detect import FaceDetector, FaceLocator
 from dynface_video.faces.finish import finish_tracks
-from dynface_video.faces.track import FaceTrack, FaceTracker, LeftAlone, Observation
+from dynface_video.faces.orientation import TurningTracker
+from dynface_video.faces.track import FaceTrack, LeftAlone, Observation
 from dynface_video.jobs.analysis import Analysis, AnalyzedTrack
 from dynface_video.media.interlace import first_fields
 from dynface_video.media.probe import VideoInfo
 from dynface_video.media.read import Frame, IndexBuilder, read_frames, to_display
 from dynface_video.media.shots import Shot, ShotDetector
+from dynface_video.media.untouched import closed_spans
 from dynface_video.restorer import FaceRestorer
 
 READING_BATCH = 8
@@ -87,7 +89,7 @@ def analyze(
     """
     warnings: list[str] = []
     builder, shots = IndexBuilder(info), ShotDetector()
-    tracker = FaceTracker(detector, locator, settings.detection)
+    tracker = TurningTracker(detector, locator, settings.detection)
     reader = LevelReader(restorer, settings.restoration.level_interval)
     observations: list[Observation] = []
     for frame in progressive(read_frames(info, index=builder, on_warning=warnings.append), info, settings, warnings):
@@ -100,6 +102,8 @@ def analyze(
             on_frame(frame.index + 1)
     reader.flush()
     frames = builder.finish()
+    if settings.output.copy_untouched and info.codec == "h264":
+        frames = replace(frames, closed=tuple(closed_spans(info, frames)))
     shot_list = shots.shots(len(frames.pts))
     tracks, left_alone = finish_tracks(observations, [shot.start for shot in shot_list], settings=settings.detection)
     analyzed = _with_levels(tracks, reader.readings, restorer, settings, shot_list)

@@ -20,6 +20,7 @@ from dynface_video.media.images import FORMATS, ImageFile, read_image, upright, 
 from dynface_video.media.mezzanine import Mezzanine
 from dynface_video.media.probe import VideoInfo
 from dynface_video.media.sequence import SEQUENCE, image_files, samples_of
+from dynface_video.media.untouched import parameter_set_number, why_not
 from dynface_video.media.write import read_segment
 
 PICTURES = "pictures"
@@ -52,6 +53,7 @@ class VideoFile:
     target: Path
     encoding: EncodeSettings
     mezzanine: Mezzanine | None = None
+    remarks: tuple[str, ...] = ()
 
     def finish(
         self, segments: Sequence[Path], pts: np.ndarray, job: Path, on_frame: Callable[[int], None]
@@ -59,7 +61,7 @@ class VideoFile:
         """See `Output.finish`."""
         if self.mezzanine is not None:
             segments = [self.mezzanine.encode(segments, self.info, on_frame)]
-        return assemble(segments, self.info, self.target, pts).warnings
+        return (*self.remarks, *assemble(segments, self.info, self.target, pts).warnings)
 
 
 @dataclass(frozen=True)
@@ -135,8 +137,17 @@ def choose_output(info: VideoInfo, target: Path, settings: OutputSettings) -> Ou
         interlaced=info.interlaced and settings.interlaced != "deinterlace",
     )
     if settings.mezzanine and wanted.codec not in LOSSLESS:
+        if settings.copy_untouched:
+            raise InputError(
+                "with --mezzanine everything is encoded at the end, nothing can be copied: give one of both"
+            )
         return VideoFile(info, target, wanted.without_loss(), Mezzanine(wanted.at_once()))
-    return VideoFile(info, target, wanted)
+    if not settings.copy_untouched:
+        return VideoFile(info, target, wanted)
+    reason = why_not(info, wanted)
+    if reason is not None:
+        return VideoFile(info, target, wanted, remarks=(f"nothing was copied as it was: {reason}",))
+    return VideoFile(info, target, replace(wanted, parameter_set=parameter_set_number(info)))
 
 
 def is_folder(target: Path) -> bool:

@@ -19,11 +19,12 @@ SNAP_SHARE = 0.4
 
 @dataclass(frozen=True)
 class Segment:
-    """Frames start .. stop - 1, restored and encoded together."""
+    """Frames start .. stop - 1, restored and encoded together; copied: they hold no face, their packets are copied."""
 
     number: int
     start: int
     stop: int
+    copied: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,3 +110,17 @@ def cut_segments(frame_count: int, length: int, good_cuts: Iterable[int] = ()) -
         near = [c for c in good if abs(c - wanted) <= SNAP_SHARE * length]
         cuts.append(min(near, key=lambda c: abs(c - wanted), default=wanted))
     return [Segment(i, a, b) for i, (a, b) in enumerate(pairwise([*cuts, frame_count])) if b > a]
+
+
+def cut_around(
+    copied: Iterable[tuple[int, int]], frame_count: int, length: int, good_cuts: Iterable[int] = ()
+) -> list[Segment]:
+    """Cut a video into segments so that each of the `copied` runs of frames, in order, is one of its own."""
+    good, segments, done = set(good_cuts), list[Segment](), 0
+    for start, stop in [*copied, (frame_count, frame_count)]:
+        for part in cut_segments(start - done, length, [cut - done for cut in good if done < cut < start]):
+            segments.append(Segment(len(segments), part.start + done, part.stop + done))
+        if stop > start:
+            segments.append(Segment(len(segments), start, stop, copied=True))
+        done = stop
+    return segments

@@ -87,6 +87,8 @@ def _faces_of(
     size = restorer.resolution
     for analyzed in analysis.faces_in(frame.index, frame.index + 1):
         at = frame.index - analyzed.track.start
+        if analyzed.track.shown_at(at) == 0:
+            continue
         to_crop = compose(align_transform(analyzed.track.landmarks[at], size), info.display.transform)
         box = crop_box(to_crop, size, info.width, info.height)
         if box[2] - box[0] < 2 or box[3] - box[1] < 2:
@@ -104,7 +106,7 @@ def _restore(faces: list[_Face], restorer: FaceRestorer, seed: int, work: Work) 
         np.stack([face.crop for face in faces]),
         np.array([face.analyzed.levels[face.at] for face in faces]),
         np.array([face.analyzed.starting_steps[face.at] for face in faces]),
-        [NoiseKey(seed, face.analyzed.track.number) for face in faces],
+        [NoiseKey(seed, face.analyzed.track.identity) for face in faces],
     )
     work.faces += len(faces)
     work.unet_evaluations += result.unet_evaluations
@@ -136,7 +138,7 @@ def _paste(
 
 
 def fade(analyzed: AnalyzedTrack, at: int, analysis: Analysis) -> float:
-    """How much of a restored face is shown, in (0, 1]: less at the ends of a track inside a shot.
+    """How much of a restored face is shown, in [0, 1]: less at the ends of a track inside a shot, and as it turns away.
 
     A face that is found late or lost early would otherwise change from one frame to the next. Ends that a track shares
     with its shot are not faded.
@@ -145,4 +147,4 @@ def fade(analyzed: AnalyzedTrack, at: int, analysis: Analysis) -> float:
     shot = next(s for s in analysis.shots if s.start <= track.start + at < s.stop)
     since = at + 1 if track.start > shot.start else FADE
     until = track.stop - track.start - at if track.stop < shot.stop else FADE
-    return min(1.0, since / FADE, until / FADE)
+    return min(1.0, since / FADE, until / FADE) * track.shown_at(at)

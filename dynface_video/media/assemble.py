@@ -23,6 +23,7 @@ from dynface_video.media.encoding import container_format, encoded_colour
 from dynface_video.media.files import complete_or_nothing
 from dynface_video.media.probe import VideoInfo
 from dynface_video.media.sequence import SEQUENCE
+from dynface_video.media.untouched import joined_header
 from dynface_video.media.write import segment_ticks
 
 __all__ = ["AssemblyReport", "LeftOut", "assemble"]
@@ -74,9 +75,9 @@ class _Written:
 
 def _write(path: Path, container: str, segments: Sequence[Path], info: VideoInfo, pts: np.ndarray) -> _Written:
     try:
-        order = _presentation_order(segments, info, pts)
+        order, headers = _presentation_order(segments, info, pts)
         with _open_source(info) as source, _open_output(path, container, info, source, order) as output:
-            return _fill(segments, info, source, output, pts, order)
+            return _fill(segments, info, source, output, pts, order, headers)
     except av.FFmpegError as error:
         if isinstance(error, OSError):
             raise
@@ -95,11 +96,12 @@ def _fill(
     output: OutputContainer,
     pts: np.ndarray,
     order: list[int],
+    headers: Sequence[bytes],
 ) -> _Written:
     with av.open(url(segments[0])) as first:
         template = first.streams.video[0]
         if source is None:
-            video = _add_video(output, template, info, None)
+            video = _add_video(output, template, info, None, headers)
             for packet in _video_packets(segments, info, pts, order, video):
                 output.mux(packet)
             return _Written([], set(), 0)
@@ -109,7 +111,7 @@ def _fill(
         for stream in source.streams:
             if stream.index == info.stream_index:
                 place = len(_moving(output))
-                added = _add_video(output, template, info, stream)
+                added = _add_video(output, template, info, stream, headers)
             else:
                 carrier.add(stream)
     if added is None:
@@ -148,13 +150,17 @@ def _movie_timescale(info: VideoInfo, source: InputContainer | None) -> int:
     return min(scale, LARGEST_TIMESCALE)
 
 
-def _add_video(output: OutputContainer, template: VideoStream, info: VideoInfo, old: Stream | None) -> VideoStream:
+def _add_video(
+    output: OutputContainer, template: VideoStream, info: VideoInfo, old: Stream | None, headers: Sequence[bytes]
+) -> VideoStream:
     try:
         stream = output.add_stream_from_template(template, opaque=True)
     except ValueError as error:
         raise InputError(f"{output.name}: {error}") from error
     stream.time_base = info.time_base
     context = stream.codec_context
+    if len(headers) > 1:
+        context.extradata = joined_header(headers)
     colour = encoded_colour(info, context.pix_fmt or info.pixel_format)
     context.colorspace, context.color_primaries = colour.matrix, colour.primaries
     context.color_trc, context.color_range = colour.transfer, colour.range
@@ -195,11 +201,18 @@ def _video_packets(
                 position += 1
 
 
-def _presentation_order(segments: Sequence[Path], info: VideoInfo, pts: np.ndarray) -> list[int]:
-    """The number of the frame in each packet; raises JobError when they are not those of the video."""
+def _presentation_order(
+    segments: Sequence[Path], info: VideoInfo, pts: np.ndarray
+) -> tuple[list[int], Sequence[bytes]]:
+    """The number of the frame in each packet, and the different headers of segments.
+
+    Raises JobError when the frames are not those of the video.
+    """
     found: list[int] = []
+    headers: dict[bytes, None] = {}
     for path in segments:
         with av.open(url(path)) as container:
+            headers[bytes(container.streams.video[0].codec_context.extradata or b"")] = None
             for _, ticks in segment_ticks(container, info.time_base):
                 if ticks is None:
                     raise JobError(f"{path}: frame {len(found)} of the video has no time; start over with --fresh")
@@ -210,7 +223,7 @@ def _presentation_order(segments: Sequence[Path], info: VideoInfo, pts: np.ndarr
     for number, tick in enumerate(sorted(found)):
         if places.get(tick) != number:
             raise JobError(f"frame {number} of the video is not at its time in the segments; start over with --fresh")
-    return [places[tick] for tick in found]
+    return [places[tick] for tick in found], list(headers)
 
 
 def _duration(info: VideoInfo, pts: np.ndarray, number: int) -> int:

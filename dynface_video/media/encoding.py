@@ -67,7 +67,8 @@ class EncodeSettings:
     codec: FFmpeg's name of the encoder; crf: constant quality, lower is better, None where the encoder has none;
     preset: of the encoder, None for its own; threads: 1 makes the same input give the same bytes on every machine, 0 is
     as many as there are processors; interlaced: whether the pictures are of two fields; joinable: whether what is
-    encoded can be joined by copying packets, which costs B-frames
+    encoded can be joined by copying packets, which costs B-frames; parameter_set: number of libx264's parameter sets,
+    not 0 where packets of the source are joined with the segments
     """
 
     codec: str
@@ -77,6 +78,7 @@ class EncodeSettings:
     threads: int = 1
     interlaced: bool = False
     joinable: bool = True
+    parameter_set: int = 0
 
     def at_once(self) -> EncodeSettings:
         """The same for a whole video in one run of the encoder."""
@@ -174,6 +176,8 @@ def set_up_encoder(context: VideoCodecContext, info: VideoInfo, settings: Encode
         options = dict(AT_ONCE.get(settings.codec, {}))
     if settings.codec == "libx265":
         options["x265-params"] = ":".join([options["x265-params"], *info.mastering.x265_options()])
+    if settings.parameter_set:
+        options["x264-params"] += f":sps-id={settings.parameter_set}"
     if settings.crf is not None:
         options["cq" if settings.codec.endswith("nvenc") else "crf"] = str(settings.crf)
     if settings.preset is not None:

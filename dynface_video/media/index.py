@@ -30,7 +30,8 @@ class FrameIndex:
     """What one whole decode of a video found.
 
     pts: (N,) int64 ticks, strictly increasing; time_base: seconds a tick; seek_points: in order, the start not among
-    them; checksums: (N,) uint32 of the pictures; repeated: numbers of lost frames, where the one before is shown
+    them; checksums: (N,) uint32 of the pictures; repeated: numbers of lost frames, where the one before is shown;
+    closed: runs of frames, start and stop, whose packets can be copied; only where that was asked for
     """
 
     pts: np.ndarray
@@ -38,6 +39,7 @@ class FrameIndex:
     seek_points: tuple[SeekPoint, ...]
     checksums: np.ndarray
     repeated: frozenset[int] = frozenset()
+    closed: tuple[tuple[int, int], ...] = ()
 
     def keyframes(self) -> list[int]:
         """Numbers of the frames where decoding may begin."""
@@ -50,6 +52,7 @@ class FrameIndex:
             "pts": _runs(self.pts),
             "seek_points": [[point.frame, point.pts, point.seek_time] for point in self.seek_points],
             "repeated": sorted(self.repeated),
+            "closed": [list(span) for span in self.closed],
             "checksums": base64.b64encode(self.checksums.astype("<u4").tobytes()).decode(),
         }
 
@@ -61,7 +64,8 @@ class FrameIndex:
         if len(checksums) != len(pts):
             raise ValueError(f"the frame index has {len(pts)} times and {len(checksums)} checksums")
         points = tuple(SeekPoint(*point) for point in raw["seek_points"])
-        return cls(pts, Fraction(raw["time_base"]), points, checksums, frozenset(raw["repeated"]))
+        closed = tuple((int(start), int(stop)) for start, stop in raw.get("closed", []))
+        return cls(pts, Fraction(raw["time_base"]), points, checksums, frozenset(raw["repeated"]), closed)
 
 
 @dataclass

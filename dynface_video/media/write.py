@@ -26,6 +26,7 @@ __all__ = [
     "EncodeSettings",
     "choose_encoding",
     "read_segment",
+    "segment_lead",
     "segment_ticks",
     "verify_segment",
     "write_segment",
@@ -63,7 +64,7 @@ def _encode(
     set_up_encoder(stream.codec_context, info, settings)
     stream.time_base = info.time_base
     colour = encoded_colour(info, settings.pixel_format)
-    lead = _lead(info.time_base)
+    lead = segment_lead(info.time_base)
     for frame in frames:
         picture = convert(frame.picture, settings.pixel_format, colour)
         picture.pts, picture.time_base = frame.pts + lead, frame.time_base
@@ -117,9 +118,10 @@ def segment_ticks(container: InputContainer, time_base: Fraction) -> Iterator[tu
 def _ticks(pts: int | None, base: Fraction | None, time_base: Fraction) -> int | None:
     if pts is None or base is None:
         return None
-    ticks = pts * base / time_base - _lead(time_base)
+    ticks = pts * base / time_base - segment_lead(time_base)
     return int(ticks) if ticks.denominator == 1 else None
 
 
-def _lead(time_base: Fraction) -> int:
+def segment_lead(time_base: Fraction) -> int:
+    """How many ticks later than in the video times are in segments."""
     return math.ceil(LEAD_SECONDS / time_base)

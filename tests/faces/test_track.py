@@ -272,5 +272,5 @@ def test_json_that_does_not_fit_together_is_an_error() -> None:
     (track,) = World([walk(100, 100, 50)], frames=10).tracks(SETTINGS)
     raw = track.to_json()
     raw["scores"].pop()
-    with pytest.raises(ValueError, match="10 landmarks, 10 observed and 9 scores"):
+    with pytest.raises(ValueError, match="10 landmarks, 10 observed, 9 scores and 10 shown"):
         FaceTrack.from_json(raw)
