@@ -72,7 +72,8 @@ class FaceTracker:
     """Finds faces every `settings.interval` frames and follows them in between; see `step`.
 
     Between detections a frame costs one call of `locator.locate` for all its faces. The detector looks when its turn
-    comes, at a cut, when a face that was followed steadily is lost, and when the picture has changed much. Memory holds `settings.interval - 1` pictures.
+    comes, at a cut, when a face that was followed steadily is lost, and when the picture has changed much. Memory holds
+    `settings.interval - 1` pictures.
     """
 
     def __init__(self, detector: FaceDetector, locator: FaceLocator, settings: DetectionSettings) -> None:
