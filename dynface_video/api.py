@@ -56,7 +56,8 @@ def restore_video(
     config: a YAML file over the preset; overwrite: replace an existing target; fresh: drop an unfinished job;
     progress: called with (stage, frames done, frames in all or None);
     overrides: strength, steps, faces, seed, workers, address, threads, device, codec, crf, encoder_preset, pix_fmt, interlaced,
-    mezzanine, copy_untouched, image_format, images, fps, grayscale, detector, as on the command line
+    mezzanine, copy_untouched, image_format, images, fps, grayscale, grain,
+    detector, as on the command line
     Raises InputError for unusable arguments, ModelError for missing weights, JobError when restoring fails.
     """
     source, target = Path(source), Path(target)

@@ -85,6 +85,10 @@ Mezzanine = Annotated[
 Grayscale = Annotated[
     str | None, typer.Option(metavar="auto|on|off", help="Whether faces stay without colour. [default: auto]")
 ]
+Grain = Annotated[
+    float | None,
+    typer.Option(metavar="0..1", help="How much of the surroundings' grain restored faces get. [default: 0]"),
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output instead of a summary.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more, and show where an error came from.")]
 
@@ -129,6 +133,7 @@ def restore(
     fps: Fps = None,
     image_format: ImageFormat = None,
     grayscale: Grayscale = None,
+    grain: Grain = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUTPUT if it exists.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of going on with an unfinished job.")] = (
         False
@@ -177,6 +182,7 @@ def restore(
                 fps=fps,
                 image_format=image_format,
                 grayscale=grayscale,
+                grain=grain,
             )
         _warn(result.warnings)
         restored = f"{result.faces} faces of {_count(result.tracks, 'track')} restored"

@@ -43,6 +43,7 @@ OVERRIDES = {
     "copy_untouched": "output",
     "image_format": "output",
     "grayscale": "restoration",
+    "grain": "restoration",
     "detector": "detection",
 }
 """Settings that can be given by their name alone, and the section each is in."""
@@ -137,6 +138,7 @@ class RestorationSettings(_Section):
     batch_size:      faces in one network evaluation
     level_interval:  frames from one reading of a track's blur level to the next
     level_smoothing: standard deviation of the smoothing of blur levels over time, frames; 0 turns it off
+    grain:           share of the surroundings' grain that restored faces are given, as far as they lack it
     grayscale:       "auto" gives no colour to faces in shots without colour, "on" to none, "off" does not look
     """
 
@@ -153,6 +155,7 @@ class RestorationSettings(_Section):
     level_interval: int = Field(default=3, ge=1)
     level_smoothing: float = Field(default=4.0, ge=0)
     grayscale: Literal["auto", "on", "off"] = "auto"
+    grain: float = Field(default=0.0, ge=0, le=1)
 
 
 class OutputSettings(_Section):

@@ -57,7 +57,7 @@ def test_every_override_reaches_its_setting() -> None:
     values: dict[str, Any] = {
         "strength": 0.25, "steps": 3, "faces": "largest", "seed": 9, "workers": 2, "device": "cpu",
         "codec": "libx265", "crf": 20, "encoder_preset": "slow", "pix_fmt": "yuv422p", "interlaced": "keep",
-        "mezzanine": True, "copy_untouched": True, "images": "stills", "fps": "24", "image_format": "tif",
+        "mezzanine": True, "copy_untouched": True, "images": "stills", "fps": "24", "image_format": "tif", "grain": 0.5,
         "grayscale": "off", "detector": "retinaface",
     }  # fmt: skip
     assert values.keys() == OVERRIDES.keys()

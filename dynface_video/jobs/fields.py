@@ -36,6 +36,7 @@ def restored_fields(
     seed: int,
     work: Work,
     warnings: list[str],
+    grain: float = 0.0,
 ) -> Iterator[Frame]:
     """The frames start .. stop - 1 with the faces of both fields restored; those without a face as they are."""
     waiting: deque[Fields] = deque()
@@ -46,7 +47,7 @@ def restored_fields(
                 waiting.append(fields)
                 yield from (fields.first, fields.second)
 
-    restored = restored_frames(pictures(), info, by_field(analysis), restorer, seed=seed, work=work)
+    restored = restored_frames(pictures(), info, by_field(analysis), restorer, seed=seed, grain=grain, work=work)
     for first, second in zip(restored, restored, strict=True):
         fields = waiting.popleft()
         if first is fields.first and second is fields.second:
@@ -74,6 +75,7 @@ def _track_by_field(analyzed: AnalyzedTrack) -> AnalyzedTrack:
         landmarks=landmarks,
         observed=np.repeat(track.observed, 2),
         scores=np.repeat(track.scores, 2),
+        shown=None if track.shown is None else np.repeat(track.shown, 2),
     )
     return replace(
         analyzed,

@@ -12,6 +12,7 @@ import numpy as np
 from dynface_video.diffusion.noise import NoiseKey
 from dynface_video.faces.align import align_transform, compose, crop_box, extract_crop
 from dynface_video.faces.colour import follow_source_colour
+from dynface_video.faces.grain import add_grain
 from dynface_video.faces.paste import face_mask, paste_face
 from dynface_video.jobs.analysis import Analysis, AnalyzedTrack
 from dynface_video.media.colour import blend_region, read_region, writable_copy
@@ -46,10 +47,18 @@ class _Face:
 
 
 def restored_frames(
-    frames: Iterator[Frame], info: VideoInfo, analysis: Analysis, restorer: FaceRestorer, *, seed: int, work: Work
+    frames: Iterator[Frame],
+    info: VideoInfo,
+    analysis: Analysis,
+    restorer: FaceRestorer,
+    *,
+    seed: int,
+    work: Work,
+    grain: float = 0.0,
 ) -> Iterator[Frame]:
     """The frames with their faces restored; at most `WINDOW` frames are held at a time.
 
+    grain: how much of the surroundings' grain the faces get, in [0, 1]
     Frames without a face to restore come through as they are, the same object.
     """
     mask = face_mask(restorer.resolution)
@@ -64,7 +73,7 @@ def restored_frames(
         restored = _restore(faces, restorer, seed, work)
         work.seconds["faces"] += time.perf_counter() - began
         began = time.perf_counter()
-        window = _paste(window, faces, restored, info, analysis, restorer, mask)
+        window = _paste(window, faces, restored, info, analysis, restorer, mask, seed, grain)
         work.seconds["paste"] += time.perf_counter() - began
         yield from window
 
@@ -121,6 +130,8 @@ def _paste(
     analysis: Analysis,
     restorer: FaceRestorer,
     mask: np.ndarray,
+    seed: int,
+    grain: float,
 ) -> list[Frame]:
     frames = list(window)
     for face, picture in zip(faces, restored, strict=True):
@@ -132,6 +143,9 @@ def _paste(
         region = read_region(frame.picture, face.box, info.colour)
         shown = mask * fade(face.analyzed, face.at, analysis)
         rgb, weight = paste_face(region, face.crop, coloured, face.to_crop, mask=shown, keep_detail=keep_detail)
+        if grain > 0:
+            key = (seed, face.analyzed.track.number, frame.index)
+            rgb = add_grain(rgb, region, weight, amount=grain, key=key)
         # The face is blended already; what remains to be said is which samples may change at all.
         blend_region(frame.picture, face.box, rgb, (weight > 0).astype(np.float32), info.colour)
     return frames

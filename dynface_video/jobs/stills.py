@@ -103,8 +103,10 @@ class StillsJob:
         analysis = analyze(info, models.detector, models.locator, models.restorer, settings)
         seconds = result.work.seconds
         seconds["analyze"] = seconds.get("analyze", 0.0) + time.perf_counter() - began
-        seed = settings.restoration.seed
-        (frame,) = restored_frames(read_frames(info), info, analysis, models.restorer, seed=seed, work=result.work)
+        chosen = settings.restoration
+        (frame,) = restored_frames(
+            read_frames(info), info, analysis, models.restorer, seed=chosen.seed, grain=chosen.grain, work=result.work
+        )
         result.warnings += write_image(target, samples_of(frame.picture, frame.colour), read_image(path))
         result.tracks += sum(track.restore for track in analysis.tracks)
         result.pictures += 1
