@@ -84,7 +84,7 @@ def _pattern(shape: tuple[int, ...], coarseness: float, key: tuple[int, int, int
     white = np.random.default_rng([*key, GRAIN_STREAM]).standard_normal(shape).astype(np.float32)
     best, finest, distance = white, 1.0, np.inf
     for deviation in BLURS:
-        made = cv2.GaussianBlur(white, (0, 0), deviation) if deviation else white
+        made = np.asarray(cv2.GaussianBlur(white, (0, 0), deviation), np.float32) if deviation else white
         fine, coarse = (float(_differences(made, step).std()) for step in (1, 2))
         off = abs(np.log(max(coarse / fine, 1e-6) / max(coarseness, 1e-6)))
         if off < distance:

@@ -23,6 +23,7 @@ from dynface_video.media.sampling import chroma_to_luma, luma_to_chroma
 __all__ = [
     "blend_region",
     "convert",
+    "filter_graph",
     "picture_to_rgb",
     "read_region",
     "rgb_to_ycc",
@@ -101,6 +102,17 @@ def blend_region(picture: av.VideoFrame, box: Box, rgb: np.ndarray, mask: np.nda
 def writable_copy(picture: av.VideoFrame) -> av.VideoFrame:
     """A copy with its own samples, in the working format, with the same time, colour tags and side data."""
     # PyAV copies side data (closed captions, mastering data) only inside FFmpeg; a filter that copies is the way in.
+    graph = filter_graph(picture, "copy")
+    graph.push(picture)
+    copy = graph.vpull()
+    copy.pts = picture.pts
+    if picture.time_base is not None:
+        copy.time_base = picture.time_base
+    return convert(copy, working_format(copy.format.name), ColourInfo())
+
+
+def filter_graph(picture: av.VideoFrame, name: str, options: str | None = None) -> av.filter.Graph:
+    """One of FFmpeg's filters for pictures like this one, ready to be given them."""
     graph = av.filter.Graph()
     # Otherwise a thread a core is started for each picture.
     graph.threads = 1
@@ -110,13 +122,8 @@ def writable_copy(picture: av.VideoFrame) -> av.VideoFrame:
         format=picture.format,
         time_base=picture.time_base or Fraction(1, 90000),
     )
-    graph.link_nodes(source, graph.add("copy"), graph.add("buffersink")).configure()
-    graph.push(picture)
-    copy = graph.vpull()
-    copy.pts = picture.pts
-    if picture.time_base is not None:
-        copy.time_base = picture.time_base
-    return convert(copy, working_format(copy.format.name), ColourInfo())
+    graph.link_nodes(source, graph.add(name, options), graph.add("buffersink")).configure()
+    return graph
 
 
 def picture_to_rgb(picture: av.VideoFrame, colour: ColourInfo) -> np.ndarray:

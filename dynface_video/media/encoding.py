@@ -38,6 +38,9 @@ EFFICIENCY = {
 GOOD_BITS = 0.12
 CRF_RANGE = {"libx264": (0, 51), "libx265": (0, 51), "libvpx-vp9": (0, 63), "libsvtav1": (1, 63)}
 PRESET = {"libx264": "medium", "libx265": "medium", "libsvtav1": "8"}
+PRESET_NAMES = (
+    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo",
+)  # fmt: skip
 EVEN_ONLY = ("libx264", "libx265", "libsvtav1", "h264_nvenc", "hevc_nvenc", "av1_nvenc")
 LOSSLESS = ("ffv1",)
 INTERLACED = ("libx264", "ffv1")
@@ -278,6 +281,19 @@ def _depth(layout: VideoFormat) -> int:
 
 
 def _check_start(info: VideoInfo, settings: EncodeSettings) -> None:
+    error = _refusal(info, settings)
+    if error is None:
+        return
+    if settings.preset is not None and _refusal(info, replace(settings, preset=None)) is None:
+        known = "; it has " + ", ".join(PRESET_NAMES) if settings.codec in ("libx264", "libx265") else ""
+        raise InputError(f"{settings.codec} has no preset {settings.preset!r}{known}") from error
+    raise InputError(
+        f"{settings.codec} cannot be started here for {info.width}x{info.height} {settings.pixel_format} "
+        f"({_reason(settings, error)}); choose another codec or preset"
+    ) from error
+
+
+def _refusal(info: VideoInfo, settings: EncodeSettings) -> Exception | None:
     context = av.CodecContext.create(settings.codec, "w")
     if not isinstance(context, VideoCodecContext):
         raise InputError(f"{settings.codec} does not encode video")
@@ -285,7 +301,12 @@ def _check_start(info: VideoInfo, settings: EncodeSettings) -> None:
     try:
         context.open()
     except (av.FFmpegError, ValueError) as error:
-        raise InputError(
-            f"{settings.codec} cannot be started here for {info.width}x{info.height} {settings.pixel_format}"
-            f"{f', preset {settings.preset}' if settings.preset else ''} ({error}); choose another codec or preset"
-        ) from error
+        return error
+    return None
+
+
+def _reason(settings: EncodeSettings, error: Exception) -> str:
+    """Why an encoder does not start, in words for whoever chose it."""
+    if settings.codec.endswith(("_nvenc", "_qsv", "_vaapi", "_amf", "_videotoolbox")):
+        return "it needs hardware, or its driver, that this machine does not have"
+    return str(getattr(error, "strerror", None) or error).lower()

@@ -41,11 +41,21 @@ NO_MASTERING_DATA = MasteringData()
 
 def mastering_data(picture: av.VideoFrame) -> MasteringData:
     """What a decoded picture carries of it."""
-    display = picture.side_data.get("MASTERING_DISPLAY_METADATA")
-    light = picture.side_data.get("CONTENT_LIGHT_LEVEL")
-    primaries, luminance = _display(bytes(display)) if isinstance(display, SideData) else (None, None)
-    level = struct.unpack("=2I", bytes(light)[:8]) if isinstance(light, SideData) else None
+    display = side_data(picture, "MASTERING_DISPLAY_METADATA")
+    light = side_data(picture, "CONTENT_LIGHT_LEVEL")
+    primaries, luminance = _display(display) if display is not None else (None, None)
+    level = struct.unpack("=2I", light[:8]) if light is not None else None
     return MasteringData(primaries, luminance, (level[0], level[1]) if level is not None else None)
+
+
+def side_data(picture: av.VideoFrame, kind: str) -> bytes | None:
+    """The picture's side data of a kind, by PyAV's name; None where it has none."""
+    try:
+        found = picture.side_data.get(kind)
+    except ValueError:
+        # PyAV refuses all of them where FFmpeg gives one that it has no name for, such as a still's EXIF.
+        return None
+    return bytes(found) if isinstance(found, SideData) else None
 
 
 def _display(raw: bytes) -> tuple[tuple[int, ...] | None, tuple[int, int] | None]:

@@ -111,6 +111,10 @@ def checksum(picture: av.VideoFrame) -> int:
     """CRC-32 of a picture's samples; the padding at the end of lines does not count."""
     value = 0
     for number, plane in enumerate(picture.planes):
+        if plane.line_size == 0:
+            # A palette: colours, not lines.
+            value = zlib.crc32(memoryview(plane), value)
+            continue
         samples = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, abs(plane.line_size))[: plane.height]
         used = min(_line_bytes(picture, number), samples.shape[1])
         value = zlib.crc32(np.ascontiguousarray(samples[:, :used]).data, value)

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from fractions import Fraction
 
 import av
 import av.filter
 import numpy as np
 
 from dynface_video.errors import InputError
-from dynface_video.media.colour import convert, working_format, writable_copy
+from dynface_video.media.colour import convert, filter_graph, working_format, writable_copy
 from dynface_video.media.planes import Planes
 from dynface_video.media.probe import ColourInfo, VideoInfo
 from dynface_video.media.read import Frame
@@ -95,25 +94,12 @@ def _filtered(frames: Iterator[Frame], options: str, waiting: deque[Frame]) -> I
         waiting.append(frame)
         picture = convert(frame.picture, working_format(frame.picture.format.name), ColourInfo())
         if graph is None:
-            graph = _graph(picture, options)
+            graph = filter_graph(picture, "bwdif", f"{options}:parity=auto")
         graph.push(picture)
         yield from _ready(graph)
     if graph is not None:
         graph.push(None)
         yield from _ready(graph)
-
-
-def _graph(picture: av.VideoFrame, options: str) -> av.filter.Graph:
-    graph = av.filter.Graph()
-    graph.threads = 1
-    source = graph.add_buffer(
-        width=picture.width,
-        height=picture.height,
-        format=picture.format,
-        time_base=picture.time_base or Fraction(1, 90000),
-    )
-    graph.link_nodes(source, graph.add("bwdif", f"{options}:parity=auto"), graph.add("buffersink")).configure()
-    return graph
 
 
 def _ready(graph: av.filter.Graph) -> Iterator[av.VideoFrame]:

@@ -10,14 +10,13 @@ from pathlib import Path
 
 import av
 from av.container import InputContainer
-from av.sidedata.sidedata import SideData
 from av.stream import Stream
 from av.video.stream import VideoStream
 
 from dynface_video.errors import InputError
 from dynface_video.media.container import find_video_stream, is_cover, open_input
 from dynface_video.media.display import DisplayGeometry, display_geometry
-from dynface_video.media.hdr import NO_MASTERING_DATA, MasteringData, mastering_data
+from dynface_video.media.hdr import NO_MASTERING_DATA, MasteringData, mastering_data, side_data
 
 __all__ = ["ColourInfo", "DisplayGeometry", "StreamInfo", "VideoInfo", "probe"]
 
@@ -162,8 +161,8 @@ def _colour(picture: av.VideoFrame, stream: VideoStream) -> ColourInfo:
 
 
 def _display_matrix(picture: av.VideoFrame) -> tuple[int, ...] | None:
-    side_data = picture.side_data.get("DISPLAYMATRIX")
-    return struct.unpack("=9i", bytes(side_data)[:36]) if isinstance(side_data, SideData) else None
+    matrix = side_data(picture, "DISPLAYMATRIX")
+    return None if matrix is None else struct.unpack("=9i", matrix[:36])
 
 
 def _sample_aspect_ratio(stream: VideoStream) -> Fraction:

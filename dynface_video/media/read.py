@@ -26,6 +26,8 @@ __all__ = ["Frame", "FrameIndex", "IndexBuilder", "read_frames", "read_span", "t
 SEEK_ATTEMPTS = 3
 FIXED_RATE = ("mpeg1video", "mpeg2video")
 NOTICED_MISSING = Fraction(1, 2)
+DECLARING = ("mov", "matroska", "avi", "flv")
+"""Formats whose headers say how long the video is, also when the file was cut off."""
 Warn = Callable[[str], None]
 
 
@@ -103,7 +105,7 @@ def read_span(
 
 def _missing_end(info: VideoInfo, ends: list[int]) -> Fraction:
     """Seconds from the end of the last picture to where the file says the video ends; ends: first and last time."""
-    if not ends or info.duration is None or not info.format_name.startswith(("mov", "matroska")):
+    if not ends or info.duration is None or not info.format_name.startswith(DECLARING):
         return Fraction(0)
     # Matroska gives the time of the end, MP4 the length.
     start = 0 if info.format_name.startswith("matroska") else ends[0]
