@@ -1,7 +1,7 @@
 """Reading and changing regions of a picture as RGB without touching any other sample.
 
 Conversion is done here rather than by swscale: a picture stays in its own YUV format, and only what is added to a
-region passes through RGB. Chroma samples lie on even columns and between lines (MPEG-2 siting).
+region passes through RGB. Chroma is computed where the stream says that its samples lie.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from dynface_video.media.formats import is_workable, working_format
 from dynface_video.media.planes import Planes
 from dynface_video.media.probe import FULL, LIMITED, ColourInfo, VideoInfo
 from dynface_video.media.sampling import chroma_to_luma, luma_to_chroma
+from dynface_video.media.siting import offsets
 
 __all__ = [
     "blend_region",
@@ -66,7 +67,7 @@ def read_region(picture: av.VideoFrame, box: Box, colour: ColourInfo) -> np.ndar
     if planes.count == 1:
         return np.repeat(planes.luma(0, box)[..., None], 3, axis=-1)
     to_rgb = np.linalg.inv(rgb_to_ycc(colour.resolved(picture.height).matrix))
-    return np.asarray(_read_ycc(planes, box) @ to_rgb.T.astype(np.float32))
+    return np.asarray(_read_ycc(planes, box, offsets(colour.siting, planes.subsampling)) @ to_rgb.T.astype(np.float32))
 
 
 def blend_region(picture: av.VideoFrame, box: Box, rgb: np.ndarray, mask: np.ndarray, colour: ColourInfo) -> None:
@@ -92,11 +93,13 @@ def blend_region(picture: av.VideoFrame, box: Box, rgb: np.ndarray, mask: np.nda
         planes.add_luma(0, box, mask * (rgb @ matrix[0] - planes.luma(0, box)))
         return
     # Only the change goes through the chroma grid: what is not changed would lose sharpness on the way there and back.
-    change = mask[..., None] * (rgb @ matrix.T - _read_ycc(planes, box))
+    offset = offsets(colour.siting, planes.subsampling)
+    change = mask[..., None] * (rgb @ matrix.T - _read_ycc(planes, box, offset))
     planes.add_luma(0, box, change[..., 0])
     chroma_box = planes.chroma_box(box)
     for i in (1, 2):
-        planes.add_chroma(i, chroma_box, luma_to_chroma(change[..., i], mask, box, chroma_box, planes.subsampling))
+        averaged = luma_to_chroma(change[..., i], mask, box, chroma_box, planes.subsampling, offset)
+        planes.add_chroma(i, chroma_box, averaged)
 
 
 def writable_copy(picture: av.VideoFrame) -> av.VideoFrame:
@@ -186,10 +189,10 @@ def rgb_to_ycc(matrix: int) -> np.ndarray:
     return np.stack([luma, blue, red])
 
 
-def _read_ycc(planes: Planes, box: Box) -> np.ndarray:
+def _read_ycc(planes: Planes, box: Box, offset: tuple[float, float]) -> np.ndarray:
     """(h, w, 3) float32: luma and interpolated chroma, nominal values."""
     chroma_box = planes.chroma_box(box, margin=1)
-    chroma = [chroma_to_luma(planes.chroma(i, chroma_box), box, chroma_box, planes.subsampling) for i in (1, 2)]
+    chroma = [chroma_to_luma(planes.chroma(i, chroma_box), box, chroma_box, planes.subsampling, offset) for i in (1, 2)]
     return np.stack([planes.luma(0, box), *chroma], axis=-1)
 
 

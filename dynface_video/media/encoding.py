@@ -179,6 +179,9 @@ def set_up_encoder(context: VideoCodecContext, info: VideoInfo, settings: Encode
         options = dict(AT_ONCE.get(settings.codec, {}))
     if settings.codec == "libx265":
         options["x265-params"] = ":".join([options["x265-params"], *info.mastering.x265_options()])
+    if colour.siting and settings.codec in ("libx264", "libx265"):
+        name = "x264-params" if settings.codec == "libx264" else "x265-params"
+        options[name] = ":".join(filter(None, [options.get(name, ""), f"chromaloc={colour.siting}"]))
     if settings.parameter_set:
         options["x264-params"] += f":sps-id={settings.parameter_set}"
     if settings.crf is not None:

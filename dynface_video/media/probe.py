@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from dynface_video.errors import InputError
 from dynface_video.media.container import find_video_stream, is_cover, open_input
 from dynface_video.media.display import DisplayGeometry, display_geometry
 from dynface_video.media.hdr import NO_MASTERING_DATA, MasteringData, mastering_data, side_data
+from dynface_video.media.siting import chroma_siting
 
 __all__ = ["ColourInfo", "DisplayGeometry", "StreamInfo", "VideoInfo", "probe"]
 
@@ -31,20 +32,21 @@ FULL_RANGE_FORMATS = ("yuvj", "gray", "ya", "rgb", "bgr", "gbr", "argb", "abgr",
 class ColourInfo:
     """The colour tags of a stream, as FFmpeg's integers: 2 is unspecified, except for the range, where 0 is.
 
-    range: 1 limited (16-235 at 8 bit), 2 full
+    range: 1 limited (16-235 at 8 bit), 2 full; siting: where chroma samples lie, by H.264's number, 0 is left
     """
 
     matrix: int = UNSPECIFIED
     primaries: int = UNSPECIFIED
     transfer: int = UNSPECIFIED
     range: int = 0
+    siting: int = 0
 
     def resolved(self, height: int) -> ColourInfo:
         """What to compute with: an unspecified matrix is BT.601 up to 576 lines and BT.709 above, the range limited."""
         matrix = self.matrix
         if matrix in (RGB, UNSPECIFIED, RESERVED):
             matrix = BT601 if height <= TALLEST_SD else BT709
-        return ColourInfo(matrix, self.primaries, self.transfer, self.range or LIMITED)
+        return ColourInfo(matrix, self.primaries, self.transfer, self.range or LIMITED, self.siting)
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,9 @@ def probe(path: Path) -> VideoInfo:
     """
     with open_input(path) as container:
         stream = find_video_stream(container, path)
+        siting = chroma_siting(container, stream, _codec_name(stream))
+    with open_input(path) as container:
+        stream = find_video_stream(container, path)
         picture = _first_picture(container, stream, path)
         matrix = _display_matrix(picture)
         ratio = _sample_aspect_ratio(stream)
@@ -119,7 +124,7 @@ def probe(path: Path) -> VideoInfo:
             declared_frames=stream.frames or None,
             duration=_duration(container, stream),
             sample_aspect_ratio=ratio,
-            colour=_colour(picture, stream),
+            colour=replace(_colour(picture, stream), siting=siting),
             display=display_geometry(picture.width, picture.height, ratio, matrix),
             others=tuple(_stream_info(other) for other in container.streams if other.index != stream.index),
             interlaced=picture.interlaced_frame,

@@ -188,6 +188,22 @@ def test_colour_tags_come_along(kit, tags: tuple[int, int, int, int], target: st
     assert probe(passed.target).colour == passed.info.colour
 
 
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+@pytest.mark.parametrize("siting", [0, 1, 2])
+def test_chroma_siting_comes_along(kit, siting: int, codec: str) -> None:
+    quiet = ":log-level=none" if codec == "libx265" else ""
+    params = {f"{codec[3:]}-params": f"chromaloc={siting}{quiet}"}
+    source = kit.clip("a.mp4", codec=codec, options=params, pts=tuple(range(4)))
+    passed = kit.through(source, kit.folder / "out.mkv", codec=codec)
+    assert probe(passed.target).colour.siting == passed.info.colour.siting == siting
+
+
+def test_codecs_with_a_siting_of_their_own_have_it(kit) -> None:
+    source = kit.clip("a.mpg", codec="mpeg1video", pts=tuple(range(4)))
+    assert probe(source).colour.siting == 1
+    assert probe(kit.through(source, kit.folder / "out.mp4").target).colour.siting == 1
+
+
 @pytest.mark.parametrize(
     "pixel_format", ["yuv420p", "yuvj420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "gray"]
 )

@@ -19,6 +19,7 @@ from dynface_video.media.colour import (
 from dynface_video.media.index import checksum
 from dynface_video.media.planes import Planes
 from dynface_video.media.probe import ColourInfo
+from dynface_video.media.siting import offsets
 
 EIGHT_BIT = ["yuv420p", "yuvj420p", "yuv422p", "yuv444p", "yuv411p", "yuv410p", "yuv440p", "gray", "gbrp", "yuva420p"]
 DEEP = ["yuv420p10le", "yuv422p10le", "yuv444p12le", "yuv420p16le", "gray10le", "gbrp12le"]
@@ -176,3 +177,30 @@ def test_shapes_that_disagree_are_an_error() -> None:
         blend_region(
             noise("yuv420p"), (0, 0, 4, 4), np.zeros((4, 5, 3), np.float32), np.zeros((4, 4), np.float32), ColourInfo()
         )
+
+
+@pytest.mark.parametrize("siting", range(6))
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv422p", "yuv410p"])
+def test_a_ramp_of_chroma_reads_the_same_wherever_its_samples_lie(pixel_format: str, siting: int) -> None:
+    picture = av.VideoFrame(64, 32, pixel_format)
+    planes = Planes(picture, full=True)
+    right, down = offsets(siting, planes.subsampling)
+    across, lower = (1 << shift for shift in planes.subsampling)
+    planes.samples(0)[:] = 128
+    lines, columns = np.indices(planes.samples(1).shape)
+    for component in (1, 2):
+        planes.samples(component)[:] = np.rint(40 + 2 * (columns * across + right) + (lines * lower + down))
+    y, x = np.mgrid[8:24, 8:56]
+    rgb = read_region(picture, (8, 8, 56, 24), ColourInfo(1, range=2, siting=siting))
+    blue = (rgb @ rgb_to_ycc(1).T)[..., 1] * 255 + 128
+    np.testing.assert_allclose(blue, 40 + 2 * x + y, atol=0.6)
+
+
+@pytest.mark.parametrize("siting", range(6))
+def test_any_siting_goes_there_and_back(siting: int) -> None:
+    colour, picture = ColourInfo(6, range=1, siting=siting), noise("yuv420p", (96, 64))
+    y, x = np.mgrid[0:64, 0:96] / 96
+    wanted = np.stack([0.2 + 0.6 * x, 0.7 - 0.5 * y, 0.4 + 0.3 * x * y], axis=-1).astype(np.float32)
+    for _ in range(9):
+        blend_region(picture, (0, 0, 96, 64), wanted, np.ones((64, 96), np.float32), colour)
+    assert np.abs(read_region(picture, (0, 0, 96, 64), colour) - wanted)[8:-8, 8:-8].mean() * 255 < 1
