@@ -101,9 +101,9 @@ class DetectionSettings(_Section):
     yunet_model:    ONNX file of the detector "yunet"; in a file, relative to that file
     """
 
-    detector: Literal["cascade", "retinaface", "yunet"] = "cascade"
+    detector: Literal["retinaface", "cascade", "yunet"] = "retinaface"
     interval: int = Field(default=5, ge=1)
-    working_size: int = Field(default=640, ge=64)
+    working_size: int = Field(default=960, ge=64)
     minimum_size: float = Field(default=24.0, ge=0)
     minimum_score: float = Field(default=0.5, ge=0, le=1)
     minimum_length: int = Field(default=3, ge=1)

@@ -1,6 +1,7 @@
 """Detectors: the cascades with a locator that confirms, YuNet where its file is at hand, and what both share."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,11 @@ from dynface_video.errors import ModelError
 from dynface_video.faces.detect import (
     CASCADES,
     CascadeDetector,
+    ConfirmedDetector,
     Detection,
     YuNetDetector,
     distinct,
+    joint_score,
     make_detector,
     overlap_of,
     shrink_to,
@@ -26,6 +29,7 @@ TRUTH = np.array(PHOTOGRAPH_LANDMARKS)
 YUNET = Path(os.environ.get("DYNFACE_DATA", Path(__file__).parents[3] / "shared" / "data")).joinpath(
     "detectors", "yunet_n_640_640.onnx"
 )
+EMBEDDED = Path(__file__).parents[2] / "dynface_video" / "models" / "mini"
 needs_yunet = pytest.mark.skipif(not YUNET.is_file(), reason=f"{YUNET} is absent: set DYNFACE_DATA")
 
 
@@ -97,6 +101,35 @@ def test_of_detections_on_one_face_the_surest_stays() -> None:
     assert distinct([]) == []
 
 
+def test_a_part_of_a_face_is_not_a_face_of_its_own() -> None:
+    whole = Detection(np.array([0, 0, 100, 100], np.float32), np.zeros((5, 2), np.float32), np.ones(5), 0.8)
+    assert [d.score for d in distinct([whole, replace(detection(45, 0.6), box=np.array([45, 45, 60, 60]))])] == [0.8]
+    beside = replace(detection(0, 0.6), box=np.array([96, 96, 112, 112]))
+    assert len(distinct([whole, beside])) == 2
+
+
+class Proposing:
+    """A detector that sees the photograph's face and, just as sure, one where there is none."""
+
+    def detect(self, picture: np.ndarray) -> list[Detection]:
+        face = face_square(TRUTH)
+        box = np.concatenate([face.centre - face.side / 2, face.centre + face.side / 2])
+        boxes = [box, box + 150]
+        return [Detection(b, np.zeros((5, 2), np.float32), np.ones(5, np.float32), 0.97) for b in boxes]
+
+
+def test_only_what_both_networks_believe_in_is_a_face() -> None:
+    (face,) = ConfirmedDetector(Proposing(), Knowing()).detect(astronaut())
+    np.testing.assert_allclose(face.landmarks, TRUTH, atol=1e-4)
+    assert face.score == pytest.approx(0.78, abs=0.02)
+
+
+def test_two_witnesses_are_surer_than_one() -> None:
+    both, one, none = joint_score(np.array([0.97, 0.97, 0.5]), np.array([0.97, 0.5, 0.5]))
+    assert both > 0.9 > 0.5 > one > none
+    assert joint_score(np.array([0.0]), np.array([1.0]))[0] < 0.5
+
+
 def test_overlap() -> None:
     boxes = np.array([[0.0, 0, 10, 10], [5, 0, 15, 10], [20, 20, 30, 30]])
     np.testing.assert_allclose(overlap_of(boxes, boxes), [[1, 1 / 3, 0], [1 / 3, 1, 0], [0, 0, 1]])
@@ -132,7 +165,9 @@ def test_a_missing_or_broken_yunet_file_is_said_so(tmp_path: Path) -> None:
 
 
 def test_the_settings_choose_the_detector(tmp_path: Path) -> None:
-    assert isinstance(make_detector(DetectionSettings(), models=tmp_path, locator=Knowing()), CascadeDetector)
+    cascade = DetectionSettings(detector="cascade")
+    assert isinstance(make_detector(cascade, models=tmp_path, locator=Knowing()), CascadeDetector)
+    assert isinstance(make_detector(DetectionSettings(), models=EMBEDDED, locator=Knowing()), ConfirmedDetector)
     with pytest.raises(ModelError):
         make_detector(DetectionSettings(detector="retinaface"), models=tmp_path, locator=Knowing())
     missing = DetectionSettings(detector="yunet", yunet_model=tmp_path / "yunet.onnx")

@@ -134,3 +134,18 @@ def test_bridging_is_linear() -> None:
     np.testing.assert_allclose(
         bridge(np.array([2, 6]), values, np.arange(2, 7)), np.stack([np.arange(5.0), np.arange(5.0) + 1], 1)
     )
+
+
+def test_a_track_inside_a_face_is_none() -> None:
+    whole, part = seen(range(30), 0, side=150), seen(range(4, 30), 1, side=40, score=0.7)
+    ((track,), left) = finish_tracks(whole + part, [0], settings=SETTINGS)
+    assert track.size > 100 and left == []
+
+
+def test_a_face_that_returns_within_a_shot_is_known_again() -> None:
+    observations = seen(range(20), 0, look=RED) + seen(range(60, 80), 1, x=300, look=RED)
+    tracks = finish_tracks(observations, [0], settings=SETTINGS)[0]
+    assert [(t.number, t.identity) for t in tracks] == [(0, 0), (1, 0)]
+    other = seen(range(20), 0, look=RED) + seen(range(60, 80), 1, x=300, look=BLUE)
+    assert [t.identity for t in finish_tracks(other, [0], settings=SETTINGS)[0]] == [0, 1]
+    assert [t.identity for t in finish_tracks(observations, [0, 40], settings=SETTINGS)[0]] == [0, 1]

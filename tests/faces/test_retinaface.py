@@ -1,13 +1,19 @@
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from skimage import data
 from torch import nn
 
+from dynface_video.config import DetectionSettings
+from dynface_video.demo_clip import PHOTOGRAPH_LANDMARKS
 from dynface_video.errors import ModelError
 from dynface_video.faces import retinaface
+from dynface_video.faces.detect import ConfirmedDetector, make_detector
+from dynface_video.faces.landmarks import LandmarkLocator
 from dynface_video.faces.retinaface import (
     RetinaFaceDetector,
     anchors,
@@ -108,19 +114,23 @@ def test_importing_the_module_leaves_facexlib_alone() -> None:
 
 
 @pytest.fixture(scope="module")
-def embedded() -> RetinaFaceDetector:
-    if not (EMBEDDED / "model.safetensors").exists():
-        pytest.skip("the embedded detector is not in this checkout")
-    return RetinaFaceDetector.from_folder(EMBEDDED)
+def embedded() -> ConfirmedDetector:
+    """The preset's detector: RetinaFace proposes, the landmark network confirms."""
+    locator = LandmarkLocator.from_folder(EMBEDDED.parent / "landmarks")
+    detector = make_detector(DetectionSettings(), models=EMBEDDED.parent, locator=locator)
+    assert isinstance(detector, ConfirmedDetector)
+    return detector
 
 
-def test_embedded_detector_finds_the_astronaut(embedded: RetinaFaceDetector) -> None:
-    from skimage import data
+@pytest.mark.parametrize("scale", [0.25, 0.5, 1.0])
+def test_embedded_detector_finds_the_astronaut_and_nothing_else(embedded: ConfirmedDetector, scale: float) -> None:
+    picture = cv2.resize(data.astronaut(), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    (face,) = embedded.detect(picture)
+    truth = (np.array(PHOTOGRAPH_LANDMARKS) + 0.5) * scale - 0.5
+    assert np.allclose(face.landmarks, truth, atol=5 * scale)
+    assert face.score > 0.9
 
-    found = embedded.detect(data.astronaut())
-    assert len(found) == 1
-    assert np.allclose(found[0].landmarks[:2], [[204, 103], [247, 104]], atol=8)
 
-
-def test_embedded_detector_finds_none_in_noise(embedded: RetinaFaceDetector) -> None:
+def test_embedded_detector_finds_none_in_noise(embedded: ConfirmedDetector) -> None:
     assert embedded.detect(np.random.default_rng(0).integers(0, 255, (160, 160, 3), np.uint8)) == []
+    assert embedded.detect(data.coffee()) == []
