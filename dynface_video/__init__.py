@@ -1,7 +1,7 @@
 """Restores the faces in a video and leaves everything else in the file as it is.
 
-`restore_video`, `analyze_video` and `FaceRestorer` are loaded when they are first asked for: `import dynface_video`
-alone costs next to nothing.
+`restore_video`, `restore_batch`, `analyze_video` and `FaceRestorer` are loaded when they are first asked for:
+`import dynface_video` alone costs next to nothing.
 """
 
 from __future__ import annotations
@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dynface_video.api import analyze_video as analyze_video
+    from dynface_video.api import restore_batch as restore_batch
     from dynface_video.api import restore_video as restore_video
     from dynface_video.restorer import FaceRestorer as FaceRestorer
 
 __version__ = "0.1.0"
 
-__all__ = ["FaceRestorer", "analyze_video", "restore_video"]
+__all__ = ["FaceRestorer", "analyze_video", "restore_batch", "restore_video"]
 
 _HOMES = {
     "FaceRestorer": "dynface_video.restorer",
     "analyze_video": "dynface_video.api",
+    "restore_batch": "dynface_video.api",
     "restore_video": "dynface_video.api",
 }
 

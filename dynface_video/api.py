@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,24 @@ from typing import Any
 from dynface_video.config import Settings, load_settings
 from dynface_video.errors import InputError
 from dynface_video.jobs.analysis import Analysis
-from dynface_video.jobs.run import Progress, VideoJob, analyze_with
+from dynface_video.jobs.batch import LOG, BatchInterrupted, BatchRow, run_batch
+from dynface_video.jobs.manifest import Entry, read_entries
+from dynface_video.jobs.models import analyze_with, load_models, network_threads
+from dynface_video.jobs.run import Progress, VideoJob
 from dynface_video.jobs.source import is_stills, look_at
 from dynface_video.jobs.stills import StillsJob, for_stills
 from dynface_video.restorer import FaceRestorer
 
-__all__ = ["Analysis", "FaceRestorer", "Progress", "RestoreResult", "analyze_video", "restore_video"]
+__all__ = [
+    "Analysis",
+    "BatchResult",
+    "FaceRestorer",
+    "Progress",
+    "RestoreResult",
+    "analyze_video",
+    "restore_batch",
+    "restore_video",
+]
 
 
 @dataclass(frozen=True)
@@ -51,12 +64,13 @@ def restore_video(
     video; and a video into a folder of images.
 
     The target appears only when it is complete. Until then the work lies in `TARGET.job` beside it; the same call goes
-    on where an interrupted one stopped.
+    on where an interrupted one stopped. In the main thread, Ctrl-C and SIGTERM let the segment that runs finish and
+    then raise Interrupted, a KeyboardInterrupt; a second Ctrl-C stops at once.
 
     config: a YAML file over the preset; overwrite: replace an existing target; fresh: drop an unfinished job;
     progress: called with (stage, frames done, frames in all or None);
-    overrides: strength, steps, faces, seed, workers, address, threads, device, codec, crf, encoder_preset, pix_fmt, interlaced,
-    mezzanine, copy_untouched, image_format, images, fps, grayscale, grain,
+    overrides: strength, steps, faces, seed, workers, address, threads, work, device, codec, crf,
+    encoder_preset, pix_fmt, interlaced, mezzanine, copy_untouched, image_format, images, fps, grayscale, grain,
     detector, as on the command line
     Raises InputError for unusable arguments, ModelError for missing weights, JobError when restoring fails.
     """
@@ -64,17 +78,84 @@ def restore_video(
     settings = _settings(preset, config, overrides)
     if is_stills(source, settings.input):
         return _restore_stills(StillsJob(source, target, settings, overwrite=overwrite, fresh=fresh), progress)
-    result = VideoJob(source, target, settings, overwrite=overwrite, fresh=fresh).run(progress)
-    restored = [track for track in result.analysis.tracks if track.restore]
+    totals = VideoJob(source, target, settings, overwrite=overwrite, fresh=fresh, report=progress).run()
     return RestoreResult(
         output=target,
-        frames=result.analysis.frame_count,
-        faces=sum(segment.faces for segment in result.segments),
-        tracks=len(restored),
-        unet_evaluations=sum(segment.unet_evaluations for segment in result.segments),
-        seconds=result.seconds,
-        warnings=(*result.warnings, *_nothing_done(result.analysis)),
+        frames=totals.frames,
+        faces=totals.faces,
+        tracks=totals.tracks,
+        unet_evaluations=totals.unet_evaluations,
+        seconds=totals.seconds,
+        warnings=tuple(totals.warnings),
     )
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """What became of the videos of a batch. interrupted_by: number of the signal that stopped it, None otherwise"""
+
+    videos: tuple[BatchRow, ...]
+    log: Path
+    interrupted_by: int | None = None
+
+    def count(self, status: str) -> int:
+        """How many videos have a status: done, skipped, failed or unfinished."""
+        return sum(row.status == status for row in self.videos)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The result as JSON can hold it."""
+        return {
+            "videos": [row.as_dict() for row in self.videos],
+            "log": str(self.log),
+            **{status: self.count(status) for status in ("done", "skipped", "failed", "unfinished")},
+        }
+
+
+def restore_batch(
+    sources: Sequence[Path | str],
+    folder: Path | str,
+    *,
+    preset: str = "mini",
+    config: Path | str | None = None,
+    overwrite: bool = False,
+    fresh: bool = False,
+    progress: Progress | None = None,
+    on_plan: Callable[[str], None] | None = None,
+    **overrides: Any,
+) -> BatchResult:
+    """Restore many videos with one pool of workers; one that fails does not stop the others.
+
+    sources: files, folders with videos somewhere below, and lists (.csv, .jsonl) with a video a line: source, and where
+    wanted output, preset, config, and any setting of a video by its name on the command line
+    folder: for the outputs, and for `batch.jsonl`, which gets a line for every segment; a video whose output is there
+    is skipped, one whose job is unfinished goes on
+    on_plan: told in one line what it will take; the other arguments are as for `restore_video`
+    Raises InputError when sources or settings cannot be used.
+    """
+    target = Path(folder)
+    entries = read_entries([str(source) for source in sources], str(folder))
+    common = _settings(preset, config, overrides)
+    target.mkdir(parents=True, exist_ok=True)
+    given = {name: value for name, value in overrides.items() if value is not None}
+
+    def settings_of(entry: Entry) -> Settings:
+        return _settings(entry.preset or preset, entry.config or config, given | dict(entry.overrides))
+
+    interrupted_by = None
+    try:
+        rows = run_batch(
+            entries,
+            settings_of,
+            common.execution,
+            overwrite=overwrite,
+            fresh=fresh,
+            log=target / LOG,
+            report=progress or (lambda stage, done, total: None),
+            on_plan=on_plan or (lambda line: None),
+        )
+    except BatchInterrupted as error:
+        rows, interrupted_by = list(error.rows), error.signal
+    return BatchResult(tuple(rows), target / LOG, interrupted_by)
 
 
 def analyze_video(
@@ -98,7 +179,11 @@ def analyze_video(
             )
         settings = for_stills(settings)
     info = look_at(source, settings)
-    return analyze_with(info, settings, progress or (lambda stage, done, total: None))
+    report = progress or (lambda stage, done, total: None)
+    models = load_models(settings)
+    report("analyze", 0, info.declared_frames)
+    with network_threads(settings.execution.threads):
+        return analyze_with(models, info, settings, lambda done: report("analyze", done, info.declared_frames))
 
 
 def _restore_stills(job: StillsJob, progress: Progress | None) -> RestoreResult:
@@ -113,13 +198,6 @@ def _restore_stills(job: StillsJob, progress: Progress | None) -> RestoreResult:
         seconds=result.work.seconds,
         warnings=(*dict.fromkeys(result.warnings), *nothing),
     )
-
-
-def _nothing_done(analysis: Analysis) -> list[str]:
-    if any(track.restore for track in analysis.tracks):
-        return []
-    reason = "all faces are to be left alone" if analysis.tracks else "no face was found"
-    return [f"{reason}: the pictures are unchanged"]
 
 
 def _settings(preset: str, config: Path | str | None, overrides: dict[str, Any]) -> Settings:

@@ -14,6 +14,33 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import dynface_video
+from dynface_video.cli_batch import batch, status
+from dynface_video.cli_options import (
+    Address,
+    Codec,
+    Config,
+    CopyUntouched,
+    Crf,
+    Device,
+    EncoderPreset,
+    Faces,
+    Fps,
+    Grain,
+    Grayscale,
+    ImageFormat,
+    Images,
+    Interlaced,
+    Json,
+    Mezzanine,
+    PixelFormat,
+    Preset,
+    Seed,
+    Source,
+    Steps,
+    Strength,
+    Verbose,
+    Workers,
+)
 from dynface_video.console import complain, reporting
 from dynface_video.errors import InputError
 
@@ -32,65 +59,6 @@ main = typer.Typer(
     rich_markup_mode=None,  # plain help: Rich would take as long to import as all the rest
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-
-Source = Annotated[
-    Path, typer.Argument(metavar="INPUT", help="The video, an image, or a folder of images.", show_default=False)
-]
-Preset = Annotated[str, typer.Option(metavar="NAME", help="Settings and models to start from.")]
-Config = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="YAML file that changes some of the preset's settings.")
-]
-Strength = Annotated[
-    float | None,
-    typer.Option(metavar="0..1", help="0 stays closest to the input, 1 invents most detail. [default: of the preset]"),
-]
-Steps = Annotated[int | None, typer.Option(metavar="N", help="Network evaluations a face at most.")]
-Faces = Annotated[str | None, typer.Option(metavar="all|largest", help="Which faces; largest: one a shot.")]
-Seed = Annotated[int | None, typer.Option(metavar="N", help="Of the noise that detail is made from.")]
-Workers = Annotated[int | None, typer.Option(metavar="N", help="Processes that restore; more than one use Ray.")]
-Device = Annotated[str | None, typer.Option(metavar="auto|cpu|cuda[:i]", help="Where the networks run.")]
-Codec = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="Encoder, e.g. libx264 or libx265. [default: by the source and the container]"),
-]
-Crf = Annotated[int | None, typer.Option(metavar="N", help="Quality of the encoder; lower is better and larger.")]
-EncoderPreset = Annotated[str | None, typer.Option(metavar="NAME", help="Preset of the encoder, e.g. slow.")]
-PixelFormat = Annotated[str | None, typer.Option("--pix-fmt", metavar="NAME", help="Pixel format, e.g. yuv420p.")]
-Interlaced = Annotated[
-    str | None,
-    typer.Option(metavar="auto|keep|deinterlace|ignore", help="What to do with interlaced video. [default: auto]"),
-]
-CopyUntouched = Annotated[
-    bool | None,
-    typer.Option("--copy-untouched", show_default=False, help="Copy H.264 where no face is, instead of encoding it."),
-]
-Images = Annotated[
-    str | None,
-    typer.Option(
-        metavar="auto|sequence|stills",
-        help="A folder of images: frames of a film, or pictures of their own. [default: auto]",
-    ),
-]
-Fps = Annotated[str | None, typer.Option(metavar="RATE", help="Frames a second of a sequence of images. [default: 25]")]
-ImageFormat = Annotated[
-    str | None,
-    typer.Option(metavar="png|jpg|tif|webp|bmp", help="Of the images in a folder. [default: as the source's, or png]"),
-]
-Mezzanine = Annotated[
-    bool | None,
-    typer.Option(
-        "--mezzanine", show_default=False, help="Keep segments without loss and encode the whole once at the end."
-    ),
-]
-Grayscale = Annotated[
-    str | None, typer.Option(metavar="auto|on|off", help="Whether faces stay without colour. [default: auto]")
-]
-Grain = Annotated[
-    float | None,
-    typer.Option(metavar="0..1", help="How much of the surroundings' grain restored faces get. [default: 0]"),
-]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output instead of a summary.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more, and show where an error came from.")]
 
 
 def _print_version(wanted: bool) -> None:
@@ -121,6 +89,7 @@ def restore(
     faces: Faces = None,
     seed: Seed = None,
     workers: Workers = None,
+    address: Address = None,
     device: Device = None,
     codec: Codec = None,
     crf: Crf = None,
@@ -144,7 +113,7 @@ def restore(
     """Restore the faces of INPUT and write the video, image or folder of images to OUTPUT.
 
     An interrupted restoration goes on where it stopped when the same command is given again.
-    Exit codes: 0 done, 1 failed, 2 unusable input or options, 130 interrupted.
+    Exit codes: 0 done, 1 failed, 2 unusable input or options, 130 interrupted, 143 stopped by SIGTERM.
     """
     job = output.parent / f"{output.name}.job"
 
@@ -170,6 +139,7 @@ def restore(
                 faces=faces,
                 seed=seed,
                 workers=workers,
+                address=address,
                 device=device,
                 codec=codec,
                 crf=crf,
@@ -239,6 +209,10 @@ def demo(
             result = demonstration.run_demo(out, progress=report, preset=preset, overwrite=overwrite)
         _warn(result.warnings)
     _answer(result.as_dict() if as_json else [result.table()])
+
+
+main.command()(batch)
+main.command()(status)
 
 
 def _progress(console: Console) -> AbstractContextManager[Report]:

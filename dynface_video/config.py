@@ -185,14 +185,24 @@ class OutputSettings(_Section):
 
 
 class ExecutionSettings(_Section):
-    """Where the work is done; the result does not depend on it.
+    """Where the work is done; the result does not depend on it, except for `threads`.
 
     device:  auto, cpu, cuda, or one GPU by its number as in cuda:0
     workers: processes that restore; more than one use Ray
+    threads: of each worker's networks on a processor. Their last bits depend on this number (the kernels that oneDNN
+             chooses do), so it is fixed and part of the job: one worker and many make the same bytes
+    address: of the Ray cluster to join, "auto" or HOST:PORT; null starts Ray on this machine where it is needed
+    gpus_per_worker: share of a GPU that a worker takes; below 1 several share one
+    work:    folder on each machine's own disk for inputs and outputs that lie elsewhere (s3:// and the like); null
+             takes the system's folder for temporary files
     """
 
     device: str = "auto"
     workers: int = Field(default=1, ge=1)
+    threads: int = Field(default=1, ge=1)
+    address: str | None = Field(default=None, min_length=1)
+    gpus_per_worker: float = Field(default=1.0, gt=0)
+    work: Annotated[Path | None, Field(strict=False)] = None
 
     @field_validator("device")
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 import traceback
 import warnings
@@ -17,7 +18,7 @@ from dynface_video.errors import DynfaceError
 if TYPE_CHECKING:
     from rich.console import Console
 
-INTERRUPTED = 130
+SIGNALLED = 128
 UNEXPECTED = 1
 
 
@@ -30,9 +31,10 @@ def reporting(verbose: bool, interrupted: Callable[[], str]) -> Iterator[Console
     try:
         with redirect_stdout(sys.stderr), _logging(verbose) as console:
             yield console
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         complain(interrupted())
-        raise typer.Exit(INTERRUPTED) from None
+        stopped_by = getattr(error, "signal", signal.SIGINT)
+        raise typer.Exit(SIGNALLED + stopped_by) from None
     except DynfaceError as error:
         _end(str(error), error.exit_code, verbose)
     except Exception as error:  # the outermost place: whatever it is, the user gets a line and an exit code

@@ -21,7 +21,20 @@ class JobError(DynfaceError):
     """A restoration could not be finished; what is complete on disk stays valid."""
 
 
+class DiskFullError(JobError):
+    """There is no space left for what should be written."""
+
+
 class JobMismatchError(JobError):
     """An unfinished job with other conditions is in the way (command line: exit 2)."""
 
     exit_code = 2
+
+
+class Interrupted(KeyboardInterrupt):
+    """A job was asked to stop by a signal, and has; what is complete on disk stays valid."""
+
+    def __init__(self, signal: int) -> None:
+        """signal: its number, for instance 2 for Ctrl-C and 15 for a scheduler's SIGTERM."""
+        super().__init__(f"stopped by signal {signal}")
+        self.signal = signal

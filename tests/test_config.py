@@ -56,6 +56,7 @@ def test_options_rule_over_the_file_and_the_file_over_the_preset(tmp_path: Path)
 def test_every_override_reaches_its_setting() -> None:
     values: dict[str, Any] = {
         "strength": 0.25, "steps": 3, "faces": "largest", "seed": 9, "workers": 2, "device": "cpu",
+        "threads": 2, "address": "auto", "work": Path("scratch"),
         "codec": "libx265", "crf": 20, "encoder_preset": "slow", "pix_fmt": "yuv422p", "interlaced": "keep",
         "mezzanine": True, "copy_untouched": True, "images": "stills", "fps": "24", "image_format": "tif", "grain": 0.5,
         "grayscale": "off", "detector": "retinaface",

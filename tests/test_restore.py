@@ -153,11 +153,10 @@ def test_an_interrupted_job_goes_on_where_it_stopped(
 
 def test_two_workers_make_the_same_file(source: Path, short_segments: Path, tmp_path: Path) -> None:
     pytest.importorskip("ray")
-    one, two = tmp_path / "one.mkv", tmp_path / "two.mkv"
-    restore_video(source, one, config=short_segments, codec="ffv1", workers=1, **QUICK)
-    restore_video(source, two, config=short_segments, codec="ffv1", workers=2, **QUICK)
-    for a, b in zip(pictures(one), pictures(two), strict=True):
-        assert psnr(a / 255, b / 255) > 50
+    one, two = tmp_path / "one.mp4", tmp_path / "two.mp4"
+    restore_video(source, one, config=short_segments, workers=1, **QUICK)
+    restore_video(source, two, config=short_segments, workers=2, **QUICK)
+    assert one.read_bytes() == two.read_bytes()
 
 
 def test_a_video_without_faces_comes_out_unchanged_and_says_so(tmp_path: Path) -> None:

@@ -3,6 +3,9 @@
     plan.json            what the job is (input, settings, models)
     analysis.json        the first pass's result
     segments/NNNNN-DIGEST.nut, .json    a restored segment and, written last, its sidecar
+    log.jsonl            every call that ended, one line each (`jobs.log`)
+    state.json           how far it is, for `dynface-video status`; nothing depends on it
+    complete.json        the output is at its place; what remains is to delete the directory
 
 A segment's name holds a digest of everything it depends on. Doing one twice is harmless; a file without its sidecar
 counts for nothing.
@@ -22,22 +25,15 @@ from typing import Any
 
 from dynface_video.errors import InputError, JobError, JobMismatchError
 from dynface_video.jobs.analysis import Analysis, AnalyzedTrack, write_atomically
+from dynface_video.jobs.calls import Call, SegmentResult
 from dynface_video.jobs.plan import Plan, Segment
+
+__all__ = ["JobDirectory", "SegmentResult", "alone", "completed", "is_running", "segment_digest"]
 
 PLAN = "plan.json"
 ANALYSIS = "analysis.json"
-
-
-@dataclass(frozen=True)
-class SegmentResult:
-    """What restoring a segment took. faces: crops restored; seconds: wall time by stage."""
-
-    number: int
-    frames: int
-    faces: int
-    unet_evaluations: int
-    seconds: dict[str, float]
-    warnings: tuple[str, ...] = ()
+COMPLETE = "complete.json"
+REMOVALS = 5
 
 
 @dataclass(frozen=True)
@@ -74,6 +70,9 @@ class JobDirectory:
             if not existing.exists():
                 write_atomically(existing, json.dumps(asdict(plan), indent=2))
             (path / "segments").mkdir(exist_ok=True)
+            # A worker that was killed leaves what it was writing behind.
+            for leftover in (path / "segments").glob(".*"):
+                leftover.unlink(missing_ok=True)
         except OSError as error:
             raise InputError(f"the job's directory {path} cannot be made ({error.strerror})") from error
         return cls(path, plan)
@@ -82,6 +81,31 @@ class JobDirectory:
     def analysis_path(self) -> Path:
         """Where the first pass's result lies."""
         return self.path / ANALYSIS
+
+    @property
+    def log_path(self) -> Path:
+        """Where every call that ended is noted."""
+        return self.path / "log.jsonl"
+
+    @property
+    def state_path(self) -> Path:
+        """Where the driver says how far it is."""
+        return self.path / "state.json"
+
+    @property
+    def analyzing_path(self) -> Path:
+        """Where the first pass, which may run elsewhere, says how many frames it has seen."""
+        return self.path / "analyzing.json"
+
+    @property
+    def output_folder(self) -> Path:
+        """Where the output is made before it goes to its place."""
+        return self.path / "output"
+
+    def mark(self, call: Call) -> Path:
+        """See `Performer.mark`."""
+        number = "" if call.segment is None else f"-{call.segment.number:05d}"
+        return self.path / f"running-{call.kind}{number}"
 
     def segment_path(self, segment: Segment, analysis: Analysis) -> Path:
         """Where a segment lies once it is done."""
@@ -94,7 +118,7 @@ class JobDirectory:
             raw = json.loads(path.with_suffix(".json").read_text())
             if path.stat().st_size != raw.pop("bytes"):
                 return None
-            return SegmentResult(**raw | {"warnings": tuple(raw["warnings"])})
+            return SegmentResult(**raw | {"warnings": tuple(raw["warnings"]), "computed": False})
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -104,9 +128,21 @@ class JobDirectory:
         sidecar = asdict(result) | {"bytes": path.stat().st_size}
         write_atomically(path.with_suffix(".json"), json.dumps(sidecar, indent=2))
 
+    def complete(self, totals: dict[str, Any]) -> None:
+        """Note that the output is at its place, and what was done."""
+        write_atomically(self.path / COMPLETE, json.dumps(totals))
+
     def remove(self) -> None:
-        """Delete the job; its output is complete elsewhere."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        """Delete the job; its output is complete elsewhere. The note that says so goes last."""
+        # A worker that was given up but still lives may write into a folder while it is being emptied.
+        for _ in range(REMOVALS):
+            for folder in [p for p in self.path.glob("*") if p.is_dir()]:
+                shutil.rmtree(folder, ignore_errors=True)
+            for name in [p for p in self.path.glob("*") if p.is_file() and p.name != COMPLETE]:
+                name.unlink(missing_ok=True)
+            shutil.rmtree(self.path, ignore_errors=True)
+            if not self.path.exists():
+                return
 
 
 @contextmanager
@@ -132,6 +168,28 @@ def alone(path: Path) -> Iterator[None]:
             yield
         finally:
             lock.unlink(missing_ok=True)
+
+
+def is_running(path: Path) -> bool:
+    """Whether a run is at work on a job's directory."""
+    lock = path.with_name(f".{path.name}.lock")
+    try:
+        with open(lock) as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def completed(path: Path) -> dict[str, Any] | None:
+    """What a job's last run had done, if it ended between publishing the output and deleting the directory."""
+    try:
+        totals: dict[str, Any] = json.loads((path / COMPLETE).read_text())
+    except (OSError, ValueError):
+        return None
+    return totals
 
 
 def segment_digest(plan: Plan, segment: Segment, analysis: Analysis) -> str:

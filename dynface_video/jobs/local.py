@@ -1,17 +1,101 @@
-"""Segments done one after the other in this process."""
+"""Calls done one after the other in this process."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import multiprocessing
+import signal
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
 
-from dynface_video.jobs.directory import SegmentResult
-from dynface_video.jobs.plan import Segment
-from dynface_video.jobs.worker import WorkerSpec
+from dynface_video.errors import InputError, ModelError
+from dynface_video.jobs.calls import FATAL, LOST, Call, Failure, Outcome, Performer
+from dynface_video.jobs.failures import failure_of
 
 
-def run_local(spec: WorkerSpec, segments: Iterable[Segment]) -> Iterator[SegmentResult]:
-    """Restore the segments in order; the worker, and with it the models, is made only when there is something to do."""
-    worker = None
-    for segment in segments:
-        worker = worker or spec.make()
-        yield worker.run(segment)
+class LocalExecutor:
+    """Does one call at a time, while it is waited for.
+
+    A call that once took the process down with it, as a decoder may on a damaged file, leaves its mark in the job's
+    directory; it is tried again in a process of its own.
+    """
+
+    def __init__(self, on_frame: Callable[[Call, int], None]) -> None:
+        """on_frame: told how many frames of a call are done; what it raises ends the call."""
+        self._on_frame = on_frame
+        self._performers: dict[int, Performer] = {}
+        self._queue: deque[Call] = deque()
+        self._cache: dict[str, Any] = {}
+
+    def register(self, video: int, performer: Performer) -> None:
+        """See `Executor`."""
+        self._performers[video] = performer
+
+    def release(self, video: int) -> None:
+        """See `Executor`."""
+        self._performers.pop(video, None)
+
+    def takes(self, kind: str) -> bool:
+        """See `Executor`."""
+        return not self._queue
+
+    def submit(self, call: Call) -> None:
+        """See `Executor`."""
+        self._queue.append(call)
+
+    @property
+    def running(self) -> list[Call]:
+        """See `Executor`."""
+        return list(self._queue)
+
+    def wait(self, seconds: float) -> list[Outcome]:
+        """Do the call that waits."""
+        call = self._queue.popleft()
+        performer = self._performers[call.video]
+        mark = performer.mark(call)
+        value = _apart(performer, call) if mark.exists() else self._here(performer, call, mark)
+        if not (isinstance(value, Failure) and value.kind == LOST):
+            mark.unlink(missing_ok=True)
+        failure = value if isinstance(value, Failure) else None
+        return [Outcome(call, None if failure else value, failure)]
+
+    def _here(self, performer: Performer, call: Call, mark: Path) -> Any:
+        mark.touch()
+        try:
+            return performer.perform(call, self._cache, lambda done: self._on_frame(call, done))
+        except (InputError, ModelError) as error:
+            return Failure(FATAL, str(error), error)
+        except Exception as error:  # whatever it is, it is one segment's failure and not the job's
+            return failure_of(error)
+        except BaseException:
+            mark.unlink(missing_ok=True)
+            raise
+
+    def close(self) -> None:
+        """See `Executor`."""
+        self._queue.clear()
+        self._cache.clear()
+
+
+def _apart(performer: Performer, call: Call) -> Any:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, context, initializer=_ignore_interrupts) as pool:
+        try:
+            return pool.submit(_perform, performer, call).result()
+        except BrokenProcessPool:
+            return Failure(LOST, "the process that worked on it died")
+
+
+def _ignore_interrupts() -> None:
+    # A terminal sends Ctrl-C to every process; what runs is to be finished.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _perform(performer: Performer, call: Call) -> Any:
+    try:
+        return performer.perform(call, {}, lambda done: None)
+    except Exception as error:  # as above
+        return failure_of(error)

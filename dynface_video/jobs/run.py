@@ -1,165 +1,107 @@
-"""The driver of one video: probe, plan, analyse, restore segment by segment, join."""
+"""One video, from its paths to its output; and what several of them share: one executor, one driver."""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import dynface_video
-from dynface_video.config import Settings
+from dynface_video.config import ExecutionSettings, Settings
 from dynface_video.errors import InputError
-from dynface_video.faces.detect import FaceDetector, make_detector
-from dynface_video.faces.landmarks import LandmarkLocator
-from dynface_video.jobs.analysis import Analysis
-from dynface_video.jobs.analyze import analyze
-from dynface_video.jobs.directory import JobDirectory, SegmentResult, alone
-from dynface_video.jobs.disk import disk_errors
-from dynface_video.jobs.local import run_local
+from dynface_video.jobs.calls import Call, Executor
+from dynface_video.jobs.directory import completed
+from dynface_video.jobs.driver import Driver
+from dynface_video.jobs.local import LocalExecutor
+from dynface_video.jobs.models import Models, load_models
 from dynface_video.jobs.output import choose_output
-from dynface_video.jobs.plan import Plan, Segment, cut_segments, folder_digest
+from dynface_video.jobs.plan import Plan, folder_digest
 from dynface_video.jobs.source import look_at, source_digest
-from dynface_video.jobs.worker import WorkerSpec
-from dynface_video.media.probe import VideoInfo
+from dynface_video.jobs.stopping import Stop, stopping
+from dynface_video.jobs.task import Progress, RestoreTask, Totals
 from dynface_video.media.write import EncodeSettings
 from dynface_video.models.registry import model_folder
-from dynface_video.restorer import FaceRestorer, resolve_device
+from dynface_video.restorer import resolve_device
+
+__all__ = ["Models", "Progress", "VideoJob", "check_paths", "describe_plan", "drive", "load_models"]
 
 logger = logging.getLogger(__name__)
-
-Progress = Callable[[str, int, int | None], None]
-"""Told (stage, frames done, frames in all or None); stages are "analyze", "restore" and "assemble"."""
-
-
-@dataclass(frozen=True)
-class JobResult:
-    """What a job did. seconds: wall time by stage; warnings: what the user should know, each once."""
-
-    analysis: Analysis
-    segments: tuple[SegmentResult, ...]
-    seconds: dict[str, float]
-    warnings: tuple[str, ...]
 
 
 class VideoJob:
     """One video to be restored into one file."""
 
-    def __init__(self, source: Path, target: Path, settings: Settings, *, overwrite: bool, fresh: bool) -> None:
+    def __init__(
+        self,
+        source: Path,
+        target: Path,
+        settings: Settings,
+        *,
+        overwrite: bool,
+        fresh: bool,
+        report: Progress | None = None,
+        logs: Sequence[Path] = (),
+    ) -> None:
         """Check that the source, the target and the encoder can be used; raises InputError."""
         # Workers on other nodes do not share this process's folder.
         source, target = source.absolute(), target.absolute()
-        check_paths(source, target, overwrite=overwrite)
+        published = completed(target.with_name(f"{target.name}.job")) is not None
+        check_paths(source, target, overwrite=overwrite or published)
         if settings.execution.workers == 1:
             resolve_device(settings.execution.device)
-        self.source, self.target, self.settings, self.fresh = source, target, settings, fresh
-        self.info: VideoInfo = look_at(source, settings)
+        self.info = look_at(source, settings)
         self.output = choose_output(self.info, target, settings.output)
-        self.encoding: EncodeSettings = self.output.encoding
+        self.task = RestoreTask(
+            self.info,
+            self.output,
+            target,
+            settings,
+            lambda: make_plan(source, settings, self.output.encoding),
+            fresh=fresh,
+            report=report or (lambda stage, done, total: None),
+            logs=logs,
+        )
 
-    def run(self, progress: Progress | None = None) -> JobResult:
+    def run(self) -> Totals:
         """Do what is left of the job; on success only the target remains.
 
         Raises JobError when the job's directory holds another job, or when something fails; what is finished is kept.
         """
-        path = self.target.with_name(f"{self.target.name}.job")
-        with alone(path), disk_errors(path):
-            plan = make_plan(self.source, self.settings, self.encoding)
-            self.directory = JobDirectory.open(path, plan, fresh=self.fresh)
-            return self._run_all(progress or (lambda stage, done, total: None))
-
-    def _run_all(self, report: Progress) -> JobResult:
-        seconds: dict[str, float] = {}
-        began = time.perf_counter()
-        analysis = self._analyze(report)
-        seconds["analyze"] = time.perf_counter() - began
-        began = time.perf_counter()
-        segments = self.segments(analysis)
-        results = self._restore(segments, analysis, report)
-        seconds["restore"] = time.perf_counter() - began
-        began = time.perf_counter()
-        paths = [self.directory.segment_path(segment, analysis) for segment in segments]
-        report("assemble", 0, analysis.frame_count)
-        losses = self.output.finish(
-            paths, analysis.frames.pts, self.directory.path, lambda n: report("assemble", n, analysis.frame_count)
-        )
-        report("assemble", analysis.frame_count, analysis.frame_count)
-        seconds["assemble"] = time.perf_counter() - began
-        self.directory.remove()
-        warnings = [*analysis.warnings, *(w for result in results for w in result.warnings), *losses]
-        return JobResult(analysis, tuple(results), seconds, tuple(dict.fromkeys(warnings)))
-
-    def segments(self, analysis: Analysis) -> list[Segment]:
-        """The segments of the video: cut at shots and at the source's keyframes where one is near."""
-        good = {shot.start for shot in analysis.shots} | set(analysis.frames.keyframes())
-        return cut_segments(analysis.frame_count, self.settings.output.segment_frames, good)
-
-    def _analyze(self, report: Progress) -> Analysis:
-        path = self.directory.analysis_path
-        if path.exists():
-            logger.info("the analysis of %s is there already", self.source)
-        else:
-            analyze_with(self.info, self.settings, report).save(path)
-        # What is on disk is what the workers read: rounded, perhaps edited. The driver must go by the same numbers.
-        return Analysis.load(path)
-
-    def _restore(self, segments: list[Segment], analysis: Analysis, report: Progress) -> list[SegmentResult]:
-        finished = {s.number: self.directory.finished(s, analysis) for s in segments}
-        results = [result for result in finished.values() if result is not None]
-        left = [segment for segment in segments if finished[segment.number] is None]
-        done = sum(result.frames for result in results)
-        if results:
-            logger.info("%d of %d segments are done already", len(results), len(segments))
-        report("restore", done, analysis.frame_count)
-        workers = min(self.settings.execution.workers, len(left))
-        for result in self._run(left, workers):
-            results.append(result)
-            done += result.frames
-            report("restore", done, analysis.frame_count)
-        return results
-
-    def _run(self, segments: list[Segment], workers: int) -> Iterator[SegmentResult]:
-        spec = WorkerSpec(self.directory, self.info, self.encoding, self.settings)
-        if workers <= 1:
-            return run_local(spec, segments)
-        from dynface_video.jobs.ray_executor import run_on_ray
-
-        return run_on_ray(spec, segments, workers=workers)
+        if not self.task.already_published():
+            drive([self.task], self.task.settings.execution)
+        if self.task.error is not None:
+            raise self.task.error
+        return self.task.totals
 
 
-@dataclass(frozen=True)
-class Models:
-    """What finds and restores faces."""
-
-    restorer: FaceRestorer
-    locator: LandmarkLocator
-    detector: FaceDetector
-
-
-def load_models(settings: Settings) -> Models:
-    """Load the models that the settings name; raises ModelError where they are missing."""
-    restorer = FaceRestorer.from_settings(settings)
-    folder = model_folder(settings.models)
-    locator = LandmarkLocator.from_folder(folder / "landmarks", restorer.device)
-    detector = make_detector(settings.detection, models=folder, locator=locator, device=restorer.device)
-    return Models(restorer, locator, detector)
+def drive(tasks: Sequence[RestoreTask], execution: ExecutionSettings) -> None:
+    """Drive videos through an executor of their own. Raises Interrupted when stopped, see `Driver.run` for the rest."""
+    with stopping() as stop:
+        executor = _executor(tasks, execution, stop)
+        try:
+            # Ray takes SIGTERM for itself when it starts.
+            stop.arm()
+            Driver(tasks, executor, stop).run()
+        finally:
+            executor.close()
 
 
-def analyze_with(info: VideoInfo, settings: Settings, report: Progress) -> Analysis:
-    """The first pass over a video with the models that the settings name."""
-    models = load_models(settings)
-    report("analyze", 0, info.declared_frames)
-    return analyze(
-        info,
-        models.detector,
-        models.locator,
-        models.restorer,
-        settings,
-        on_frame=lambda done: report("analyze", done, info.declared_frames),
-    )
+def _executor(tasks: Sequence[RestoreTask], execution: ExecutionSettings, stop: Stop) -> Executor:
+    if execution.workers == 1 and execution.address is None:
+
+        def on_frame(call: Call, done: int) -> None:
+            tasks[call.video].on_frame(call.kind, done)
+            tasks[call.video].tick()
+            if call.kind == "analyze":
+                stop.check()
+
+        return LocalExecutor(on_frame)
+    from dynface_video.jobs.ray_executor import RayExecutor
+
+    calls = [max(1, (task.expected().frames or 10**9) // task.settings.output.segment_frames) for task in tasks]
+    return RayExecutor(execution, most_calls=sum(calls))
 
 
 def check_paths(source: Path, target: Path, *, overwrite: bool) -> None:
@@ -189,7 +131,8 @@ def describe_plan(source: Path, digest: str, settings: Settings, output: dict[st
     return Plan(
         source=str(source),
         input_digest=digest,
-        settings=relevant | {"output": output},
+        # The last bits of what the networks give depend on how many threads each has.
+        settings=relevant | {"output": output, "threads": settings.execution.threads},
         model_digest=folder_digest(model_folder(settings.models)),
         version=dynface_video.__version__,
     )

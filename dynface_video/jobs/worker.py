@@ -1,48 +1,114 @@
-"""A worker: holds the models and a job, and does the job's segments one by one, in this process or in a Ray actor."""
+"""A worker: does the calls of a video, in this process or in one of a pool; models stay from call to call."""
 
 from __future__ import annotations
 
+import json
+import logging
+import resource
+import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
 
 from dynface_video.config import Settings
 from dynface_video.errors import JobError
 from dynface_video.jobs.analysis import Analysis
-from dynface_video.jobs.directory import JobDirectory, SegmentResult
+from dynface_video.jobs.calls import ANALYZE, RESTORE, Call, SegmentResult
+from dynface_video.jobs.directory import JobDirectory
 from dynface_video.jobs.disk import disk_errors
+from dynface_video.jobs.failures import is_out_of_memory
 from dynface_video.jobs.fields import deinterlaced_span, restored_fields
-from dynface_video.jobs.plan import Segment
+from dynface_video.jobs.models import Models, analyze_with, load_models, network_threads
+from dynface_video.jobs.output import Output
+from dynface_video.jobs.plan import Segment, cut_around
 from dynface_video.jobs.restore import Work, restored_frames
 from dynface_video.media.probe import VideoInfo
 from dynface_video.media.read import Frame, read_span
+from dynface_video.media.untouched import copy_segment
 from dynface_video.media.write import EncodeSettings, write_segment
 from dynface_video.restorer import FaceRestorer
 
+logger = logging.getLogger(__name__)
+
+NOTE_EVERY = 1.0
+
 
 @dataclass(frozen=True)
-class WorkerSpec:
-    """All that a worker needs to be made, here or in another process: paths and settings, no models, no frames.
+class VideoPerformer:
+    """All that a worker needs to do a video's calls: paths and settings, no models, no frames. See `Performer`.
 
-    threads: of torch; None leaves its own choice
+    output: makes the target of the segments; its target lies in the job's directory
     """
 
     job: JobDirectory
     info: VideoInfo
-    encoding: EncodeSettings
+    output: Output
     settings: Settings
-    threads: int | None = None
 
-    def make(self) -> SegmentWorker:
-        """Load the models and the analysis."""
-        import cv2
-        import torch
+    def mark(self, call: Call) -> Path:
+        """See `Performer`."""
+        return self.job.mark(call)
 
-        if self.threads is not None:
-            torch.set_num_threads(self.threads)
-            cv2.setNumThreads(self.threads)
-        restorer = FaceRestorer.from_settings(self.settings)
-        return SegmentWorker(self.job, self.info, self.encoding, self.settings, restorer)
+    def perform(self, call: Call, cache: dict[str, Any], on_frame: Callable[[int], None]) -> Any:
+        """Do a call. Gives frames of the first pass, a SegmentResult, or the warnings of joining."""
+        try:
+            with disk_errors(self.job.path), network_threads(self.settings.execution.threads):
+                if call.kind == ANALYZE:
+                    return self._analyze(cache, on_frame)
+                if call.kind == RESTORE:
+                    assert call.segment is not None
+                    return self._worker(cache, call.batch).run(call.segment)
+                return self._assemble(on_frame)
+        except Exception as error:
+            if is_out_of_memory(error):
+                cache.clear()
+                torch.cuda.empty_cache()
+            raise
+
+    def _analyze(self, cache: dict[str, Any], on_frame: Callable[[int], None]) -> int:
+        path = self.job.analysis_path
+        if not path.exists():
+            noted = time.monotonic()
+
+            def seen(count: int) -> None:
+                nonlocal noted
+                on_frame(count)
+                if time.monotonic() - noted >= NOTE_EVERY:
+                    noted = time.monotonic()
+                    self.job.analyzing_path.write_text(json.dumps({"frames": count}))
+
+            analyze_with(self._models(cache), self.info, self.settings, seen).save(path)
+        return Analysis.load(path).frame_count
+
+    def _assemble(self, on_frame: Callable[[int], None]) -> tuple[str, ...]:
+        # What is on disk is what everybody reads: rounded, perhaps edited.
+        analysis = Analysis.load(self.job.analysis_path)
+        segments = segments_of(analysis, self.settings)
+        paths = [self.job.segment_path(segment, analysis) for segment in segments]
+        self.job.output_folder.mkdir(exist_ok=True)
+        return self.output.finish(paths, analysis.frames.pts, self.job.path, on_frame)
+
+    def _models(self, cache: dict[str, Any]) -> Models:
+        key = self.settings.model_dump_json(exclude={"output"})
+        if cache.get("models", (None,))[0] != key:
+            cache["models"] = (key, load_models(self.settings))
+        models: Models = cache["models"][1]
+        return models
+
+    def _worker(self, cache: dict[str, Any], batch: int | None) -> SegmentWorker:
+        key = (self.job.path, batch)
+        if cache.get("worker", (None,))[0] != key:
+            restorer = self._models(cache).restorer
+            if batch is not None:
+                restorer = replace(restorer, options=replace(restorer.options, slots=batch))
+            worker = SegmentWorker(self.job, self.info, self.output.encoding, self.settings, restorer)
+            cache["worker"] = (key, worker)
+        found: SegmentWorker = cache["worker"][1]
+        return found
 
 
 class SegmentWorker:
@@ -55,10 +121,19 @@ class SegmentWorker:
         self.analysis = Analysis.load(job.analysis_path)
 
     def run(self, segment: Segment) -> SegmentResult:
-        """Restore, encode and record one segment; raises JobError when the disk is full or frames are missing."""
+        """Restore, encode and record one segment, unless it is done already.
+
+        Raises JobError when the disk is full or frames are missing.
+        """
+        # A worker may be lost after its work was done and before the driver heard of it.
+        finished = self.job.finished(segment, self.analysis)
+        if finished is not None:
+            return finished
         began, work, warnings = time.perf_counter(), Work(), list[str]()
         path = self.job.segment_path(segment, self.analysis)
-        with disk_errors(self.job.path):
+        if segment.copied and self.encoding.parameter_set:
+            count = copy_segment(path, self.info, self.analysis.frames, segment.start, segment.stop)
+        else:
             count = write_segment(path, self._restored(segment, work, warnings), self.info, self.encoding)
         if count != segment.stop - segment.start:
             raise JobError(
@@ -67,21 +142,36 @@ class SegmentWorker:
             )
         seconds = work.seconds | {"encode": time.perf_counter() - began - sum(work.seconds.values())}
         result = SegmentResult(
-            segment.number, count, work.faces, work.unet_evaluations, seconds, tuple(dict.fromkeys(warnings))
+            segment.number,
+            count,
+            work.faces,
+            work.unet_evaluations,
+            seconds,
+            tuple(dict.fromkeys(warnings)),
+            peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            peak_gpu_memory=torch.cuda.max_memory_allocated() if torch.cuda.is_initialized() else 0,
+            node=socket.gethostname(),
         )
-        with disk_errors(self.job.path):
-            self.job.record(segment, self.analysis, result)
+        self.job.record(segment, self.analysis, result)
         return result
 
     def _restored(self, segment: Segment, work: Work, warnings: list[str]) -> Iterator[Frame]:
         info, start, stop = self.info, segment.start, segment.stop
         # A film has thousands of tracks: what follows looks through them for every frame.
         analysis = replace(self.analysis, tracks=tuple(self.analysis.faces_in(start, stop)))
-        seed = self.settings.restoration.seed
+        seed, grain = self.settings.restoration.seed, self.settings.restoration.grain
         if not info.interlaced:
             frames = read_span(info, analysis.frames, start, stop, on_warning=warnings.append)
         elif self.encoding.interlaced:
-            return restored_fields(info, analysis, self.restorer, start, stop, seed=seed, work=work, warnings=warnings)
+            return restored_fields(
+                info, analysis, self.restorer, start, stop, seed=seed, grain=grain, work=work, warnings=warnings
+            )
         else:
             frames = deinterlaced_span(info, analysis, start, stop, warnings)
-        return restored_frames(frames, info, analysis, self.restorer, seed=seed, work=work)
+        return restored_frames(frames, info, analysis, self.restorer, seed=seed, grain=grain, work=work)
+
+
+def segments_of(analysis: Analysis, settings: Settings) -> list[Segment]:
+    """The segments of a video: cut at shots and at the source's keyframes where one is near."""
+    good = {shot.start for shot in analysis.shots} | set(analysis.frames.keyframes())
+    return cut_around(analysis.untouched(), analysis.frame_count, settings.output.segment_frames, good)

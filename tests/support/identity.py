@@ -10,7 +10,7 @@ import numpy as np
 
 from dynface_video.faces.detect import Detection
 from dynface_video.faces.landmarks import Landmarks, box_from_landmarks
-from dynface_video.jobs import run, worker
+from dynface_video.jobs import models, run
 from dynface_video.restorer import RestoredFaces
 
 FACE = np.array([[-9, -9], [9, -9], [0, 1], [-7, 10], [7, 10]], np.float32)
@@ -71,8 +71,7 @@ def stand_in(
 ) -> None:
     """Put a face and a restorer in the models' place. patch: what `monkeypatch.setattr` or `setattr` is."""
     face, restorer = FoundFace(centre), StandIn(change)
-    for module in (run, worker):
-        patch(module, "FaceRestorer", type("Stub", (), {"from_settings": staticmethod(lambda settings: restorer)}))
-    patch(run, "LandmarkLocator", type("Stub", (), {"from_folder": staticmethod(lambda folder, device: face)}))
-    patch(run, "make_detector", lambda settings, **models: face)
+    patch(models, "FaceRestorer", type("Stub", (), {"from_settings": staticmethod(lambda settings: restorer)}))
+    patch(models, "LandmarkLocator", type("Stub", (), {"from_folder": staticmethod(lambda folder, device: face)}))
+    patch(models, "make_detector", lambda settings, **models: face)
     patch(run, "folder_digest", lambda folder: "no models")

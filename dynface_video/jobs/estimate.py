@@ -1,0 +1,59 @@
+"""What a job will probably take, by rule of thumb: disk space and time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dynface_video.media.encoding import LOSSLESS, EncodeSettings
+from dynface_video.media.probe import VideoInfo
+
+BITS_A_SAMPLE = {"lossless": 2.1, "lossy": 0.12}
+"""Bits a pixel: of FFV1 for clean 8-bit 4:2:0 (50 GB an hour of 1080p), and of H.264 that is hard to tell from it."""
+ANALYSIS_FRAMES = 12.0
+"""Frames a second of the first pass on one core, 1280 x 720, one face (`scripts/benchmark_jobs.py`)."""
+RESTORED_FACES = 3.0
+"""Faces a second on one core with `mini` at its defaults (`scripts/benchmark_jobs.py`)."""
+HD = 1280 * 720
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """frames: None where the file does not say; disk: bytes; seconds: without and with a face in every frame."""
+
+    frames: int | None
+    disk: int | None
+    seconds: tuple[float, float] | None
+
+
+def estimate(info: VideoInfo, encodings: tuple[EncodeSettings, ...], *, workers: int, on_gpus: bool) -> Estimate:
+    """What restoring a video will take. encodings: of the segments, and of what is made of them in the end
+
+    The time is that of processors: how fast a GPU is shows only when it works.
+    """
+    frames = frames_of(info)
+    if frames is None:
+        return Estimate(None, None, None)
+    disk = sum(frame_bytes(info, encoding) for encoding in encodings) * frames
+    # The first pass is one process; faces in the detector's picture cost the same whatever the video's size.
+    first = frames / ANALYSIS_FRAMES * max(0.5, min(1.5, info.width * info.height / HD))
+    seconds = None if on_gpus else (first, first + frames / RESTORED_FACES / workers)
+    return Estimate(frames, int(disk), seconds)
+
+
+def frames_of(info: VideoInfo) -> int | None:
+    """Frames of a video as its headers have it; None where they do not tell."""
+    if info.declared_frames:
+        return info.declared_frames
+    if info.duration and info.frame_rate:
+        return int(info.duration * info.frame_rate)
+    return None
+
+
+def frame_bytes(info: VideoInfo, encoding: EncodeSettings) -> float:
+    """Bytes that a frame will probably take."""
+    deep = 1.5 if "10" in encoding.pixel_format or "12" in encoding.pixel_format else 1.0
+    samples = info.width * info.height * deep
+    if encoding.codec in LOSSLESS:
+        return samples * BITS_A_SAMPLE["lossless"] / 8
+    own = float(info.bit_rate / info.frame_rate) / 8 if info.bit_rate and info.frame_rate else 0.0
+    return max(samples * BITS_A_SAMPLE["lossy"] / 8, own)

@@ -1,0 +1,138 @@
+"""Which videos a batch is made of: files, folders, and lists of them with options of their own."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dynface_video.config import OVERRIDES
+from dynface_video.errors import InputError
+
+VIDEOS = (
+    ".3gp", ".asf", ".avi", ".dv", ".flv", ".gif", ".m2t", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg",
+    ".mpg", ".mts", ".mxf", ".nut", ".ogm", ".ogv", ".ts", ".vob", ".webm", ".wmv",
+)  # fmt: skip
+KEPT = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
+LISTS = (".csv", ".jsonl")
+OWN = ("source", "output", "preset", "config")
+ANYWHERE = frozenset({"workers", "address", "work"})
+"""Options that belong to the whole batch."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A video of a batch. output: where it goes; preset, config, overrides: as `restore_video` takes them"""
+
+    source: str
+    output: str
+    preset: str | None = None
+    config: Path | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_entries(sources: Sequence[str], folder: str) -> list[Entry]:
+    """The videos that files, folders (with all that is below them) and lists (CSV, JSONL) name.
+
+    folder: where outputs go that have no name of their own; those of a folder lie below it as they do in theirs.
+    Raises InputError when there is nothing, a list cannot be read, or two outputs would have the same name.
+    """
+    entries = [entry for source in sources for entry in _expand(source, folder)]
+    if not entries:
+        raise InputError(f"there is no video in {', '.join(sources)}")
+    by_output: dict[str, str] = {}
+    for entry in entries:
+        other = by_output.setdefault(entry.output, entry.source)
+        if other != entry.source:
+            raise InputError(
+                f"{other} and {entry.source} would both become {entry.output}; name them in a list (CSV or JSONL)"
+            )
+    return list({entry.output: entry for entry in entries}.values())
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path is of another place, such as s3://bucket/key."""
+    return "://" in path
+
+
+def _expand(source: str, folder: str) -> Iterator[Entry]:
+    path = Path(source)
+    if not is_remote(source) and path.is_dir():
+        for video in sorted(path.rglob("*")):
+            inside = video.relative_to(path)
+            # Job directories and hidden files are nobody's sources.
+            hidden = any(part.startswith(".") or part.endswith(".job") for part in inside.parts)
+            if video.suffix.lower() in VIDEOS and video.is_file() and not hidden:
+                yield Entry(str(video), join(folder, _kept(inside)))
+    elif path.suffix.lower() in LISTS:
+        yield from _read_list(path, folder)
+    else:
+        yield Entry(source, join(folder, _kept(Path(path.name))))
+
+
+def join(folder: str, name: Path) -> str:
+    """A name in a folder, which may be of another place."""
+    return f"{folder.rstrip('/')}/{name.as_posix()}" if is_remote(folder) else str(Path(folder) / name)
+
+
+def _kept(name: Path) -> Path:
+    """The name of an output: the source's where its container keeps every frame's time, else Matroska."""
+    return name if name.suffix.lower() in KEPT else name.with_name(f"{name.name}.mkv")
+
+
+def _read_list(path: Path, folder: str) -> Iterator[Entry]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"the list {path} cannot be read ({error})") from error
+    rows = _csv_rows(text) if path.suffix.lower() == ".csv" else _json_rows(text, path)
+    for number, row in rows:
+        yield _entry(row, f"{path}, line {number}", path.parent, folder)
+
+
+def _csv_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, row in enumerate(csv.DictReader(text.splitlines()), 2):
+        # A number or a truth value in a table is text; YAML reads it as the settings files do.
+        yield (
+            number,
+            {
+                name.strip(): value.strip() if name.strip() in OWN else yaml.safe_load(value)
+                for name, value in row.items()
+                if name and value and value.strip()
+            },
+        )
+
+
+def _json_rows(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise InputError(f"{path}, line {number} is not JSON ({error})") from error
+            if not isinstance(row, dict):
+                raise InputError(f'{path}, line {number} must be an object, like {{"source": "film.mkv"}}')
+            yield number, {name: value for name, value in row.items() if value is not None}
+
+
+def _entry(row: dict[str, Any], where: str, base: Path, folder: str) -> Entry:
+    unknown = row.keys() - {*OWN, *OVERRIDES} | row.keys() & ANYWHERE
+    if unknown:
+        known = ", ".join([*OWN, *sorted(OVERRIDES.keys() - ANYWHERE)])
+        raise InputError(f"{where}: there is no option {sorted(unknown)[0]!r} of one video; there are: {known}")
+    if not row.get("source"):
+        raise InputError(f"{where} names no source")
+    source = row["source"] if is_remote(row["source"]) else str(base / row["source"])
+    output = row.get("output")
+    if output is None:
+        output = join(folder, _kept(Path(Path(source).name)))
+    elif not is_remote(output) and not Path(output).is_absolute():
+        output = join(folder, Path(output))
+    config = base / row["config"] if row.get("config") else None
+    overrides = {name: value for name, value in row.items() if name not in OWN}
+    return Entry(source, output, row.get("preset"), config, overrides)

@@ -1,0 +1,263 @@
+"""A video on its way through the driver: its directory, its segments, what was done, and the output put in place."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from dynface_video.config import Settings
+from dynface_video.errors import DynfaceError
+from dynface_video.jobs.analysis import Analysis
+from dynface_video.jobs.calls import ANALYZE, ASSEMBLE, RESTORE, Outcome, Performer, SegmentResult
+from dynface_video.jobs.directory import JobDirectory, alone, completed
+from dynface_video.jobs.disk import disk_errors
+from dynface_video.jobs.estimate import Estimate, estimate, frame_bytes
+from dynface_video.jobs.log import JobLog
+from dynface_video.jobs.output import Output, VideoFile
+from dynface_video.jobs.plan import Plan, Segment
+from dynface_video.jobs.worker import VideoPerformer, segments_of
+from dynface_video.media.probe import VideoInfo
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[str, int, int | None], None]
+"""Told (stage, frames done, frames in all or None); stages are "analyze", "restore" and "assemble"."""
+
+STATE_EVERY = 1.0
+
+
+@dataclass
+class Totals:
+    """What was done for a video, in this run and those before it.
+
+    seconds: wall time of this run by stage; computed: segments restored in this run
+    """
+
+    frames: int = 0
+    faces: int = 0
+    tracks: int = 0
+    unet_evaluations: int = 0
+    computed: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def add(self, result: SegmentResult) -> None:
+        """Count a segment."""
+        self.faces += result.faces
+        self.unet_evaluations += result.unet_evaluations
+        self.computed += result.computed
+        self.warn(result.warnings)
+
+    def warn(self, warnings: Sequence[str]) -> None:
+        """Take warnings, each once."""
+        self.warnings += [w for w in dict.fromkeys(warnings) if w not in self.warnings]
+
+
+class RestoreTask:
+    """See `VideoTask` of the driver. error: why it failed; totals: what was done."""
+
+    def __init__(
+        self,
+        info: VideoInfo,
+        output: Output,
+        target: Path,
+        settings: Settings,
+        plan: Callable[[], Plan],
+        *,
+        fresh: bool,
+        report: Progress,
+        logs: Sequence[Path] = (),
+    ) -> None:
+        """plan: makes the plan, which takes a look at the whole input; logs: files to note every call in, besides."""
+        self.name, self.target, self.settings = str(info.path), target, settings
+        self.batch_size = settings.restoration.batch_size
+        self.totals, self.done = Totals(), False
+        self.error: DynfaceError | None = None
+        self._info, self._output, self._plan, self._fresh, self._report = info, output, plan, fresh, report
+        self._logs = [JobLog(path) for path in logs]
+        self._path = target.with_name(f"{target.name}.job")
+        self._held = ExitStack()
+        self._directory: JobDirectory | None = None
+        self._began = time.monotonic()
+        self._stage, self._frames_done, self._said = ANALYZE, 0, 0.0
+        expected = self.expected()
+        self.weight = float(expected.frames or 10**9) * info.width * info.height
+
+    def expected(self) -> Estimate:
+        """What it will probably take, all of it."""
+        execution = self.settings.execution
+        mezzanine = self._output.mezzanine if isinstance(self._output, VideoFile) else None
+        encodings = (self._output.encoding, mezzanine.settings if mezzanine else self._output.encoding)
+        return estimate(self._info, encodings, workers=execution.workers, on_gpus=_uses_gpu(execution.device))
+
+    def already_published(self) -> bool:
+        """Whether an earlier run put the output in place and was then killed; what it left is cleared away."""
+        totals = completed(self._path)
+        if totals is None or not self.target.exists():
+            return False
+        self.totals, self.done = Totals(**totals), True
+        with alone(self._path):
+            JobDirectory(self._path, self._plan()).remove()
+        return True
+
+    def begin(self) -> Performer:
+        """See `VideoTask`."""
+        self._held.enter_context(alone(self._path))
+        self._directory = JobDirectory.open(self._path, self._plan(), fresh=self._fresh)
+        self._logs.append(JobLog(self._directory.log_path))
+        self._began = time.monotonic()
+        self._report(ANALYZE, 0, self._info.declared_frames)
+        return VideoPerformer(self._directory, self._info, self._inside(self._directory), self.settings)
+
+    def _inside(self, directory: JobDirectory) -> Output:
+        """The output, made in the job's directory: whoever else still writes to one there spoils nothing."""
+        if isinstance(self._output, VideoFile):
+            return replace(self._output, target=directory.output_folder / self.target.name)
+        return self._output
+
+    @property
+    def directory(self) -> JobDirectory:
+        """The job's directory, once it is open."""
+        assert self._directory is not None
+        return self._directory
+
+    def is_analyzed(self) -> bool:
+        """See `VideoTask`."""
+        return self.directory.analysis_path.exists()
+
+    def segments_left(self) -> list[Segment]:
+        """See `VideoTask`."""
+        self._clock(ANALYZE)
+        analysis = Analysis.load(self.directory.analysis_path)
+        self.totals.frames = analysis.frame_count
+        self.totals.tracks = sum(track.restore for track in analysis.tracks)
+        self.totals.warn(analysis.warnings)
+        self._report(ANALYZE, analysis.frame_count, analysis.frame_count)
+        segments = segments_of(analysis, self.settings)
+        left = []
+        self._stage, self._frames_done = RESTORE, 0
+        for segment in segments:
+            result = self.directory.finished(segment, analysis)
+            if result is None:
+                left.append(segment)
+            else:
+                self._frames_done += result.frames
+                self.totals.add(result)
+        if len(left) < len(segments):
+            logger.info("%s: %d of %d segments are done already", self.name, len(segments) - len(left), len(segments))
+        if not analysis.tracks:
+            nothing = "no face was found: the pictures are unchanged"
+        elif not self.totals.tracks:
+            nothing = "all faces are to be left alone: the pictures are unchanged"
+        else:
+            nothing = ""
+        self.totals.warn([nothing] if nothing else [])
+        self._report(RESTORE, self._frames_done, analysis.frame_count)
+        return left
+
+    def took(self, outcome: Outcome) -> None:
+        """See `VideoTask`."""
+        for log in self._logs:
+            log.add(self.name, outcome)
+        if outcome.failure is None and outcome.call.kind == RESTORE:
+            self._frames_done += outcome.value.frames
+            self.totals.add(outcome.value)
+            self._report(RESTORE, self._frames_done, self.totals.frames)
+        elif outcome.failure is None and outcome.call.kind == ASSEMBLE:
+            self.totals.warn(outcome.value)
+
+    def on_frame(self, kind: str, done: int) -> None:
+        """Take word of a call in this process that is under way."""
+        if kind == ASSEMBLE and self._stage == RESTORE:
+            self._clock(RESTORE)
+            self._stage = ASSEMBLE
+        if kind != RESTORE:
+            self._frames_done = done
+            self._report(kind, done, self._info.declared_frames if kind == ANALYZE else self.totals.frames)
+
+    def tick(self) -> None:
+        """See `VideoTask`."""
+        now = time.monotonic()
+        if now - self._said < STATE_EVERY:
+            return
+        self._said = now
+        if self._stage == ANALYZE:
+            with suppress(OSError, ValueError):
+                self._frames_done = json.loads(self.directory.analyzing_path.read_text())["frames"]
+                self._report(ANALYZE, self._frames_done, self._info.declared_frames)
+        with suppress(OSError):
+            self._write_state()
+
+    def _write_state(self, **more: Any) -> None:
+        total = self.totals.frames or self._info.declared_frames
+        state = {
+            "source": self.name,
+            "output": str(self.target),
+            "stage": self._stage,
+            "frames_done": self._frames_done,
+            "frames": total,
+            "faces": self.totals.faces,
+            "seconds": round(time.monotonic() - self._began, 1),
+            "time": round(time.time(), 1),
+            "process": os.getpid(),
+        }
+        partial = self.directory.state_path.with_suffix(".tmp")
+        partial.write_text(json.dumps(state | more))
+        os.replace(partial, self.directory.state_path)
+
+    def disk_needed(self) -> int:
+        """See `VideoTask`."""
+        frames = self.totals.frames or self.expected().frames or 0
+        each = frame_bytes(self._info, self._output.encoding)
+        # What is left of the segments, and the whole output, which is made of them while they are there.
+        return int(each * (frames - (self._frames_done if self._stage == RESTORE else 0)) + each * frames)
+
+    def finish(self) -> None:
+        """See `VideoTask`."""
+        if self._stage != ASSEMBLE:
+            self._clock(RESTORE)
+        self._clock(ASSEMBLE)
+        self._report(ASSEMBLE, self.totals.frames, self.totals.frames)
+        with disk_errors(self.directory.path):
+            self.directory.complete(asdict(self.totals))
+        if isinstance(self._output, VideoFile):
+            os.replace(self.directory.output_folder / self.target.name, self.target)
+        self.directory.remove()
+        self.done = True
+        self._held.close()
+
+    def fail(self, error: DynfaceError) -> None:
+        """See `VideoTask`."""
+        self.error = error
+        if self._directory is not None:
+            with suppress(OSError):
+                self._write_state(error=str(error))
+        self._held.close()
+
+    def leave(self) -> None:
+        """See `VideoTask`."""
+        if self._directory is not None:
+            with suppress(OSError):
+                self._write_state(stopped=True)
+        self._held.close()
+
+    def _clock(self, stage: str) -> None:
+        """Note when a stage ended: its time is what has passed since the ones before it."""
+        self.totals.seconds[stage] = (
+            time.monotonic() - self._began - sum(spent for name, spent in self.totals.seconds.items() if name != stage)
+        )
+
+
+def _uses_gpu(device: str) -> bool:
+    if device == "auto":
+        import torch
+
+        return torch.cuda.is_available()
+    return device.startswith("cuda")
