@@ -1,7 +1,12 @@
-"""Compare face detectors on clips with YuNet at full resolution as the reference: recall, precision, landmarks, time.
+"""Evaluate how faces are found and followed; one JSON line a result.
 
-python scripts/evaluate_faces.py --detectors cascade retinaface yunet --frames 4 --damage clean medium
+python scripts/evaluate_faces.py --detectors cascade retinaface yunet --damage clean medium   # clips, against YuNet
+python scripts/evaluate_faces.py --detectors retinaface --by                                  # by size and turn
+python scripts/evaluate_faces.py --detectors retinaface --curve                               # by minimum score
+python scripts/evaluate_faces.py --scenes             # the same on held-out scenes that no network was trained on
 python scripts/evaluate_faces.py --landmarks          # the landmark network on held-out aligned crops
+python scripts/evaluate_faces.py --tracks             # following faces in made clips whose truth is known
+python scripts/evaluate_faces.py --clips              # following faces in real clips, against YuNet in every frame
 """
 
 from __future__ import annotations
@@ -10,7 +15,7 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -19,32 +24,44 @@ import cv2
 import numpy as np
 import torch
 
+from dynface_video.config import DetectionSettings
+from dynface_video.evaluation.face_scenes import KINDS, Head, degraded_clip, degraded_frame, make_scene
+from dynface_video.evaluation.track_measures import TrackScores, jitter, landmark_error, score_tracks
 from dynface_video.faces.detect import (
-    CascadeDetector,
     Detection,
     FaceDetector,
     FaceLocator,
     YuNetDetector,
+    make_detector,
     overlap_of,
 )
-from dynface_video.faces.landmarks import LandmarkLocator, Square, face_square
+from dynface_video.faces.finish import finish_tracks
+from dynface_video.faces.landmarks import LandmarkLocator, Square, box_from_landmarks, face_square
+from dynface_video.faces.orientation import TurningTracker
+from dynface_video.faces.restraint import turn_of
 from dynface_video.faces.retinaface import RetinaFaceDetector
+from dynface_video.faces.track import FaceTrack
 from dynface_video.media.display import to_display
 from dynface_video.media.probe import probe
 from dynface_video.media.read import read_frames
+from dynface_video.media.shots import ShotDetector
 from dynface_video.training.data import FaceSet, load_faces
 from dynface_video.training.degradation import STRENGTHS, degrade, evaluation_degradation
 from dynface_video.training.labels import steady_landmarks
 from dynface_video.training.landmarks import jitter_square
+from dynface_video.training.scenes import load_scenes
 
+TURNS = ((0, 20), (20, 40), (40, 91))
 CERTAIN, POSSIBLE = 0.8, 0.4
 SAME = 0.4
 
 
 @dataclass
 class Tally:
-    """Counts of one detector over many frames."""
+    """Counts of one detector over many frames; faces outside `sizes` (height) or `turns` (degrees) are ignored."""
 
+    sizes: tuple[float, float] = (40.0, np.inf)
+    turns: tuple[float, float] = (0.0, 91.0)
     faces: int = 0
     found: int = 0
     reported: int = 0
@@ -53,9 +70,14 @@ class Tally:
     frames: int = 0
     errors: list[float] = field(default_factory=list)
 
-    def add(self, detections: list[Detection], reference: list[Detection], smallest: float) -> None:
-        """Count one frame; only faces of `smallest` height and more are asked for."""
-        sure = [r for r in reference if r.score >= CERTAIN and r.box[3] - r.box[1] >= smallest]
+    def asks_for(self, face: Detection) -> bool:
+        """Whether a face of the reference counts."""
+        tall, turn = float(face.box[3] - face.box[1]), float(turn_of(face.landmarks))
+        return self.sizes[0] <= tall < self.sizes[1] and self.turns[0] <= turn < self.turns[1]
+
+    def add(self, detections: list[Detection], reference: list[Detection]) -> None:
+        """Count one frame."""
+        sure = [r for r in reference if r.score >= CERTAIN and self.asks_for(r)]
         boxes = np.array([d.box for d in detections]).reshape(-1, 4)
         if sure:
             shared = overlap_of(np.array([r.box for r in sure]), boxes) if len(boxes) else np.zeros((len(sure), 1))
@@ -63,12 +85,10 @@ class Tally:
             self.faces, self.found = self.faces + len(sure), self.found + int(hit.sum())
             for face, place in zip(np.flatnonzero(hit), shared[hit].argmax(axis=1), strict=True):
                 self.errors.append(landmark_error(detections[place].landmarks, sure[face].landmarks))
-        large = boxes[boxes[:, 3] - boxes[:, 1] >= smallest]
+        counted = np.array([d.box for d in detections if self.asks_for(d)]).reshape(-1, 4)
         known = np.array([r.box for r in reference]).reshape(-1, 4)
-        right = (
-            overlap_of(large, known).max(axis=1) >= SAME if len(large) and len(known) else np.zeros(len(large), bool)
-        )
-        self.reported, self.wrong = self.reported + len(large), self.wrong + int((~right).sum())
+        right = overlap_of(counted, known).max(axis=1, initial=0) >= SAME
+        self.reported, self.wrong = self.reported + len(counted), self.wrong + int((~right).sum())
 
     def row(self) -> dict[str, float | int]:
         """The figures; the landmark error is the median share of the eye distance, in percent."""
@@ -81,16 +101,10 @@ class Tally:
         }
 
 
-def landmark_error(points: np.ndarray, truth: np.ndarray) -> float:
-    """Mean distance of five points as a share of the eye distance (of a fifth of the face in a profile, if larger)."""
-    eyes = float(np.linalg.norm(truth[1] - truth[0]))
-    return float(np.linalg.norm(points - truth, axis=1).mean() / max(eyes, 0.2 * face_square(truth).side))
-
-
-def sample_frames(path: Path, count: int) -> Iterator[np.ndarray]:
-    """`count` frames spread over the first two seconds and more of a clip, in display coordinates."""
+def sample_frames(path: Path, count: int, *, every: bool = False) -> Iterator[np.ndarray]:
+    """`count` frames of a clip in display coordinates: the first ones, or spread over the first fifty."""
     info = probe(path)
-    wanted = set(np.linspace(0, 49, count).astype(int).tolist())
+    wanted = set(range(count) if every else np.linspace(0, 49, count).astype(int).tolist())
     for frame in read_frames(info):
         if frame.index in wanted:
             yield to_display(frame.rgb(), info.display)
@@ -99,56 +113,177 @@ def sample_frames(path: Path, count: int) -> Iterator[np.ndarray]:
 
 
 def damaged(picture: np.ndarray, strength: str, rng: np.random.Generator) -> np.ndarray:
-    """A frame under the field's degradation, taken at a quarter of its length: a face is a small part of a frame."""
-    if strength == "clean":
-        return picture
-    height, width = picture.shape[:2]
-    drawn = evaluation_degradation(strength, rng)
-    small = cv2.GaussianBlur(picture, (0, 0), max(0.3, drawn.blur_x / 4))
-    scale = 1 / max(1.0, drawn.downscale / 4)
-    small = cv2.resize(small, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    noisy = np.clip(small + rng.normal(0, drawn.noise, small.shape), 0, 255).astype(np.uint8)
-    _, data = cv2.imencode(".jpg", noisy, [cv2.IMWRITE_JPEG_QUALITY, drawn.jpeg or 90])
-    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    assert decoded is not None
-    return cv2.resize(decoded, (width, height), interpolation=cv2.INTER_CUBIC)
+    """A frame under the field's degradation."""
+    return picture if strength == "clean" else degraded_frame(picture, evaluation_degradation(strength, rng), rng)
+
+
+def teacher(options: argparse.Namespace) -> YuNetDetector:
+    """YuNet at full resolution: the reference."""
+    path = options.data / "detectors" / "yunet_n_640_640.onnx"
+    return YuNetDetector(path, working_size=4096, minimum_size=8, minimum_score=POSSIBLE)
+
+
+def pictures(options: argparse.Namespace) -> Iterator[tuple[str, np.ndarray, list[Detection]]]:
+    """(name, picture, faces of the reference) of the clips, or of the held-out scenes."""
+    if options.scenes:
+        for scene in load_scenes(options.data / "faces_train"):
+            if scene.held_out:
+                found = zip(scene.boxes, scene.landmarks, strict=True)
+                yield "scenes", scene.picture, [Detection(b, p, np.ones(5, np.float32), 1.0) for b, p in found]
+        return
+    reference = teacher(options)
+    for path in clips(options):
+        for picture in sample_frames(path, options.frames):
+            yield path.name, picture, reference.detect(picture)
+
+
+def clips(options: argparse.Namespace) -> list[Path]:
+    """The clips, by name."""
+    return sorted(p for p in (options.data / "videos").iterdir() if p.suffix in {".mp4", ".mkv", ".mpg"})
+
+
+def buckets(options: argparse.Namespace) -> dict[str, dict[str, tuple[float, float]]]:
+    """What is counted apart: everything, and by size and turn when asked."""
+    whole = {"all": {"sizes": (options.smallest, np.inf)}}
+    if not options.by:
+        return whole
+    sizes = {f"{low}-{high} px": {"sizes": (low, high)} for low, high in ((20, 40), (40, 80), (80, 160), (160, 999))}
+    turned = {f"turned {a}-{b}": {"turns": (a, b), "sizes": (options.smallest, np.inf)} for a, b in TURNS}
+    return whole | sizes | turned
 
 
 def compare(options: argparse.Namespace) -> None:
-    """One JSON line a detector and degradation, over all clips; with -v also one a clip."""
-    locator = LandmarkLocator.from_folder(options.models / "landmarks")
-    teacher = options.data / "detectors" / "yunet_n_640_640.onnx"
-    reference = YuNetDetector(teacher, working_size=4096, minimum_size=8, minimum_score=POSSIBLE)
-    detectors = {name: make(name, options, locator, teacher) for name in options.detectors}
-    tallies = {(name, strength): Tally() for name in detectors for strength in options.damage}
-    for path in sorted(p for p in (options.data / "videos").iterdir() if p.suffix in {".mp4", ".mkv", ".mpg"}):
-        clip = {key: Tally() for key in tallies}
-        for number, picture in enumerate(sample_frames(path, options.frames)):
-            truth = reference.detect(picture)
+    """One line a detector, degradation and bucket, over all pictures; with -v also one a clip."""
+    detectors = {name: make(name, options) for name in options.detectors}
+    tallies: dict[tuple[str, ...], Tally] = {}
+    for number, (source, picture, truth) in enumerate(pictures(options)):
+        for strength in options.damage:
+            seen = damaged(picture, strength, np.random.default_rng((number, len(strength))))
+            for name, detector in detectors.items():
+                began = time.process_time()
+                found = detector.detect(seen)
+                spent = time.process_time() - began
+                keys = [(name, strength, bucket) for bucket in buckets(options)]
+                keys += [(name, strength, "all", source)] if options.verbose else []
+                for key in keys:
+                    tally = tallies.setdefault(key, Tally(**buckets(options)[key[2]]))
+                    tally.seconds, tally.frames = tally.seconds + spent, tally.frames + 1
+                    tally.add(found, truth)
+    for key, tally in sorted(tallies.items()):
+        labels = dict(zip(("detector", "damage", "faces of", "clip"), key, strict=False))
+        print(json.dumps(labels | tally.row()), flush=True)
+
+
+def curve(options: argparse.Namespace) -> None:
+    """Recall and precision of RetinaFace, alone and confirmed by the landmark network, by minimum score."""
+    for name in ("retinaface_alone", "retinaface"):
+        detector = make(name, options, score=0.02)
+        found = []
+        for number, (_, picture, truth) in enumerate(pictures(options)):
             for strength in options.damage:
                 seen = damaged(picture, strength, np.random.default_rng((number, len(strength))))
-                for name, detector in detectors.items():
-                    began = time.process_time()
-                    found = detector.detect(seen)
-                    for tally in (clip[name, strength], tallies[name, strength]):
-                        tally.seconds += time.process_time() - began
-                        tally.frames += 1
-                        tally.add(found, truth, options.smallest)
-        if options.verbose:
-            for (name, strength), tally in clip.items():
-                print(json.dumps({"clip": path.name, "detector": name, "damage": strength} | tally.row()), flush=True)
-    for (name, strength), tally in tallies.items():
-        print(json.dumps({"detector": name, "damage": strength} | tally.row()), flush=True)
+                found.append((strength, detector.detect(seen), truth))
+        for strength in options.damage:
+            for score in (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95):
+                tally = Tally((options.smallest, np.inf))
+                for damage, faces, truth in found:
+                    if damage == strength:
+                        tally.add([face for face in faces if face.score >= score], truth)
+                row = {k: v for k, v in tally.row().items() if k in ("recall", "precision")}
+                print(json.dumps({"detector": name, "damage": strength, "score": score} | row), flush=True)
 
 
-def make(name: str, options: argparse.Namespace, locator: LandmarkLocator, teacher: Path) -> FaceDetector:
-    """The detector of that name, all at the same working size."""
-    size = {"working_size": options.working_size, "minimum_size": 20}
-    if name == "cascade":
-        return CascadeDetector(cast(FaceLocator, locator), minimum_score=0.5, **size)
+def make(name: str, options: argparse.Namespace, *, score: float | None = None) -> FaceDetector:
+    """The detector of that name, all at the same working size; by default as sure as the preset asks for."""
+    size = {"working_size": options.working_size, "minimum_size": 15}
     if name == "yunet":
-        return YuNetDetector(teacher, minimum_score=0.7, **size)
-    return RetinaFaceDetector.from_folder(options.models / "detector", minimum_score=options.score, **size)
+        path = options.data / "detectors" / "yunet_n_640_640.onnx"
+        return YuNetDetector(path, minimum_score=0.7, **size)
+    if name == "retinaface_alone":
+        return RetinaFaceDetector.from_folder(options.models / "detector", minimum_score=score or 0.5, **size)
+    settings = DetectionSettings.model_validate(
+        {"detector": name, "minimum_score": score or options.score, "working_size": options.working_size}
+    )
+    locator = LandmarkLocator.from_folder(options.models / "landmarks")
+    return make_detector(
+        settings.model_copy(update={"minimum_size": 20.0}), models=options.models, locator=cast(FaceLocator, locator)
+    )
+
+
+def follow(
+    frames: Iterable[np.ndarray], cuts: Sequence[int], options: argparse.Namespace
+) -> tuple[list[FaceTrack], float]:
+    """Finished tracks of a clip, and the processor seconds that finding and following took."""
+    settings = DetectionSettings(working_size=options.working_size)
+    locator = cast(FaceLocator, LandmarkLocator.from_folder(options.models / "landmarks"))
+    tracker = TurningTracker(make_detector(settings, models=options.models, locator=locator), locator, settings)
+    observations, spent = [], 0.0
+    for index, frame in enumerate(frames):
+        began = time.process_time()
+        observations += tracker.step(index, frame, cut=index in cuts)
+        spent += time.process_time() - began
+    began = time.process_time()
+    tracks = finish_tracks(observations, cuts, settings=settings)[0]
+    return tracks, spent + time.process_time() - began
+
+
+def evaluate_tracks(options: argparse.Namespace) -> None:
+    """Coverage, switches, fragments, landmark error in made clips of held-out heads; jitter of a still face."""
+    faces = load_faces(options.data / "faces_train", ("modern_256", "archive_256"), options.cache)
+    scenes = [s for s in load_scenes(options.data / "faces_train") if s.held_out]
+    backgrounds = [s.picture for s in scenes if not len(s.boxes)]
+    truth = many_views(faces, options)
+    whole = (faces.corners.min(axis=1) <= 30).all(axis=1) & (faces.corners.max(axis=1) >= 226).all(axis=1)
+    heads = [Head(faces.images[i], points.astype(np.float64)) for i, points in truth.items() if whole[i]]
+    for damage in options.damage:
+        for kind in KINDS:
+            scores, jitters = [], []
+            for seed in range(options.clips_of_a_kind):
+                rng = np.random.default_rng((seed, KINDS.index(kind), len(damage)))
+                scene = make_scene(kind, heads, backgrounds, rng)
+                tracks, _ = follow(degraded_clip(scene.frames, damage, rng), scene.cuts, options)
+                scores.append(score_tracks(tracks, scene.truth, scene.visible, scene.cuts))
+                jitters += [jitter(track.landmarks) for track in tracks if kind == "still"]
+            print(json.dumps(_summary(kind, damage, scores, jitters)), flush=True)
+
+
+def _summary(kind: str, damage: str, scores: list[TrackScores], jitters: list[float]) -> dict[str, str | float]:
+    row: dict[str, str | float] = {
+        "clips": kind,
+        "damage": damage,
+        "coverage": round(float(np.mean([s.coverage for s in scores])), 3),
+        "worst": round(float(np.min([s.coverage for s in scores])), 3),
+        "switches": sum(s.switches for s in scores),
+        "fragments": sum(s.fragments for s in scores),
+        "wrong": sum(s.wrong for s in scores),
+        "landmark_error": round(100 * float(np.nanmedian([s.error for s in scores])), 2),
+    }
+    return row | ({"jitter": round(float(np.mean(jitters)), 3)} if jitters else {})
+
+
+def evaluate_clips(options: argparse.Namespace) -> None:
+    """Share of the reference's faces, frame by frame, that a finished track lies on, and of tracks' frames on none."""
+    reference = teacher(options)
+    for path in clips(options):
+        frames = list(sample_frames(path, options.frames, every=True))
+        shots = ShotDetector()
+        cuts = [index for index, frame in enumerate(frames) if shots.feed(index, frame)]
+        tracks, spent = follow(frames, cuts, options)
+        asked = covered = on_none = seen = 0
+        for index in range(0, len(frames), 3):
+            truth = reference.detect(frames[index])
+            points = [t.landmarks[index - t.start] for t in tracks if t.start <= index < t.stop]
+            boxes = np.array([box_from_landmarks(p) for p in points]).reshape(-1, 4)
+            sure = [t for t in truth if t.score >= CERTAIN and t.box[3] - t.box[1] >= options.smallest]
+            known = np.array([t.box for t in truth]).reshape(-1, 4)
+            asked, seen = asked + len(sure), seen + len(boxes)
+            if sure:
+                shared = overlap_of(np.array([t.box for t in sure]), boxes)
+                covered += int((shared.max(axis=1, initial=0) >= SAME).sum())
+            on_none += int((overlap_of(boxes, known).max(axis=1, initial=0) < SAME).sum())
+        row = {"clip": path.name, "faces": asked, "coverage": round(covered / max(asked, 1), 3), "tracks": len(tracks)}
+        row |= {"on_none": round(on_none / max(seen, 1), 3), "ms_a_frame": round(1000 * spent / len(frames), 1)}
+        print(json.dumps(row), flush=True)
 
 
 def evaluate_landmarks(options: argparse.Namespace) -> None:
@@ -188,8 +323,8 @@ def many_views(faces: FaceSet, options: argparse.Namespace) -> dict[int, np.ndar
     """Landmarks of the held-out crops by the median of 24 views, without the label at hand among many."""
     held_out = np.flatnonzero(faces.held_out)[:: options.every]
     part = FaceSet(*(getattr(faces, f)[held_out] for f in ("images", "corners", "landmarks", "detail", "held_out")))
-    teacher = options.data / "detectors" / "yunet_n_640_640.onnx"
-    points = steady_landmarks(part, teacher, options.cache / f"held_out_{options.every}.npy", views=24)
+    path = options.data / "detectors" / "yunet_n_640_640.onnx"
+    points = steady_landmarks(part, path, options.cache / f"held_out_{options.every}.npy", views=24)
     return dict(zip(held_out.tolist(), points, strict=True))
 
 
@@ -199,22 +334,27 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("DYNFACE_DATA", "../shared/data")))
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"))
     parser.add_argument("--models", type=Path, default=Path("dynface_video/models/mini"))
-    parser.add_argument("--detectors", nargs="+", choices=["cascade", "retinaface", "yunet"], default=["cascade"])
+    names = ["retinaface", "retinaface_alone", "cascade", "yunet"]
+    parser.add_argument("--detectors", nargs="+", choices=names, default=["retinaface"])
     parser.add_argument("--damage", nargs="+", choices=["clean", *STRENGTHS], default=["clean"])
-    parser.add_argument("--frames", type=int, default=4, help="frames looked at in each clip")
-    parser.add_argument("--working-size", type=int, default=640)
-    parser.add_argument("--score", type=float, default=0.5, help="retinaface: faces below are not reported")
+    parser.add_argument(
+        "--frames", type=int, default=4, help="frames looked at in each clip; --clips: the first so many"
+    )
+    parser.add_argument("--working-size", type=int, default=960)
+    parser.add_argument("--score", type=float, default=0.5, help="faces below are not reported")
     parser.add_argument("--smallest", type=float, default=40.0, help="height in pixels of the faces asked for")
-    parser.add_argument("--landmarks", action="store_true")
-    parser.add_argument("--every", type=int, default=2, help="landmarks: every so many held-out crops")
+    parser.add_argument("--every", type=int, default=2, help="landmarks, tracks: every so many held-out crops")
+    parser.add_argument("--clips-of-a-kind", type=int, default=6, help="tracks: made clips of each kind")
+    for mode in ("by", "curve", "scenes", "landmarks", "tracks", "clips"):
+        parser.add_argument(f"--{mode}", action="store_true")
     parser.add_argument("-v", "--verbose", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    if options.landmarks:
-        evaluate_landmarks(options)
-    else:
-        compare(options)
+    modes = {"landmarks": evaluate_landmarks, "tracks": evaluate_tracks, "clips": evaluate_clips, "curve": curve}
+    chosen = [run for name, run in modes.items() if getattr(options, name)]
+    for run in chosen or [compare]:
+        run(options)
 
 
 if __name__ == "__main__":

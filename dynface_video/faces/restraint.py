@@ -58,7 +58,8 @@ def _reason_of_doubt(fragment: Fragment, length: int, settings: DetectionSetting
     if score < settings.minimum_score:
         return f"too unsure: a mean score of {score:.2f} of at least {settings.minimum_score:g}"
     confirmed, missed = int((fragment.looks > 0).sum()), int((fragment.looks < 0).sum())
-    if confirmed < SMALLEST_SUPPORT * (confirmed + missed):
+    chance = confirmed == 1 and missed > 0 and length > 2 * settings.interval
+    if chance or confirmed < SMALLEST_SUPPORT * (confirmed + missed):
         return f"too unsure: the detector knew it in only {confirmed} of {confirmed + missed} looks"
     return None
 
