@@ -124,7 +124,7 @@ class CrowdComposer:
         angle = float(rng.normal(0, 8)) if rng.random() < 0.3 else 0.0
         matrix = cv2.getRotationMatrix2D((63.5, 63.5), angle, scale)
         slack = np.maximum(128 * scale - np.array([width, height]), 0) / 2
-        matrix[:, 2] += np.array([width, height]) / 2 - 63.5 + rng.uniform(-slack, slack)
+        matrix[:, 2] = matrix[:, 2] + np.array([width, height]) / 2 - 63.5 + rng.uniform(-slack, slack)
         marks = self.points[index] @ matrix[:, :2].T + matrix[:, 2] + [x0, y0]
         canvas.picture[y0:y1, x0:x1] = warp(self.heads[index], matrix, width, height)
         box = box_of(marks)
