@@ -111,7 +111,7 @@ def test_every_option_reaches_the_library(api: FakeApi, command: Command, tmp_pa
         "preset": "archive", "config": tmp_path / "mine.yaml", "strength": 0.7, "steps": 8, "faces": "largest",
         "seed": 5, "workers": 2, "device": "cpu", "codec": "libx265", "crf": 21, "encoder_preset": "slow",
         "pix_fmt": "yuv422p", "interlaced": "keep", "grayscale": "off", "images": "stills", "fps": "24000/1001",
-        "image_format": "tif", "grain": 0.5,
+        "image_format": "tif", "grain": 0.5, "address": "head:6379",
     }  # fmt: skip
     flags = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", str(value))]
     code, _, err = command(

@@ -135,6 +135,9 @@ class Driver:
                 self._submit(self._open[call.video], call)
             elif executor.takes(RESTORE) and (found := self._next_segment()) is not None:
                 self._submit(*found)
+            elif executor.takes(ASSEMBLE) and self._joining:
+                # A resumed video may have had no segment left: looking for one has made it ready to be joined.
+                continue
             elif not (executor.takes(ANALYZE) and self._begin_next()):
                 break
         waiting = self._joining or self._again or self._analyzed or self._new
