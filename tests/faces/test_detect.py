@@ -119,14 +119,14 @@ class Proposing:
 
 
 def test_only_what_both_networks_believe_in_is_a_face() -> None:
-    (face,) = ConfirmedDetector(Proposing(), Knowing()).detect(astronaut())
+    (face,) = ConfirmedDetector(Proposing(), Knowing(), minimum_score=0.3).detect(astronaut())
     np.testing.assert_allclose(face.landmarks, TRUTH, atol=1e-4)
-    assert face.score == pytest.approx(0.78, abs=0.02)
+    assert face.score == pytest.approx(0.42, abs=0.02)
 
 
 def test_two_witnesses_are_surer_than_one() -> None:
     both, one, none = joint_score(np.array([0.97, 0.97, 0.5]), np.array([0.97, 0.5, 0.5]))
-    assert both > 0.9 > 0.5 > one > none
+    assert both > 0.5 > one > none
     assert joint_score(np.array([0.0]), np.array([1.0]))[0] < 0.5
 
 
