@@ -134,6 +134,11 @@ class RayExecutor:
         """See `Executor`."""
         return [call for _, call in self._waiting_for.values() if call is not None]
 
+    @property
+    def ready_workers(self) -> int:
+        """How many workers have come up."""
+        return sum(worker.ready for worker in self._workers)
+
     def wait(self, seconds: float) -> list[Outcome]:
         """See `Executor`."""
         refs = list(self._waiting_for)

@@ -1,0 +1,211 @@
+"""Measure the driver of jobs, and what a second worker brings: ratios that outlive the machine they were made on.
+
+python scripts/benchmark_jobs.py                       # a driver with 64 workers that sleep instead of restoring
+python scripts/benchmark_jobs.py --segments 10000 --sleep 0.4
+python scripts/benchmark_jobs.py --video CLIP.mp4      # one worker on one core, then two on two
+
+The sleeping workers do nothing but wait, so that many fit on a small machine; all else (the driver, Ray, the log) is
+what a real job uses.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dynface_video.config import ExecutionSettings
+from dynface_video.errors import DynfaceError
+from dynface_video.jobs.calls import RESTORE, Call, Outcome, SegmentResult
+from dynface_video.jobs.driver import Driver
+from dynface_video.jobs.log import JobLog
+from dynface_video.jobs.plan import Segment
+from dynface_video.jobs.ray_executor import RayExecutor
+from dynface_video.jobs.stopping import Stop
+
+
+@dataclass(frozen=True)
+class SleepingPerformer:
+    """Sleeps where others restore. seconds: for each segment"""
+
+    seconds: float
+
+    def mark(self, call: Call) -> Path:
+        """See `Performer`."""
+        return Path(os.devnull)
+
+    def perform(self, call: Call, cache: dict[str, Any], on_frame: Callable[[int], None]) -> Any:
+        """See `Performer`; says when it began and ended."""
+        if call.kind != RESTORE or call.segment is None:
+            return ()
+        began = time.time()
+        time.sleep(self.seconds)
+        times = {"began": began, "ended": time.time()}
+        return SegmentResult(call.segment.number, 120, 120, 700, times, node=str(os.getpid()))
+
+
+@dataclass
+class SleepingTask:
+    """A video of so many segments. busy: by worker, (first begin, last end, seconds at work)"""
+
+    name: str
+    count: int
+    sleep: float
+    log: JobLog
+    weight: float = 1.0
+    batch_size: int = 8
+    done: int = 0
+    busy: dict[str, tuple[float, float, float]] = field(default_factory=dict)
+    memory: list[tuple[int, int]] = field(default_factory=list)
+    failed: DynfaceError | None = None
+
+    def begin(self) -> SleepingPerformer:
+        """See `VideoTask`."""
+        return SleepingPerformer(self.sleep)
+
+    def is_analyzed(self) -> bool:
+        """See `VideoTask`."""
+        return True
+
+    def segments_left(self) -> Sequence[Segment]:
+        """See `VideoTask`."""
+        return [Segment(i, 120 * i, 120 * (i + 1)) for i in range(self.count)]
+
+    def took(self, outcome: Outcome) -> None:
+        """See `VideoTask`."""
+        self.log.add(self.name, outcome)
+        if isinstance(outcome.value, SegmentResult):
+            times, node = outcome.value.seconds, outcome.value.node
+            first, _, at_work = self.busy.get(node, (times["began"], 0.0, 0.0))
+            self.busy[node] = (first, times["ended"], at_work + times["ended"] - times["began"])
+            self.done += 1
+            if self.done % max(1, self.count // 20) == 0:
+                self.memory.append((self.done, _resident()))
+
+    def tick(self) -> None:
+        """See `VideoTask`."""
+
+    def disk_needed(self) -> int:
+        """See `VideoTask`."""
+        return 0
+
+    def finish(self) -> None:
+        """See `VideoTask`."""
+
+    def fail(self, error: DynfaceError) -> None:
+        """See `VideoTask`."""
+        self.failed = error
+
+    def leave(self) -> None:
+        """See `VideoTask`."""
+
+
+def measure_driver(workers: int, segments: int, sleep: float, videos: int) -> dict[str, Any]:
+    """Drive sleeping workers; returns busy share, the driver's CPU time a segment, and its memory on the way."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = JobLog(Path(folder) / "log.jsonl")
+        tasks = [SleepingTask(f"video {i}", segments // videos, sleep, log) for i in range(videos)]
+        executor = RayExecutor(ExecutionSettings(workers=workers, device="cpu"))
+        try:
+            up = _wait_for_workers(executor, workers)
+            cpu, wall = time.process_time(), time.perf_counter()
+            Driver(tasks, executor, Stop()).run()
+            cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+        finally:
+            executor.close()
+    for task in tasks:
+        if task.failed is not None:
+            raise task.failed
+    done = sum(task.done for task in tasks)
+    spans = [span for task in tasks for span in task.busy.values()]
+    by_worker: dict[str, list[tuple[float, float, float]]] = {}
+    for task in tasks:
+        for node, span in task.busy.items():
+            by_worker.setdefault(node, []).append(span)
+    at_work = sum(span[2] for span in spans)
+    own = sum(max(s[1] for s in parts) - min(s[0] for s in parts) for parts in by_worker.values())
+    memory = [point for task in tasks for point in task.memory]
+    return {
+        "workers": len(by_worker),
+        "segments": done,
+        "sleep": sleep,
+        "seconds_until_workers_were_up": round(up, 1),
+        "seconds": round(wall, 1),
+        "busy_share": round(at_work / (workers * wall), 4),
+        "busy_share_from_first_to_last_call": round(at_work / own, 4),
+        "driver_cpu_ms_a_segment": round(1000 * cpu / done, 3),
+        "driver_memory_mib": [round(value / 2**20, 1) for _, value in memory],
+        "peak_memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+    }
+
+
+def _wait_for_workers(executor: RayExecutor, workers: int) -> float:
+    """Let all come up first: that takes as long as the machine needs for so many processes."""
+    began = time.perf_counter()
+    while executor.ready_workers < workers:
+        executor.wait(1.0)
+        if time.perf_counter() - began > 600:
+            raise SystemExit(f"only {executor.ready_workers} of {workers} workers came up")
+    return time.perf_counter() - began
+
+
+def _resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def measure_workers(video: Path, segment_frames: int, preset: str) -> dict[str, Any]:
+    """Restore a clip with one worker on one core, then with two on two; the same bytes must come out."""
+    runs = {}
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder) / "config.yaml"
+        config.write_text(f"output:\n  segment_frames: {segment_frames}\n")
+        for name, cores, workers in (("one", "0", 1), ("two", "0,1", 2)):
+            target = Path(folder) / f"{name}.mp4"
+            program = "from dynface_video.cli import main; main()"
+            command = ["taskset", "-c", cores, sys.executable, "-c", program, "restore", str(video), "-o", str(target)]
+            command += ["--config", str(config), "--workers", str(workers), "--device", "cpu", "--preset", preset]
+            began = time.perf_counter()
+            done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise SystemExit(done.stderr)
+            runs[name] = json.loads(done.stdout)["seconds"] | {"whole": time.perf_counter() - began}
+        same = (Path(folder) / "one.mp4").read_bytes() == (Path(folder) / "two.mp4").read_bytes()
+    ratio = {stage: round(runs["one"][stage] / runs["two"][stage], 2) for stage in ("analyze", "restore", "whole")}
+    seconds = {name: {stage: round(spent, 1) for stage, spent in run.items()} for name, run in runs.items()}
+    return {"video": video.name, "two_workers_to_one": ratio, "same_bytes": same, "seconds": seconds}
+
+
+def main() -> int:
+    """Parse the command line, measure, print one JSON object; 0 done, 2 unusable input."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workers", type=int, default=64)
+    parser.add_argument("--segments", type=int, default=2560)
+    parser.add_argument("--sleep", type=float, default=2.0, help="seconds a segment")
+    parser.add_argument("--videos", type=int, default=4)
+    parser.add_argument("--video", type=Path, help="measure two workers against one on this clip instead")
+    parser.add_argument("--segment-frames", type=int, default=24)
+    parser.add_argument("--preset", default="mini")
+    options = parser.parse_args()
+    try:
+        if options.video:
+            result = measure_workers(options.video, options.segment_frames, options.preset)
+        else:
+            result = measure_driver(options.workers, options.segments, options.sleep, options.videos)
+    except DynfaceError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    print(json.dumps(result, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
