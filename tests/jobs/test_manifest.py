@@ -1,0 +1,64 @@
+"""Which videos a batch is made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dynface_video.errors import InputError
+from dynface_video.jobs.manifest import read_entries
+
+
+def write(path: Path, text: str = "") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_folders_keep_their_shape_and_containers_that_lose_times_become_matroska(tmp_path: Path) -> None:
+    for name in ("films/a.mp4", "films/1950/b.mpg", "films/.c.mp4", "films/x.mp4.job/d.mp4", "films/notes.txt"):
+        write(tmp_path / name)
+    entries = read_entries([str(tmp_path / "films")], "out")
+    assert {entry.output for entry in entries} == {"out/a.mp4", "out/1950/b.mpg.mkv"}
+
+
+def test_a_list_gives_each_video_its_own_options(tmp_path: Path) -> None:
+    table = write(
+        tmp_path / "list.csv",
+        "source,output,strength,faces,mezzanine,preset\na.mkv,x.mkv,0.3,largest,true,\nb.mkv,,,,,archive\n",
+    )
+    first, second = read_entries([str(table)], "out")
+    assert (first.source, first.output) == (str(tmp_path / "a.mkv"), "out/x.mkv")
+    assert dict(first.overrides) == {"strength": 0.3, "faces": "largest", "mezzanine": True}
+    assert (second.output, second.preset, dict(second.overrides)) == ("out/b.mkv", "archive", {})
+    lines = write(tmp_path / "list.jsonl", '{"source": "s3://films/a.mov", "seed": 4}\n\n{"source": "/b.avi"}\n')
+    first, second = read_entries([str(lines)], "s3://done/here/")
+    assert (first.source, first.output, dict(first.overrides)) == (
+        "s3://films/a.mov",
+        "s3://done/here/a.mov",
+        {"seed": 4},
+    )
+    assert (second.source, second.output) == ("/b.avi", "s3://done/here/b.avi.mkv")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.csv", "source,strenght\nx.mp4,1\n", r"line 2: there is no option 'strenght'"),
+        ("a.csv", "source,workers\nx.mp4,1\n", r"no option 'workers' of one video"),
+        ("a.csv", "source,output\n,y.mp4\n", "names no source"),
+        ("a.jsonl", "{", "line 1 is not JSON"),
+        ("a.jsonl", "[1]", "must be an object"),
+        ("a.csv", "source\n", "no video in"),
+    ],
+)
+def test_a_bad_list_is_named(name: str, text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message):
+        read_entries([str(write(tmp_path / name, text))], "out")
+
+
+def test_two_videos_do_not_become_one(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="would both become"):
+        read_entries(["x/a.mp4", "y/a.mp4"], "out")
+    assert len(read_entries(["x/a.mp4", "x/a.mp4"], "out")) == 1
