@@ -88,7 +88,7 @@ class SleepingTask:
             first, _, at_work = self.busy.get(node, (times["began"], 0.0, 0.0))
             self.busy[node] = (first, times["ended"], at_work + times["ended"] - times["began"])
             self.done += 1
-            if self.done % max(1, self.count // 20) == 0:
+            if self.done % max(1, self.count // 4) == 0:
                 self.memory.append((self.done, _resident()))
 
     def tick(self) -> None:

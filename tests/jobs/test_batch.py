@@ -1,0 +1,114 @@
+"""Several videos at once, with stand-ins for the networks: what is done, skipped, failed, and said from outside."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from identity import stand_in
+from typer.testing import CliRunner
+
+from dynface_video.api import restore_batch, restore_video
+from dynface_video.cli import main
+from dynface_video.demo_clip import write_clip
+from dynface_video.errors import InputError, JobError
+from dynface_video.jobs.calls import SegmentResult
+from dynface_video.jobs.plan import Segment
+from dynface_video.jobs.status import read_status
+from dynface_video.jobs.worker import SegmentWorker
+
+FRAMES = 12
+
+
+@pytest.fixture(autouse=True)
+def without_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch.setattr, centre=(48, 32))
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> Path:
+    folder = tmp_path / "films"
+    folder.mkdir()
+    y, x = np.mgrid[:64, :96]
+    for number, name in enumerate(("a.mp4", "b.mp4")):
+        pictures = (np.repeat((((x + y) * 2 + 5 * i + 40 * number) % 256)[..., None], 3, axis=2) for i in range(FRAMES))
+        write_clip(folder / name, (picture.astype(np.uint8) for picture in pictures), crf=20, sound=None)
+    (folder / "c.mp4").write_bytes(b"no video at all")
+    (tmp_path / "short.yaml").write_text("output:\n  segment_frames: 4\n  encoder_preset: ultrafast\n")
+    return folder
+
+
+def failing_at(number: int) -> object:
+    real = SegmentWorker.run
+
+    def run(worker: SegmentWorker, segment: Segment) -> SegmentResult:
+        if segment.number == number and worker.info.path.name == "a.mp4":
+            raise JobError("a bad spot")
+        return real(worker, segment)
+
+    return run
+
+
+def test_what_can_be_done_is_done_and_the_next_run_does_the_rest(
+    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    with monkeypatch.context() as patched:
+        patched.setattr(SegmentWorker, "run", failing_at(1))
+        first = restore_batch([films], out, config=tmp_path / "short.yaml", device="cpu")
+    assert [row.status for row in first.videos] == ["failed", "done", "failed"]
+    assert "frames 4 to 7" in (first.videos[0].error or "")
+    lines = [json.loads(line) for line in (out / "batch.jsonl").read_text().splitlines()]
+    bad = [line["attempt"] for line in lines if line.get("failure")]
+    assert bad == [1, 2, 3]
+    good = next(line for line in lines if line["stage"] == "restore" and "failure" not in line)
+    assert {"seconds", "faces", "unet_evaluations", "peak_memory", "node", "attempt"} <= good.keys()
+
+    (job,) = read_status(out)["jobs"]
+    assert (job["running"], job["segments_done"], job["frames_done"]) == (False, 2, 8)
+    assert [one["segment"] for one in job["failures"]] == [1]
+    said = CliRunner().invoke(main, ["status", str(out / "a.mp4")])
+    assert "not running" in said.stdout and "frames 4 to 7: a bad spot (attempt 3)" in said.stdout
+
+    second = restore_batch([films], out, config=tmp_path / "short.yaml", device="cpu")
+    assert [row.status for row in second.videos] == ["done", "skipped", "failed"]
+    assert second.videos[0].totals.computed == 1
+    assert sorted(path.name for path in out.iterdir()) == ["a.mp4", "b.mp4", "batch.jsonl"]
+
+
+def test_the_command_says_what_became_of_each_and_ends_with_3(films: Path, tmp_path: Path) -> None:
+    command = ["batch", str(films), "-o", str(tmp_path / "out"), "--device", "cpu"]
+    told = CliRunner().invoke(main, command)
+    assert told.exit_code == 3
+    rows = [line.split() for line in told.stdout.splitlines()]
+    assert [row[0] for row in rows[1:4]] == ["done", "done", "failed"]
+    assert "2 videos, about 24 frames" in told.stderr and "c.mp4" in told.stderr
+    again = CliRunner().invoke(main, [*command, "--json"])
+    answer = json.loads(again.stdout)
+    assert again.exit_code == 3 and (answer["skipped"], answer["failed"]) == (2, 1)
+    (films / "c.mp4").unlink()
+    assert CliRunner().invoke(main, command).exit_code == 0
+
+
+def test_a_run_that_was_killed_after_publishing_is_cleared_away(films: Path, tmp_path: Path) -> None:
+    target, job = tmp_path / "out.mp4", tmp_path / "out.mp4.job"
+    first = restore_video(films / "a.mp4", target, device="cpu")
+    with pytest.raises(InputError, match="already exists"):
+        restore_video(films / "a.mp4", target, device="cpu")
+    job.mkdir()
+    totals = {"frames": first.frames, "faces": first.faces, "tracks": 1, "unet_evaluations": 0, "computed": 1}
+    (job / "complete.json").write_text(json.dumps(totals))
+    again = restore_video(films / "a.mp4", target, device="cpu")
+    assert (again.frames, again.faces) == (first.frames, first.faces) and not job.exists()
+
+
+def test_status_needs_a_job_and_no_networks(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no unfinished job"):
+        read_status(tmp_path)
+    program = "import sys, dynface_video.jobs.calls, dynface_video.jobs.ray_executor; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
