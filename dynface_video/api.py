@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from dynface_video.jobs.analysis import Analysis
 from dynface_video.jobs.batch import LOG, BatchInterrupted, BatchRow, run_batch
 from dynface_video.jobs.manifest import Entry, read_entries
 from dynface_video.jobs.models import analyze_with, load_models, network_threads
+from dynface_video.jobs.remote import exists, fetch, is_remote, local_name, send, spelled, working_folder
 from dynface_video.jobs.run import Progress, VideoJob
 from dynface_video.jobs.source import is_stills, look_at
 from dynface_video.jobs.stills import StillsJob, for_stills
@@ -34,7 +35,7 @@ __all__ = [
 class RestoreResult:
     """What was done. faces: face crops restored, one a face and frame; seconds: wall time by stage."""
 
-    output: Path
+    output: Path | str
     frames: int
     faces: int
     tracks: int
@@ -67,6 +68,7 @@ def restore_video(
     on where an interrupted one stopped. In the main thread, Ctrl-C and SIGTERM let the segment that runs finish and
     then raise Interrupted, a KeyboardInterrupt; a second Ctrl-C stops at once.
 
+    source, target: paths, or URLs such as s3://bucket/key where fsspec has a driver for them, worked on in `work`
     config: a YAML file over the preset; overwrite: replace an existing target; fresh: drop an unfinished job;
     progress: called with (stage, frames done, frames in all or None);
     overrides: strength, steps, faces, seed, workers, address, threads, work, device, codec, crf,
@@ -74,10 +76,39 @@ def restore_video(
     detector, as on the command line
     Raises InputError for unusable arguments, ModelError for missing weights, JobError when restoring fails.
     """
-    source, target = Path(source), Path(target)
     settings = _settings(preset, config, overrides)
+    if is_remote(spelled(source)) or is_remote(spelled(target)):
+        return _restore_remote(spelled(source), spelled(target), settings, overwrite, fresh, progress)
+    source, target = Path(source), Path(target)
     if is_stills(source, settings.input):
         return _restore_stills(StillsJob(source, target, settings, overwrite=overwrite, fresh=fresh), progress)
+    return _restore_video(source, target, settings, overwrite, fresh, progress)
+
+
+def _restore_remote(
+    source: str, target: str, settings: Settings, overwrite: bool, fresh: bool, progress: Progress | None
+) -> RestoreResult:
+    work = working_folder(settings.execution.work)
+    if is_remote(target) and not overwrite and exists(target):
+        raise InputError(f"{target} already exists; choose another name or allow overwriting (--overwrite)")
+    here = fetch(source, work) if is_remote(source) else Path(source)
+    made = local_name(target, work) if is_remote(target) else Path(target)
+    made.parent.mkdir(parents=True, exist_ok=True)
+    # One that is here already was made by a run that could not send it.
+    waiting = is_remote(target) and made.exists() and not fresh
+    if not waiting:
+        result = _restore_video(here, made, settings, overwrite or is_remote(target), fresh, progress)
+    else:
+        result = RestoreResult(made, 0, 0, 0, 0, {}, ("it was made by an earlier run and only had to be sent",))
+    if not is_remote(target):
+        return result
+    send(made, target)
+    return replace(result, output=target)
+
+
+def _restore_video(
+    source: Path, target: Path, settings: Settings, overwrite: bool, fresh: bool, progress: Progress | None
+) -> RestoreResult:
     totals = VideoJob(source, target, settings, overwrite=overwrite, fresh=fresh, report=progress).run()
     return RestoreResult(
         output=target,
@@ -127,14 +158,14 @@ def restore_batch(
 
     sources: files, folders with videos somewhere below, and lists (.csv, .jsonl) with a video a line: source, and where
     wanted output, preset, config, and any setting of a video by its name on the command line
-    folder: for the outputs, and for `batch.jsonl`, which gets a line for every segment; a video whose output is there
-    is skipped, one whose job is unfinished goes on
+    folder: for the outputs, and for `batch.jsonl`, which gets a line for every segment (in `work` where `folder` is a
+    URL); a video whose output is there is skipped, one whose job is unfinished goes on
     on_plan: told in one line what it will take; the other arguments are as for `restore_video`
     Raises InputError when sources or settings cannot be used.
     """
-    target = Path(folder)
-    entries = read_entries([str(source) for source in sources], str(folder))
+    entries = read_entries([spelled(source) for source in sources], spelled(folder))
     common = _settings(preset, config, overrides)
+    target = working_folder(common.execution.work) if is_remote(spelled(folder)) else Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     given = {name: value for name, value in overrides.items() if value is not None}
 

@@ -6,6 +6,7 @@ import logging
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from dynface_video.config import ExecutionSettings, Settings
 from dynface_video.errors import DynfaceError, JobError
 from dynface_video.jobs.driver import gigabytes
 from dynface_video.jobs.manifest import Entry
+from dynface_video.jobs.remote import exists, fetch, is_remote, local_name, send, working_folder
 from dynface_video.jobs.run import VideoJob, drive
 from dynface_video.jobs.task import Progress, Totals
 
@@ -109,23 +111,29 @@ def _prepare(
     log: Path,
     progress: _SharedProgress,
 ) -> VideoJob | None:
-    source, target = Path(entry.source), Path(entry.output)
-    job_path = target.with_name(f"{target.name}.job")
-    if target.exists() and not overwrite and not job_path.exists():
-        row.status = SKIPPED
-        return None
+    target, elsewhere = Path(entry.output), is_remote(entry.output)
     try:
+        settings = settings_of(entry)
+        work = working_folder(settings.execution.work)
+        if elsewhere:
+            target = local_name(entry.output, work)
+        if not overwrite and (exists(entry.output) if elsewhere else _is_finished(target)):
+            row.status = SKIPPED
+            return None
+        source = fetch(entry.source, work) if is_remote(entry.source) else Path(entry.source)
         target.parent.mkdir(parents=True, exist_ok=True)
         job = VideoJob(
             source,
             target,
-            settings_of(entry),
-            overwrite=overwrite,
+            settings,
+            overwrite=overwrite or elsewhere,
             fresh=fresh,
             report=progress.of(entry.output),
             logs=(log,),
         )
-        if job.task.already_published():
+        if elsewhere:
+            job.task.publish = partial(send, target, entry.output)
+        elif job.task.already_published():
             row.status, row.totals = DONE, job.task.totals
             return None
     except DynfaceError as error:
@@ -135,6 +143,10 @@ def _prepare(
         row.status, row.error = FAILED, f"{target.parent} cannot be made ({error.strerror})"
         return None
     return job
+
+
+def _is_finished(target: Path) -> bool:
+    return target.exists() and not target.with_name(f"{target.name}.job").exists()
 
 
 def _close(prepared: Sequence[_Prepared], error: DynfaceError | None = None) -> None:

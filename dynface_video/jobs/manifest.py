@@ -13,6 +13,7 @@ import yaml
 
 from dynface_video.config import OVERRIDES
 from dynface_video.errors import InputError
+from dynface_video.jobs.remote import is_remote
 
 VIDEOS = (
     ".3gp", ".asf", ".avi", ".dv", ".flv", ".gif", ".m2t", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg",
@@ -53,11 +54,6 @@ def read_entries(sources: Sequence[str], folder: str) -> list[Entry]:
                 f"{other} and {entry.source} would both become {entry.output}; name them in a list (CSV or JSONL)"
             )
     return list({entry.output: entry for entry in entries}.values())
-
-
-def is_remote(path: str) -> bool:
-    """Whether a path is of another place, such as s3://bucket/key."""
-    return "://" in path
 
 
 def _expand(source: str, folder: str) -> Iterator[Entry]:

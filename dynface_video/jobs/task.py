@@ -61,7 +61,10 @@ class Totals:
 
 
 class RestoreTask:
-    """See `VideoTask` of the driver. error: why it failed; totals: what was done."""
+    """See `VideoTask` of the driver.
+
+    error: why it failed; totals: what was done; publish: what is to be done with the output once it is complete
+    """
 
     def __init__(
         self,
@@ -80,6 +83,7 @@ class RestoreTask:
         self.batch_size = settings.restoration.batch_size
         self.totals, self.done = Totals(), False
         self.error: DynfaceError | None = None
+        self.publish: Callable[[], None] | None = None
         self._info, self._output, self._plan, self._fresh, self._report = info, output, plan, fresh, report
         self._logs = [JobLog(path) for path in logs]
         self._path = target.with_name(f"{target.name}.job")
@@ -230,6 +234,8 @@ class RestoreTask:
         if isinstance(self._output, VideoFile):
             os.replace(self.directory.output_folder / self.target.name, self.target)
         self.directory.remove()
+        if self.publish is not None:
+            self.publish()
         self.done = True
         self._held.close()
 

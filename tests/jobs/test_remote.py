@@ -1,0 +1,66 @@
+"""Inputs and outputs of other places, with fsspec's own local and in-memory file systems."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pytest
+from identity import stand_in
+
+from dynface_video.api import restore_batch, restore_video
+from dynface_video.demo_clip import write_clip
+from dynface_video.errors import InputError
+from dynface_video.jobs.remote import fetch, local_name, spelled
+
+
+@pytest.fixture
+def clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    stand_in(monkeypatch.setattr, centre=(48, 32))
+    y, x = np.mgrid[:64, :96]
+    pictures = (np.repeat((((x + y) * 2 + 5 * i) % 256)[..., None], 3, axis=2).astype(np.uint8) for i in range(8))
+    write_clip(tmp_path / "clip.mp4", pictures, crf=20, sound=None)
+    return tmp_path / "clip.mp4"
+
+
+@pytest.mark.parametrize("place", ["memory://films", "file://{folder}/elsewhere"])
+def test_a_video_of_another_place_is_restored_to_another_place(place: str, clip: Path, tmp_path: Path) -> None:
+    root = place.format(folder=tmp_path)
+    system, folder = fsspec.core.url_to_fs(root)
+    system.makedirs(folder, exist_ok=True)
+    system.put_file(str(clip), f"{folder}/in.mp4")
+    work = tmp_path / "work"
+    result = restore_video(f"{root}/in.mp4", f"{root}/out/done.mp4", device="cpu", work=work)
+    assert (result.output, result.frames) == (f"{root}/out/done.mp4", 8)
+    restore_video(clip, tmp_path / "here.mp4", device="cpu")
+    assert system.cat_file(f"{folder}/out/done.mp4") == (tmp_path / "here.mp4").read_bytes()
+    assert [Path(name).name for name in system.ls(f"{folder}/out", detail=False)] == ["done.mp4"]
+    assert not local_name(f"{root}/out/done.mp4", work).exists()
+    with pytest.raises(InputError, match="already exists"):
+        restore_video(f"{root}/in.mp4", f"{root}/out/done.mp4", device="cpu", work=work)
+
+    batch = restore_batch([f"{root}/in.mp4", f"{root}/none.mp4"], f"{root}/batch", device="cpu", work=work)
+    assert [row.status for row in batch.videos] == ["done", "failed"]
+    assert system.exists(f"{folder}/batch/in.mp4")
+    again = restore_batch([f"{root}/in.mp4"], f"{root}/batch", device="cpu", work=work)
+    assert again.count("skipped") == 1
+
+
+def test_what_is_here_is_not_fetched_again_and_what_is_not_there_is_named(tmp_path: Path) -> None:
+    system = fsspec.filesystem("memory")
+    system.pipe_file("/again/a.bin", b"one")
+    first = fetch("memory://again/a.bin", tmp_path)
+    before = first.stat().st_mtime_ns
+    assert fetch("memory://again/a.bin", tmp_path).stat().st_mtime_ns == before
+    system.pipe_file("/again/a.bin", b"longer")
+    assert fetch("memory://again/a.bin", tmp_path).read_bytes() == b"longer"
+    with pytest.raises(InputError, match="memory://again/none cannot be fetched"):
+        fetch("memory://again/none", tmp_path)
+    with pytest.raises(InputError, match="cannot be reached"):
+        fetch("nosuchplace://x/y", tmp_path)
+
+
+def test_a_path_object_keeps_its_place() -> None:
+    assert spelled(Path("s3://bucket/a b.mkv")) == "s3://bucket/a b.mkv"
+    assert spelled(Path("/films/a.mkv")) == "/films/a.mkv"
