@@ -2,7 +2,7 @@
 
 python scripts/benchmark_jobs.py                       # a driver with 64 workers that sleep instead of restoring
 python scripts/benchmark_jobs.py --segments 10000 --sleep 0.4
-python scripts/benchmark_jobs.py --video CLIP.mp4      # one worker on one core, then two on two
+python scripts/benchmark_jobs.py --video CLIP.mp4...   # one worker on one core, then two on two
 
 The sleeping workers do nothing but wait, so that many fit on a small machine; all else (the driver, Ray, the log) is
 what a real job uses.
@@ -38,6 +38,9 @@ class SleepingPerformer:
     """Sleeps where others restore. seconds: for each segment"""
 
     seconds: float
+
+    def warm(self, cache: dict[str, Any]) -> None:
+        """See `Performer`."""
 
     def mark(self, call: Call) -> Path:
         """See `Performer`."""
@@ -162,26 +165,35 @@ def _resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def measure_workers(video: Path, segment_frames: int, preset: str) -> dict[str, Any]:
-    """Restore a clip with one worker on one core, then with two on two; the same bytes must come out."""
-    runs = {}
+def measure_workers(videos: Sequence[Path], segment_frames: int, preset: str) -> dict[str, Any]:
+    """Restore clips with one worker on one core, then with two on two; the same bytes must come out."""
+    seconds: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "config.yaml"
         config.write_text(f"output:\n  segment_frames: {segment_frames}\n")
         for name, cores, workers in (("one", "0", 1), ("two", "0,1", 2)):
-            target = Path(folder) / f"{name}.mp4"
             program = "from dynface_video.cli import main; main()"
-            command = ["taskset", "-c", cores, sys.executable, "-c", program, "restore", str(video), "-o", str(target)]
-            command += ["--config", str(config), "--workers", str(workers), "--device", "cpu", "--preset", preset]
+            command = ["taskset", "-c", cores, sys.executable, "-c", program, "batch", *map(str, videos)]
+            command += ["-o", str(Path(folder) / name), "--config", str(config), "--workers", str(workers)]
             began = time.perf_counter()
-            done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                [*command, "--device", "cpu", "--preset", preset, "--json"], capture_output=True, text=True, check=False
+            )
             if done.returncode:
                 raise SystemExit(done.stderr)
-            runs[name] = json.loads(done.stdout)["seconds"] | {"whole": time.perf_counter() - began}
-        same = (Path(folder) / "one.mp4").read_bytes() == (Path(folder) / "two.mp4").read_bytes()
-    ratio = {stage: round(runs["one"][stage] / runs["two"][stage], 2) for stage in ("analyze", "restore", "whole")}
-    seconds = {name: {stage: round(spent, 1) for stage, spent in run.items()} for name, run in runs.items()}
-    return {"video": video.name, "two_workers_to_one": ratio, "same_bytes": same, "seconds": seconds}
+            rows = json.loads(done.stdout)["videos"]
+            stages = {stage: sum(row["seconds"][stage] for row in rows) for stage in ("analyze", "restore")}
+            seconds[name] = stages | {"whole": time.perf_counter() - began}
+        outputs = [Path(row["output"]).name for row in rows]
+        same = all((Path(folder) / "one" / o).read_bytes() == (Path(folder) / "two" / o).read_bytes() for o in outputs)
+    ratio = {stage: round(seconds["one"][stage] / seconds["two"][stage], 2) for stage in seconds["one"]}
+    rounded = {name: {stage: round(spent, 1) for stage, spent in run.items()} for name, run in seconds.items()}
+    return {
+        "videos": [video.name for video in videos],
+        "two_workers_to_one": ratio,
+        "same_bytes": same,
+        "seconds": rounded,
+    }
 
 
 def main() -> int:
@@ -191,7 +203,7 @@ def main() -> int:
     parser.add_argument("--segments", type=int, default=2560)
     parser.add_argument("--sleep", type=float, default=2.0, help="seconds a segment")
     parser.add_argument("--videos", type=int, default=4)
-    parser.add_argument("--video", type=Path, help="measure two workers against one on this clip instead")
+    parser.add_argument("--video", type=Path, nargs="+", help="measure two workers against one on these instead")
     parser.add_argument("--segment-frames", type=int, default=24)
     parser.add_argument("--preset", default="mini")
     options = parser.parse_args()

@@ -12,11 +12,13 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 import dynface_video
 from dynface_video.cli import main
 from dynface_video.config import load_settings
+from dynface_video.demo_clip import write_clip
 from dynface_video.errors import InputError, JobError, ModelError
 
 ROOT = Path(dynface_video.__file__).parents[1]
@@ -276,24 +278,23 @@ def test_the_version_is_the_packages(command: Command) -> None:
     assert command("--version")[:2] == (0, f"dynface-video {dynface_video.__version__}\n")
 
 
-def test_the_cluster_job_joins_the_cluster_and_restores(
+def test_the_cluster_job_restores_on_the_cluster(
     api: FakeApi, command: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    joined: list[Any] = []
-    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=lambda **options: joined.append(options["address"])))
     monkeypatch.setattr(sys, "argv", ["restore_video.py", "in.mkv", "-o", "out.mkv", "--workers", "3", "--json"])
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(str(ROOT / "pipelines" / "restore_video.py"), run_name="__main__")
-    assert not ended.value.code and joined == ["auto"]
+    assert not ended.value.code
     assert json.loads(capsys.readouterr().out)["frames"] == 50
-    assert api.calls[0]["workers"] == 3
+    assert (api.calls[0]["workers"], api.calls[0]["address"]) == (3, "auto")
 
 
-def test_the_cluster_job_says_when_there_is_no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
-    def init(**options: Any) -> None:
-        raise ConnectionError("Could not find any running Ray instance")
-
-    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=init))
-    monkeypatch.setattr(sys, "argv", ["restore_video.py", "in.mkv", "-o", "out.mkv"])
-    with pytest.raises(SystemExit, match="no Ray cluster here; submit this with"):
-        runpy.run_path(str(ROOT / "pipelines" / "restore_video.py"), run_name="__main__")
+@pytest.mark.parametrize("name", ["restore_video.py", "restore_archive.py"])
+def test_a_cluster_job_says_when_there_is_no_cluster(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    video = tmp_path / "in.mp4"
+    write_clip(video, (np.full((64, 96, 3), 8 * i, np.uint8) for i in range(4)), crf=30, sound=None)
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "RAY_ADDRESS": "127.0.0.1:1"}
+    program = [sys.executable, str(ROOT / "pipelines" / name), str(video), "-o", str(tmp_path / "out.mp4")]
+    done = subprocess.run(program, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2 and "error: there is no Ray cluster at 'auto'" in done.stderr

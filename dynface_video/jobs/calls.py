@@ -88,6 +88,9 @@ class Performer(Protocol):
         cache: what earlier calls in this process have left for later ones; on_frame: told how many frames are done
         """
 
+    def warm(self, cache: dict[str, Any]) -> None:
+        """Load what calls will need, in a process that has nothing else to do yet."""
+
     def mark(self, call: Call) -> Path:
         """A file that is there while a call runs in the driver's process, and stays if the process dies of it."""
 

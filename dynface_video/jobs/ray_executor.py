@@ -12,6 +12,7 @@ import logging
 import os
 import socket
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,6 +51,11 @@ class CallRunner:
         import ray
 
         return ray.get_runtime_context().get_node_id(), socket.gethostname(), os.getpid()
+
+    def warm(self, performer: Performer) -> None:
+        """Load models before the first call comes; a model that is missing is that call's failure."""
+        with suppress(Exception):
+            performer.warm(self._cache)
 
     def perform(self, performer: Performer, call: Call) -> Any:
         """Do a call; what goes wrong comes back as data."""
@@ -101,7 +107,12 @@ class RayExecutor:
 
     def register(self, video: int, performer: Performer) -> None:
         """See `Executor`."""
+        first = not self._remote_performers
         self._remote_performers[video] = self._ray.put(performer)
+        if first:
+            for worker in self._workers:
+                if worker.ready:
+                    self._warm(worker)
 
     def release(self, video: int) -> None:
         """See `Executor`."""
@@ -178,6 +189,11 @@ class RayExecutor:
         self._workers.append(worker)
         self._waiting_for[worker.actor.where.remote()] = (worker, None)
 
+    def _warm(self, worker: _Worker) -> None:
+        """Let a new worker load what any video needs, while others are still at their first pass."""
+        for performer in list(self._remote_performers.values())[:1]:
+            worker.actor.warm.remote(performer)
+
     def _collect(self, ref: Any) -> list[Outcome]:
         worker, call = self._waiting_for.pop(ref)
         try:
@@ -192,6 +208,7 @@ class RayExecutor:
                 return self._lose(worker, None, RuntimeError(value.reason))
             worker.ready, self._stillborn = True, 0
             worker.node = value[0]
+            self._warm(worker)
             return []
         assert call is not None
         if worker is not None:

@@ -1,7 +1,8 @@
 """Inputs and outputs of other places, such as s3://bucket/key: fetched to, and sent from, a working folder.
 
 All that fsspec knows can be used where its driver is installed (`s3fs` for s3://, `gcsfs` for gs://). The work itself
-is done on files: a video is decoded from many places at once, and a job's directory needs renames that are all or nothing.
+is done on files: a video is decoded from many places at once, and a job's directory needs renames that are all or
+nothing.
 """
 
 from __future__ import annotations

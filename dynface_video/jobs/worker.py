@@ -49,6 +49,11 @@ class VideoPerformer:
     output: Output
     settings: Settings
 
+    def warm(self, cache: dict[str, Any]) -> None:
+        """See `Performer`."""
+        with network_threads(self.settings.execution.threads):
+            self._models(cache)
+
     def mark(self, call: Call) -> Path:
         """See `Performer`."""
         return self.job.mark(call)
