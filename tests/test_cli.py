@@ -12,13 +12,11 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 
 import dynface_video
 from dynface_video.cli import main
 from dynface_video.config import load_settings
-from dynface_video.demo_clip import write_clip
 from dynface_video.errors import InputError, JobError, ModelError
 
 ROOT = Path(dynface_video.__file__).parents[1]
@@ -278,6 +276,24 @@ def test_the_version_is_the_packages(command: Command) -> None:
     assert command("--version")[:2] == (0, f"dynface-video {dynface_video.__version__}\n")
 
 
+def test_the_archive_job_is_a_batch_on_the_cluster(
+    command: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls: list[dict[str, Any]] = []
+
+    def restore_batch(sources: list[str], folder: str, **options: Any) -> Any:
+        calls.append({"sources": sources, "folder": folder, **options})
+        return SimpleNamespace(videos=(), interrupted_by=None, count=lambda status: 0, as_dict=lambda: {"videos": []})
+
+    monkeypatch.setitem(sys.modules, "dynface_video.api", SimpleNamespace(restore_batch=restore_batch))
+    monkeypatch.setattr(dynface_video, "api", sys.modules["dynface_video.api"], raising=False)
+    monkeypatch.setattr(sys, "argv", ["restore_archive.py", "films", "more.csv", "-o", "out", "--json"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(ROOT / "pipelines" / "restore_archive.py"), run_name="__main__")
+    assert not ended.value.code and json.loads(capsys.readouterr().out) == {"videos": []}
+    assert (calls[0]["sources"], calls[0]["folder"], calls[0]["address"]) == (["films", "more.csv"], "out", "auto")
+
+
 def test_the_cluster_job_restores_on_the_cluster(
     api: FakeApi, command: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -287,14 +303,3 @@ def test_the_cluster_job_restores_on_the_cluster(
     assert not ended.value.code
     assert json.loads(capsys.readouterr().out)["frames"] == 50
     assert (api.calls[0]["workers"], api.calls[0]["address"]) == (3, "auto")
-
-
-@pytest.mark.parametrize("name", ["restore_video.py", "restore_archive.py"])
-def test_a_cluster_job_says_when_there_is_no_cluster(name: str, tmp_path: Path) -> None:
-    pytest.importorskip("ray")
-    video = tmp_path / "in.mp4"
-    write_clip(video, (np.full((64, 96, 3), 8 * i, np.uint8) for i in range(4)), crf=30, sound=None)
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "RAY_ADDRESS": "127.0.0.1:1"}
-    program = [sys.executable, str(ROOT / "pipelines" / name), str(video), "-o", str(tmp_path / "out.mp4")]
-    done = subprocess.run(program, env=environment, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 2 and "error: there is no Ray cluster at 'auto'" in done.stderr

@@ -9,11 +9,11 @@ from dynface_video.media.probe import VideoInfo
 
 BITS_A_SAMPLE = {"lossless": 2.1, "lossy": 0.12}
 """Bits a pixel: of FFV1 for clean 8-bit 4:2:0 (50 GB an hour of 1080p), and of H.264 that is hard to tell from it."""
-ANALYSIS_FRAMES = 12.0
-"""Frames a second of the first pass on one core, 1280 x 720, one face (`scripts/benchmark_jobs.py`)."""
-RESTORED_FACES = 3.0
-"""Faces a second on one core with `mini` at its defaults (`scripts/benchmark_jobs.py`)."""
-HD = 1280 * 720
+ANALYSIS_FRAMES = 27.0
+"""Frames a second of the first pass on one core, 512 x 480 with one face (`scripts/benchmark_jobs.py`)."""
+RESTORED_FACES = 7.0
+"""Faces a second on one core with `mini` at its defaults (the same)."""
+MEASURED_ON = 512 * 480
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ def estimate(info: VideoInfo, encodings: tuple[EncodeSettings, ...], *, workers:
     if frames is None:
         return Estimate(None, None, None)
     disk = sum(frame_bytes(info, encoding) for encoding in encodings) * frames
-    # The first pass is one process; faces in the detector's picture cost the same whatever the video's size.
-    first = frames / ANALYSIS_FRAMES * max(0.5, min(1.5, info.width * info.height / HD))
+    # The first pass is one process. The detector sees a picture of one size, whatever the video's; decoding does not.
+    first = frames / ANALYSIS_FRAMES * max(0.5, min(4.0, info.width * info.height / MEASURED_ON))
     seconds = None if on_gpus else (first, first + frames / RESTORED_FACES / workers)
     return Estimate(frames, int(disk), seconds)
 

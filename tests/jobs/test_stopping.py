@@ -1,0 +1,92 @@
+"""A whole process that is asked to stop, or has no disk left, with stand-ins for the networks."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from identity import stand_in
+
+from dynface_video.api import restore_video
+from dynface_video.demo_clip import write_clip
+from dynface_video.errors import DiskFullError
+from dynface_video.jobs import worker
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    y, x = np.mgrid[:64, :96]
+    pictures = (np.repeat((((x + y) * 2 + 5 * i) % 256)[..., None], 3, axis=2).astype(np.uint8) for i in range(40))
+    write_clip(tmp_path / "clip.mp4", pictures, crf=20, sound=None)
+    (tmp_path / "out.yaml").write_text("output:\n  segment_frames: 4\n")
+    return tmp_path / "clip.mp4"
+
+
+def finished(folder: Path) -> list[str]:
+    return [path.name for path in (folder / "out.mp4.job" / "segments").glob("[0-9]*.json")]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_finishes_the_segment_and_the_next_run_does_the_rest(
+    number: signal.Signals, clip: Path, tmp_path: Path
+) -> None:
+    notes = tmp_path / "computed.txt"
+    environment = os.environ | {
+        "FAULT_NOTES": str(notes),
+        "FAULT_SUPPORT": str(ROOT / "tests" / "support"),
+        "FAULT_PAUSE": "0.3",
+        "PYTHONPATH": str(ROOT),
+    }
+    script = str(ROOT / "scripts" / "fault_injection.py")
+    # A shell's background job is started with interrupts ignored; the tests may run in one.
+    program = (
+        "import runpy, signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        f"sys.argv = [{script!r}, '--drive', {str(clip)!r}, {str(tmp_path / 'out.mp4')!r}]; "
+        f"sys.path.insert(0, {str(ROOT / 'scripts')!r}); runpy.run_path({script!r}, run_name='__main__')"
+    )
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as running:
+        until = time.monotonic() + 90
+        while len(finished(tmp_path)) < 2 and time.monotonic() < until and running.poll() is None:
+            time.sleep(0.02)
+        running.send_signal(number)
+        _, said = running.communicate(timeout=60)
+    done = len(finished(tmp_path))
+    assert running.returncode != 0 and "Interrupted" in said and 2 <= done < 10
+    segments = [path.name for path in (tmp_path / "out.mp4.job" / "segments").iterdir()]
+    assert len(segments) == 2 * done and not (tmp_path / "out.mp4").exists()
+    subprocess.run(command, env=environment, check=True, timeout=120)
+    computed = notes.read_text().split()
+    assert len(computed) == len(set(computed)) == 10
+    assert (tmp_path / "out.mp4").exists() and not (tmp_path / "out.mp4.job").exists()
+
+
+def test_a_full_disk_says_how_much_is_needed_and_the_rest_is_done_later(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(monkeypatch.setattr, centre=(48, 32))
+    real, written = worker.write_segment, list[Path]()
+
+    def full(path: Path, *arguments: object) -> int:
+        if len(written) == 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written.append(path)
+        return real(path, *arguments)  # type: ignore[arg-type]
+
+    options = {"config": tmp_path / "out.yaml", "device": "cpu"}
+    with monkeypatch.context() as patched:
+        patched.setattr(worker, "write_segment", full)
+        with pytest.raises(DiskFullError, match=r"is full; free some space.*About \d+ MB more are needed"):
+            restore_video(clip, tmp_path / "out.mp4", **options)  # type: ignore[arg-type]
+    assert len(finished(tmp_path)) == 3
+    restore_video(clip, tmp_path / "out.mp4", **options)  # type: ignore[arg-type]
+    assert not (tmp_path / "out.mp4.job").exists()
