@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -77,6 +78,9 @@ def main() -> int:
             "FAULT_PAUSE": str(options.pause),
             "PYTHONPATH": str(SCRIPT.parents[1]),
             "OMP_NUM_THREADS": "1",
+            # The nodes and the driver of this cluster share a token of their own, whatever Ray was told here.
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": secrets.token_hex(32),
         }
         os.environ.pop("RAY_ADDRESS", None)
         make_clip(root / "clip.mp4")
