@@ -134,7 +134,10 @@ class RestorationSettings(_Section):
     guide_count, guide_spacing: how many guides, and by how many pixels (at 512) each is sharper than the one before
     trust:           lambda: how much the prior weighs against the guides
     eta_scale:       1 is the paper's stochasticity, 0 deterministic sampling
-    adaptive:        weaker guidance where the face has texture
+    guidance:        "closed_form", the paper's "gradient" through the network (many steps, slow), or "none"
+    guidance_scale:  of the guidance everywhere: 1 is full, 0 is none; of the step in gradient mode
+    guidance_map:    where the guidance is weakened: by the "trained" map (DGSA), by "sobel" on texture, or "none"
+    level_rate:      gradient mode: how fast the level follows its gradient (Eq. 7 of the paper), pixels; 0 keeps it
     batch_size:      faces in one network evaluation
     level_interval:  frames from one reading of a track's blur level to the next
     level_smoothing: standard deviation of the smoothing of blur levels over time, frames; 0 turns it off
@@ -150,7 +153,10 @@ class RestorationSettings(_Section):
     guide_spacing: float = Field(default=1.0, ge=0)
     trust: float = Field(default=0.01, gt=0)
     eta_scale: float = Field(default=0.0, ge=0)
-    adaptive: bool = False
+    guidance: Literal["closed_form", "gradient", "none"] = "closed_form"
+    guidance_scale: float = Field(default=1.0, ge=0)
+    guidance_map: Literal["trained", "sobel", "none"] = "none"
+    level_rate: float = Field(default=0.0, ge=0)
     batch_size: int = Field(default=8, ge=1)
     level_interval: int = Field(default=3, ge=1)
     level_smoothing: float = Field(default=4.0, ge=0)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,9 @@ from dynface_video.blur.mapping import BlurLevelEstimator, level_from_z, load_le
 from dynface_video.blur.restoration import RestorationModel, load_restoration_model
 from dynface_video.blur.starting_step import StartingStepTable
 from dynface_video.config import RestorationSettings, Settings, load_settings
-from dynface_video.diffusion.engine import FaceJob, SamplingEngine, SamplingOptions
+from dynface_video.diffusion.adjuster import GuidanceMap, load_adjuster, sobel_guidance_map
+from dynface_video.diffusion.engine import FaceJob, GuidedStep, SamplingEngine, SamplingOptions
+from dynface_video.diffusion.guidance import Guide
 from dynface_video.diffusion.noise import NoiseKey
 from dynface_video.diffusion.prior import GuidedPrior, load_prior
 from dynface_video.errors import InputError
@@ -47,7 +50,10 @@ class FaceRestorer:
     level_estimator: BlurLevelEstimator
     prior: GuidedPrior
     starting_steps: StartingStepTable
+    guidance_map: GuidanceMap | None
     options: SamplingOptions
+    guide_count: int
+    guide_spacing: float
     strength: float
     device: torch.device
 
@@ -72,7 +78,10 @@ class FaceRestorer:
             level_estimator=load_level_estimator(folder / "blur_level", device=device),
             prior=prior,
             starting_steps=table,
+            guidance_map=_guidance_map(settings.restoration, folder, device),
             options=_sampling_options(settings.restoration),
+            guide_count=settings.restoration.guide_count,
+            guide_spacing=settings.restoration.guide_spacing,
             strength=settings.restoration.strength,
             device=device,
         )
@@ -117,6 +126,18 @@ class FaceRestorer:
         last = self.starting_steps.schedule.num_train_timesteps - 1
         return np.minimum(self.starting_steps.lookup(self.used_levels(levels)), last)
 
+    def guides(self, blur_level: float, starting_step: int) -> tuple[Guide, ...]:
+        """The guides of a face: s, s - d, s - 2d, ... pixels, each active from its own step of the table (METHOD.md 4).
+
+        blur_level: s, as used by the sampler. d is `guide_spacing` pixels at 512. A guide that would be sharper than
+        RM's estimate itself is never active.
+        """
+        spacing = self.guide_spacing * self.resolution / 512
+        levels = [blur_level - i * spacing for i in range(self.guide_count)]
+        own = self.starting_steps.lookup(np.maximum(levels, 0.0))
+        starts = [starting_step, *(int(step) for step in own[1:])]
+        return tuple(Guide(max(level, 0.0), start) for level, start in zip(levels, starts, strict=True))
+
     def keep_detail(self, levels: np.ndarray) -> np.ndarray:
         """Share of the source's detail above the crop's resolution that is real at these levels, (B,) in [0, 1].
 
@@ -125,18 +146,28 @@ class FaceRestorer:
         low, high = FINEST_DETAIL_LOST
         return np.clip((high - np.asarray(levels, np.float64)) / (high - low), 0, 1)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def restore(
-        self, crops: np.ndarray, levels: np.ndarray, starting_steps: np.ndarray, noise_keys: Sequence[NoiseKey]
+        self,
+        crops: np.ndarray,
+        levels: np.ndarray,
+        starting_steps: np.ndarray,
+        noise_keys: Sequence[NoiseKey],
+        *,
+        on_step: Callable[[GuidedStep], None] | None = None,
     ) -> RestoredFaces:
-        """Restore degraded crops, (B, R, R, 3) float32 in [0, 1], each with its level, starting step and noise."""
+        """Restore degraded crops, (B, R, R, 3) float32 in [0, 1], each with its level, starting step and noise.
+
+        on_step is shown every network evaluation with its guidance map; faces are numbered by their place in `crops`.
+        """
         if len(crops) == 0:
             return RestoredFaces(np.zeros((0, self.resolution, self.resolution, 3), np.float32), 0)
-        engine = SamplingEngine(self.prior, self.options, self.device)
+        engine = SamplingEngine(self.prior, self.options, self.device, guidance_map=self.guidance_map, on_step=on_step)
         estimates = self._estimates(self._to_tensor(crops))
         used = self.used_levels(levels)
         jobs = (
-            FaceJob(i, estimates[i], float(used[i]), int(starting_steps[i]), noise_keys[i]) for i in range(len(crops))
+            FaceJob(i, estimates[i], self.guides(float(used[i]), int(step)), int(step), noise_keys[i])
+            for i, step in enumerate(starting_steps)
         )
         faces = torch.empty_like(estimates)
         for number, face in engine.run(jobs):
@@ -207,11 +238,17 @@ def _sampling_options(settings: RestorationSettings) -> SamplingOptions:
         evaluations=settings.steps,
         trust=settings.trust,
         eta_scale=settings.eta_scale,
-        guide_count=settings.guide_count,
-        guide_spacing=settings.guide_spacing,
-        adaptive=settings.adaptive,
+        guidance=settings.guidance,
+        guidance_scale=settings.guidance_scale,
+        level_rate=settings.level_rate,
         slots=settings.batch_size,
     )
+
+
+def _guidance_map(settings: RestorationSettings, folder: Path, device: torch.device) -> GuidanceMap | None:
+    if settings.guidance_map == "trained":
+        return load_adjuster(folder / "adjuster", device=device)
+    return sobel_guidance_map if settings.guidance_map == "sobel" else None
 
 
 def _to_images(faces: Tensor) -> np.ndarray:

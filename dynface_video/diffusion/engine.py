@@ -6,17 +6,28 @@ moment its face is done; what a face becomes does not depend on which slot or co
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from dynface_video.blur.gaussian import gaussian_blur
-from dynface_video.diffusion.guidance import closed_form_guidance, guide_spectra, prior_trust, sobel_guidance_map
+from dynface_video.diffusion.adjuster import GuidanceMap
+from dynface_video.diffusion.guidance import (
+    Guide,
+    closed_form_guidance,
+    guidance_gradient,
+    guide_spectra,
+    prior_trust,
+)
 from dynface_video.diffusion.noise import START, NoiseKey, noise_for
 from dynface_video.diffusion.prior import Denoiser
 from dynface_video.diffusion.sampler import ddim_step, eta_for, renoise, timesteps_for
+
+COLUMN = (slice(None), None, None, None)
+SMALLEST_REFINED_LEVEL = 0.1
 
 
 @dataclass(frozen=True)
@@ -26,8 +37,10 @@ class SamplingOptions:
     evaluations: network evaluations for a face that starts at `reference_step` or above; in proportion below
     trust:       lambda of `rho_t = lambda abar / (1 - abar)`
     eta_scale:   1 is the paper's stochasticity, 0 deterministic DDIM
-    guide_count, guide_spacing: how many guides, and by how many pixels (at 512) each is sharper than the one before
-    adaptive:    weigh the guidance by the map of `sobel_guidance_map` instead of everywhere fully
+    guidance:    "closed_form", the paper's "gradient" through the network, or "none"; without guidance the prior is
+                 not told the guide either
+    guidance_scale: of the guidance everywhere (closed form: in [0, 1]), before the map; of the gradient's step
+    level_rate:  gradient mode: how fast the level follows its own gradient (Eq. 7); 0 keeps it
     slots:       faces in one network evaluation
     """
 
@@ -35,9 +48,9 @@ class SamplingOptions:
     reference_step: int = 400
     trust: float = 0.01
     eta_scale: float = 0.0
-    guide_count: int = 1
-    guide_spacing: float = 1.0
-    adaptive: bool = False
+    guidance: Literal["closed_form", "gradient", "none"] = "closed_form"
+    guidance_scale: float = 1.0
+    level_rate: float = 0.0
     slots: int = 8
 
 
@@ -45,14 +58,33 @@ class SamplingOptions:
 class FaceJob:
     """One face to sample.
 
-    estimate: RM(y), (3, R, R) in [-1, 1]; blur_level: s in pixels at R; starting_step: from the DSST; key: of its noise
+    estimate: RM(y), (3, R, R) in [-1, 1]; guides: blurriest first, the same number for all jobs of an engine;
+    starting_step: from the DSST; key: of its noise
     """
 
     number: int
     estimate: Tensor
-    blur_level: float
+    guides: tuple[Guide, ...]
     starting_step: int
     key: NoiseKey
+
+
+@dataclass(frozen=True, eq=False)
+class GuidedStep:
+    """What one network evaluation of B faces gave, for those who look on (training of DGSA, pictures of its maps).
+
+    numbers: of the jobs; timestep, alphas_cumprod, blur_level: (B,); guide, denoised (x0), target (u): (B, 3, R, R);
+    map: A_t, (B, 1, R, R)
+    """
+
+    numbers: tuple[int, ...]
+    timestep: Tensor
+    alphas_cumprod: Tensor
+    blur_level: Tensor
+    guide: Tensor
+    denoised: Tensor
+    target: Tensor
+    map: Tensor
 
 
 @dataclass(eq=False)
@@ -60,21 +92,50 @@ class _Slot:
     job: FaceJob
     timesteps: list[int]
     levels: Tensor  # (G,)
+    active_from: Tensor  # (G,)
     guides: Tensor  # (G, 3, R, R)
     spectra: Tensor  # (G, 3, R, R)
     sample: Tensor  # (3, R, R)
     done: int = 0
 
 
-class SamplingEngine:
-    """Draws faces with a prior, many at a time."""
+@dataclass(frozen=True, eq=False)
+class _Batch:
+    """The slots side by side; B slots, G guides."""
 
-    def __init__(self, prior: Denoiser, options: SamplingOptions, device: torch.device) -> None:
+    slots: list[_Slot]
+    sample: Tensor  # (B, 3, R, R)
+    timestep: Tensor  # (B,)
+    alphas_now: Tensor  # (B,)
+    alphas_next: Tensor  # (B,), 1 after the last step
+    levels: Tensor  # (G, B)
+    weights: Tensor  # (G, B), 1 where a guide is active
+    guide: Tensor  # (B, 3, R, R), the blurriest
+    spectra: Tensor  # (G, B, 3, R, R)
+
+
+class SamplingEngine:
+    """Draws faces with a prior, many at a time.
+
+    guidance_map: scales the closed form's correction from place to place; None obeys the guides everywhere
+    on_step:      is shown every network evaluation of the closed form
+    """
+
+    def __init__(
+        self,
+        prior: Denoiser,
+        options: SamplingOptions,
+        device: torch.device,
+        *,
+        guidance_map: GuidanceMap | None = None,
+        on_step: Callable[[GuidedStep], None] | None = None,
+    ) -> None:
         self.prior, self.options, self.device = prior, options, device
+        self.guidance_map, self.on_step = guidance_map, on_step
         self.alphas = prior.schedule.alphas_cumprod().to(device)
         self.evaluations = 0
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def run(self, jobs: Iterable[FaceJob]) -> Iterator[tuple[int, Tensor]]:
         """Yield `(job.number, face (3, R, R) in [-1, 1])` as faces finish, in no fixed order.
 
@@ -100,12 +161,10 @@ class SamplingEngine:
         share = min(1.0, job.starting_step / options.reference_step)
         count = min(options.evaluations, max(2, round(options.evaluations * share)))
         timesteps = timesteps_for(job.starting_step, count)
-        if not timesteps or job.blur_level <= 0:
+        if not timesteps or job.guides[0].level <= 0:
             return None
         size = job.estimate.shape[-1]
-        spacing = options.guide_spacing * size / 512
-        levels = torch.tensor([max(job.blur_level - i * spacing, 0.1) for i in range(options.guide_count)])
-        levels = levels.to(self.device)
+        levels = torch.tensor([guide.level for guide in job.guides], device=self.device)
         estimate = job.estimate.to(self.device).float()
         guides = gaussian_blur(estimate[None].expand(len(levels), -1, -1, -1), levels)
         start_noise = noise_for(job.key, START, size).to(self.device)
@@ -113,6 +172,7 @@ class SamplingEngine:
             job,
             timesteps,
             levels,
+            torch.tensor([guide.active_from for guide in job.guides], device=self.device),
             guides,
             guide_spectra(guides),
             renoise(guides[0], start_noise, self.alphas[timesteps[0]]),
@@ -120,33 +180,77 @@ class SamplingEngine:
 
     def _advance(self, slots: list[_Slot]) -> None:
         """One network evaluation for every slot."""
-        now = torch.tensor([s.timesteps[s.done] for s in slots], device=self.device)
-        following = [s.timesteps[s.done + 1] if s.done + 1 < len(s.timesteps) else -1 for s in slots]
-        next_step = torch.tensor(following, device=self.device)
-        alphas_now = self.alphas[now]
-        alphas_next = torch.where(next_step >= 0, self.alphas[next_step.clamp(min=0)], torch.ones_like(alphas_now))
-        sample = torch.stack([s.sample for s in slots])
-        levels = torch.stack([s.levels for s in slots], dim=1)
-        guides = torch.stack([s.guides[0] for s in slots])
-        denoised = self.prior.predict(sample, now, guides, levels[0])
+        batch = self._gather(slots)
         self.evaluations += len(slots)
-        guided = closed_form_guidance(
-            denoised,
-            torch.stack([s.spectra for s in slots], dim=1),
-            levels,
-            torch.ones_like(levels),
-            prior_trust(alphas_now, self.options.trust),
-        )
-        if self.options.adaptive:
-            guided = denoised + sobel_guidance_map(guides) * (guided - denoised)
-        eta = eta_for(levels[0], sample.shape[-1], self.options.eta_scale)
-        noise = self._step_noise(slots) if self.options.eta_scale > 0 else torch.zeros_like(sample)
-        column = (slice(None), None, None, None)
-        moved = ddim_step(sample, guided, alphas_now[column], alphas_next[column], eta[column], noise)
+        if self.options.guidance == "gradient":
+            moved = self._follow_gradient(batch)
+        elif self.options.guidance == "none":
+            moved = self._ddim(batch, self.prior.predict(batch.sample, batch.timestep, None, None))
+        else:
+            moved = self._ddim(batch, self._reconcile(batch))
         for slot, face in zip(slots, moved, strict=True):
             slot.sample = face
             slot.done += 1
 
-    def _step_noise(self, slots: list[_Slot]) -> Tensor:
-        size = slots[0].sample.shape[-1]
-        return torch.stack([noise_for(s.job.key, s.done, size) for s in slots]).to(self.device)
+    def _gather(self, slots: list[_Slot]) -> _Batch:
+        now = torch.tensor([s.timesteps[s.done] for s in slots], device=self.device)
+        following = [s.timesteps[s.done + 1] if s.done + 1 < len(s.timesteps) else -1 for s in slots]
+        next_step = torch.tensor(following, device=self.device)
+        alphas_now = self.alphas[now]
+        active = torch.stack([s.active_from for s in slots], dim=1) >= now
+        # The blurriest guide begins with the face itself, whatever its own entry of the table says.
+        active[0] = True
+        return _Batch(
+            slots,
+            torch.stack([s.sample for s in slots]),
+            now,
+            alphas_now,
+            torch.where(next_step >= 0, self.alphas[next_step.clamp(min=0)], torch.ones_like(alphas_now)),
+            torch.stack([s.levels for s in slots], dim=1),
+            active.float(),
+            torch.stack([s.guides[0] for s in slots]),
+            torch.stack([s.spectra for s in slots], dim=1),
+        )
+
+    def _reconcile(self, batch: _Batch) -> Tensor:
+        """The prior's estimate drawn towards the guides: `x0 + A_t (u - x0)`."""
+        options, level = self.options, batch.levels[0]
+        denoised = self.prior.predict(batch.sample, batch.timestep, batch.guide, level)
+        rho = prior_trust(batch.alphas_now, options.trust)
+        target = closed_form_guidance(denoised, batch.spectra, batch.levels, batch.weights, rho)
+        if self.guidance_map is None:
+            scale = torch.ones_like(denoised[:, :1])
+        else:
+            scale = self.guidance_map(batch.guide, denoised, batch.alphas_now, level)
+        scale = options.guidance_scale * scale
+        if self.on_step is not None:
+            numbers = tuple(slot.job.number for slot in batch.slots)
+            self.on_step(
+                GuidedStep(numbers, batch.timestep, batch.alphas_now, level, batch.guide, denoised, target, scale)
+            )
+        return denoised + scale * (target - denoised)
+
+    def _follow_gradient(self, batch: _Batch) -> Tensor:
+        """The paper's update: a plain DDIM step, then against the gradient by x_t; the level moves as well (Eq. 7)."""
+        options, level = self.options, batch.levels[0]
+        gradient = guidance_gradient(
+            lambda state: self.prior.predict(state, batch.timestep, batch.guide, level),
+            batch.sample,
+            batch.guide,
+            level,
+        )
+        distance = gradient.distance.clamp(min=1e-6)
+        refined = (level - options.level_rate * gradient.level / distance).clamp(min=SMALLEST_REFINED_LEVEL)
+        for slot, value in zip(batch.slots, refined, strict=True):
+            slot.levels[0] = value
+        return self._ddim(batch, gradient.denoised) - options.guidance_scale * gradient.sample / distance[COLUMN]
+
+    def _ddim(self, batch: _Batch, denoised: Tensor) -> Tensor:
+        eta = eta_for(batch.levels[0], batch.sample.shape[-1], self.options.eta_scale)
+        noise = torch.zeros_like(batch.sample)
+        if self.options.eta_scale > 0:
+            size = batch.sample.shape[-1]
+            noise = torch.stack([noise_for(s.job.key, s.done, size) for s in batch.slots]).to(self.device)
+        return ddim_step(
+            batch.sample, denoised, batch.alphas_now[COLUMN], batch.alphas_next[COLUMN], eta[COLUMN], noise
+        )

@@ -1,11 +1,22 @@
-"""Guidance by a known Gaussian blur: the closed form in the DCT-II basis (METHOD.md 4)."""
+"""Guidance by known Gaussian blurs: the closed form in the DCT-II basis, and the paper's gradient (METHOD.md 4)."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from dynface_video.blur.gaussian import dct2, gaussian_transfer, idct2
+from dynface_video.blur.gaussian import dct2, gaussian_blur, gaussian_transfer, idct2
+
+
+@dataclass(frozen=True)
+class Guide:
+    """One guide of a face: RM's estimate blurred to `level` pixels at R, heeded from timestep `active_from` down."""
+
+    level: float
+    active_from: int
 
 
 def guide_spectra(guides: Tensor) -> Tensor:
@@ -44,17 +55,27 @@ def prior_trust(alphas_cumprod: Tensor, strength: float) -> Tensor:
     return strength * alphas_cumprod / (1 - alphas_cumprod).clamp(min=1e-6)
 
 
-def sobel_guidance_map(image: Tensor, *, block: int = 8, lowest: float = 0.4) -> Tensor:
-    """Untrained stand-in for DGSA's map A_t: high on smooth skin and contours' surroundings, low on texture.
+@dataclass(frozen=True)
+class GuidanceGradient:
+    """denoised: x0, (B, 3, R, R); sample: gradient by x_t, same shape; level: by s, (B,); distance: the norm, (B,)."""
 
-    Block means of a Sobel magnitude of the luminance, squashed (DiffBIR's region weights).
-    image: (B, 3, R, R) in [-1, 1]; returns (B, 1, R, R) in [lowest, 1].
+    denoised: Tensor
+    sample: Tensor
+    level: Tensor
+    distance: Tensor
+
+
+@torch.enable_grad()
+def guidance_gradient(
+    predict: Callable[[Tensor], Tensor], sample: Tensor, guide: Tensor, blur_level: Tensor
+) -> GuidanceGradient:
+    """Gradient of `||yhat - G_s x0(x_t)||^2` by the state, *through the network*, and by the level (the paper's Eq. 7).
+
+    predict: the prior's x0 of a state that requires a gradient; sample: x_t, (B, 3, R, R); guide: yhat, (B, 3, R, R);
+    blur_level: s, (B,) in pixels. As in DPS, the step along it is to be divided by `distance`.
     """
-    kernel = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]], device=image.device)
-    luminance = torch.nn.functional.pad(image.float().mean(dim=1, keepdim=True), (1, 1, 1, 1), mode="reflect")
-    gx = torch.nn.functional.conv2d(luminance, kernel[None, None])
-    gy = torch.nn.functional.conv2d(luminance, kernel.T[None, None])
-    magnitude = torch.nn.functional.avg_pool2d((gx**2 + gy**2).sqrt(), block)
-    texture = 1 - torch.exp(-2 * magnitude)
-    smooth = torch.nn.functional.interpolate(texture, size=image.shape[-2:], mode="bilinear", align_corners=False)
-    return 1 - (1 - lowest) * smooth
+    state, level = sample.detach().requires_grad_(), blur_level.detach().float().requires_grad_()
+    denoised = predict(state)
+    squared = (guide - gaussian_blur(denoised, level)).square().sum(dim=(1, 2, 3))
+    by_sample, by_level = torch.autograd.grad(squared.sum(), (state, level))
+    return GuidanceGradient(denoised.detach(), by_sample, by_level, squared.detach().sqrt())

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from dynface_video.blur.gaussian import gaussian_blur
-from dynface_video.diffusion.guidance import closed_form_guidance, guide_spectra, prior_trust, sobel_guidance_map
+from dynface_video.diffusion.adjuster import sobel_guidance_map
+from dynface_video.diffusion.guidance import closed_form_guidance, guide_spectra, prior_trust
 from dynface_video.diffusion.schedule import NoiseSchedule
 
 SIZE = 8
@@ -72,6 +73,6 @@ def test_the_prior_is_trusted_more_as_the_state_clears() -> None:
 def test_texture_gets_less_guidance_than_flat_skin() -> None:
     image = torch.zeros(1, 3, 32, 32)
     image[..., 16:] = torch.randn(16, generator=torch.Generator().manual_seed(0))
-    scale = sobel_guidance_map(image)
+    scale = sobel_guidance_map(image, image, torch.ones(1), torch.ones(1))
     assert scale[..., 24:].mean() < scale[..., :8].mean() - 0.2
     assert scale.min() >= 0 and scale.max() <= 1

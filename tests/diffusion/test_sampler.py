@@ -6,6 +6,7 @@ import torch
 
 from dynface_video.blur.gaussian import gaussian_blur
 from dynface_video.diffusion.engine import FaceJob, SamplingEngine, SamplingOptions
+from dynface_video.diffusion.guidance import Guide
 from dynface_video.diffusion.noise import START, NoiseKey, noise_for
 from dynface_video.diffusion.sampler import ddim_step, eta_for, timesteps_for
 from dynface_video.diffusion.schedule import NoiseSchedule, add_noise
@@ -23,12 +24,13 @@ class Shrinker:
         return 0.5 * sample + 0.0001 * timestep[:, None, None, None] + 0.1 * guide
 
 
+def job(number: int, estimate: torch.Tensor, level: float, start: int) -> FaceJob:
+    return FaceJob(number, estimate, (Guide(level, start),), start, NoiseKey(7, number))
+
+
 def jobs(count: int) -> list[FaceJob]:
     generator = torch.Generator().manual_seed(0)
-    return [
-        FaceJob(i, torch.rand(3, SIZE, SIZE, generator=generator) - 0.5, 0.5 + 0.3 * i, 60 * i, NoiseKey(7, i))
-        for i in range(count)
-    ]
+    return [job(i, torch.rand(3, SIZE, SIZE, generator=generator) - 0.5, 0.5 + 0.3 * i, 60 * i) for i in range(count)]
 
 
 def run(chosen: list[FaceJob], **options: float) -> dict[int, torch.Tensor]:
@@ -58,31 +60,31 @@ def test_eta_follows_the_level_at_512() -> None:
 
 def test_a_face_does_not_depend_on_its_company() -> None:
     together = run(jobs(7), slots=3, eta_scale=1.0)
-    alone = {k: v for job in jobs(7) for k, v in run([job], slots=1, eta_scale=1.0).items()}
+    alone = {k: v for one in jobs(7) for k, v in run([one], slots=1, eta_scale=1.0).items()}
     assert together.keys() == alone.keys() == set(range(7))
     for number, face in together.items():
         assert torch.allclose(face, alone[number], atol=1e-5)
 
 
 def test_step_zero_is_the_estimate() -> None:
-    job = jobs(1)[0]
-    assert torch.equal(run([job])[0], job.estimate)
+    untouched = jobs(1)[0]
+    assert torch.equal(run([untouched])[0], untouched.estimate)
 
 
 def test_evaluations_follow_the_starting_step() -> None:
     counts = []
     for start in (40, 200, 400, 600):
         engine = SamplingEngine(Shrinker(), SamplingOptions(evaluations=10, reference_step=400), torch.device("cpu"))
-        list(engine.run([FaceJob(0, torch.zeros(3, SIZE, SIZE), 1.0, start, NoiseKey(0, 0))]))
+        list(engine.run([job(0, torch.zeros(3, SIZE, SIZE), 1.0, start)]))
         counts.append(engine.evaluations)
     assert counts == [2, 5, 10, 10]
 
 
 def test_the_result_agrees_with_its_guide() -> None:
-    job = jobs(4)[3]
-    face = run([job], trust=1e-6)[3]
-    level = torch.tensor([job.blur_level])
-    difference = gaussian_blur(face[None], level) - gaussian_blur(job.estimate[None], level)
+    third = jobs(4)[3]
+    face = run([third], trust=1e-6)[3]
+    level = torch.tensor([third.guides[0].level])
+    difference = gaussian_blur(face[None], level) - gaussian_blur(third.estimate[None], level)
     assert difference.abs().max() < 0.02
 
 
