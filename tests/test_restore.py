@@ -176,7 +176,7 @@ def test_nothing_is_destroyed(source: Path, tmp_path: Path) -> None:
     unusable: list[tuple[Path, Path, str]] = [
         (source, existing, "already exists"),
         (source, source, "the input itself"),
-        (source, tmp_path, "is a folder"),
+        (source, tmp_path, "is not empty"),
         (source, tmp_path / "no" / "out.mp4", "does not exist"),
         (source, tmp_path / "out.xyz", "xyz"),
         (tmp_path / "missing.mp4", tmp_path / "out.mp4", "missing"),
