@@ -5,7 +5,9 @@ python scripts/train.py prior --out runs/prior --export dynface_video/models/min
 python scripts/train.py landmarks --out runs/landmarks --crops 180000 --batch-size 64 --learning-rate 3e-3 \\
     --decay 75000 --ema 0.998 --validation-crops 1024
 python scripts/train.py detector --out runs/detector --crops 60000 --learning-rate 2e-3 --decay 20000 --ema 0.998
+python scripts/train.py restoration_window --out runs/window --crops 24000 --restoration runs/single  # from that RM
 python scripts/train.py blur_level --out runs/blur_level --crops 40000    # needs the exported restoration model
+python scripts/train.py adjuster --out runs/adjuster --crops 4000         # needs all other models of the preset
 """
 
 from __future__ import annotations
@@ -17,12 +19,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 
 from dynface_video.blur.mapping import LevelEstimatorConfig
 from dynface_video.blur.restoration import RestorationConfig, load_restoration_model
+from dynface_video.diffusion.adjuster import AdjusterConfig
 from dynface_video.diffusion.prior import PriorConfig
 from dynface_video.faces.landmarks import LandmarkConfig
-from dynface_video.models.folder import save_folder
+from dynface_video.models.folder import WEIGHTS, save_folder
+from dynface_video.restorer import FaceRestorer
+from dynface_video.training.adjuster import AdjusterTraining
 from dynface_video.training.blur_level import BlurLevelTraining
 from dynface_video.training.crowds import CrowdComposer
 from dynface_video.training.data import FaceSet, load_faces
@@ -31,9 +37,11 @@ from dynface_video.training.labels import steady_landmarks
 from dynface_video.training.landmarks import LandmarkTraining
 from dynface_video.training.loop import Component, LoopConfig, load_average, train
 from dynface_video.training.prior import PriorTraining
-from dynface_video.training.restoration import RestorationTraining
+from dynface_video.training.restoration import RestorationTraining, WindowTraining
 from dynface_video.training.scenes import cascade_mistakes, load_scenes
 
+FUSION = 32
+"""Channels of the network that weighs neighbouring crops."""
 CROWD = 224
 """Side in pixels of the pictures that the detector is trained on."""
 
@@ -54,20 +62,29 @@ def make_component(name: str, faces: FaceSet, options: argparse.Namespace) -> Co
     restoration = RestorationTraining(faces, RestorationConfig())
     if name == "restoration":
         return restoration
+    if name == "adjuster":
+        return AdjusterTraining(restoration, FaceRestorer.from_preset("mini", device="cpu"), AdjusterConfig())
     model = load_restoration_model(options.restoration, device=torch.device("cpu"))
+    if name == "restoration_window":
+        return WindowTraining(faces, model, FUSION)
     return BlurLevelTraining(restoration, model, LevelEstimatorConfig())
 
 
 def main() -> None:
     """Parse the command line; train or export."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("component", choices=["prior", "restoration", "blur_level", "landmarks", "detector"])
+    parser.add_argument(
+        "component",
+        choices=["prior", "restoration", "blur_level", "landmarks", "detector", "adjuster", "restoration_window"],
+    )
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("DYNFACE_DATA", "../shared/data")))
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"), help="decoded crops are kept here")
     parser.add_argument("--out", type=Path, required=True, help="folder of the checkpoint and the log")
     parser.add_argument("--export", type=Path, help="write the averaged weights of the last checkpoint and stop")
     parser.add_argument("--restoration", type=Path, default=Path("dynface_video/models/mini/restoration"),
-                        help="blur_level: the exported RM whose trustworthiness is learned")  # fmt: skip
+                        help="blur_level: the exported RM whose trustworthiness is learned; "
+                        "restoration_window: the one of single crops to begin as")  # fmt: skip
+    parser.add_argument("--initial", type=Path, help="exported weights of the same component to begin with")
     parser.add_argument("--crops", type=int, default=200_000)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--learning-rate", type=float, default=2e-4)
@@ -97,7 +114,11 @@ def main() -> None:
         ema=options.ema,
         validation_crops=options.validation_crops,
     )
-    train(component, config, options.out, torch.device(options.device))
+    initial = None
+    if options.initial:
+        weights = load_file(options.initial / WEIGHTS)
+        initial = {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
+    train(component, config, options.out, torch.device(options.device), initial)
 
 
 if __name__ == "__main__":

@@ -115,19 +115,27 @@ def sample_crop(faces: FaceSet, index: int, size: int, rng: np.random.Generator)
 
     Returns (size, size, 3) float32 in [0, 1] and a (size, size) float32 mask, 0 where the picture was mirrored.
     """
-    image = faces.images[index]
-    matrix = _jitter_matrix(rng, size)
-    scale = NATIVE / size
-    # Shrinking without a low-pass first would alias; the crop is blurred at its native size instead.
-    if scale > 1:
-        image = cv2.GaussianBlur(image, (0, 0), 0.5 * np.sqrt(scale**2 - 1))
+    matrix = jitter_matrix(rng, size)
+    image = shrinkable(faces.images[index], size)
     crop = cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    mask = picture_mask(faces, index, matrix, size)
+    if rng.random() < 0.5:
+        crop, mask = crop[:, ::-1], mask[:, ::-1]
+    return jitter_colour(crop.astype(np.float32) / 255, rng), np.ascontiguousarray(mask)
+
+
+def shrinkable(image: np.ndarray, size: int) -> np.ndarray:
+    """A native crop, (256, 256, 3) uint8, low-passed for sampling at `size` pixels: it would alias otherwise."""
+    scale = NATIVE / size
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), 0.5 * np.sqrt(scale**2 - 1))) if scale > 1 else image
+
+
+def picture_mask(faces: FaceSet, index: int, matrix: np.ndarray, size: int) -> np.ndarray:
+    """1 where a crop shows the picture and 0 where it was mirrored, (size, size) float32; matrix: native to crop."""
     corners = faces.corners[index] @ matrix[:, :2].T + matrix[:, 2]
     mask = np.zeros((size, size), np.float32)
     cv2.fillConvexPoly(mask, np.round(corners).astype(np.int32), 1.0)
-    if rng.random() < 0.5:
-        crop, mask = crop[:, ::-1], mask[:, ::-1]
-    return _jitter_colour(crop.astype(np.float32) / 255, rng), np.ascontiguousarray(mask)
+    return mask
 
 
 def plain_crop(faces: FaceSet, index: int, size: int) -> np.ndarray:
@@ -135,7 +143,8 @@ def plain_crop(faces: FaceSet, index: int, size: int) -> np.ndarray:
     return cv2.resize(faces.images[index], (size, size), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
 
 
-def _jitter_matrix(rng: np.random.Generator, size: int) -> np.ndarray:
+def jitter_matrix(rng: np.random.Generator, size: int) -> np.ndarray:
+    """A random similarity from native to crop pixels, (2, 3): a few degrees, per cent and pixels."""
     angle, zoom = rng.normal(0, 3), size / NATIVE * np.exp(rng.normal(0, 0.05))
     centre = (NATIVE - 1) / 2
     matrix = np.asarray(cv2.getRotationMatrix2D((centre, centre), angle, zoom), np.float64)
@@ -143,7 +152,8 @@ def _jitter_matrix(rng: np.random.Generator, size: int) -> np.ndarray:
     return matrix
 
 
-def _jitter_colour(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def jitter_colour(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Random grey, tint, contrast and gains, one for all of (..., 3) float32 in [0, 1]."""
     if rng.random() < 0.12:
         grey = crop @ np.array([0.299, 0.587, 0.114], np.float32)
         crop = np.repeat(grey[..., None], 3, axis=2)

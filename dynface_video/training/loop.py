@@ -66,14 +66,23 @@ class LoopConfig:
     bfloat16: bool = False
 
 
-def train(component: Component, config: LoopConfig, folder: Path, device: torch.device) -> nn.Module:
+def train(
+    component: Component,
+    config: LoopConfig,
+    folder: Path,
+    device: torch.device,
+    initial: dict[str, Tensor] | None = None,
+) -> nn.Module:
     """Train until `config.crops`; resumes from `folder/checkpoint.pt`. Returns the averaged model.
 
+    initial: weights to begin with where there is no checkpoint yet, instead of the component's own initialisation.
     Randomness of a step is a function of (seed, step), so a resumed run sees what an undisturbed one would have seen.
     """
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
     model, average = component.build().to(device), component.build().to(device)
+    if initial is not None:
+        model.load_state_dict(initial)
     average.load_state_dict(model.state_dict())
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=1e-4)
     step = _resume(folder / "checkpoint.pt", model, average, optimizer, device)
