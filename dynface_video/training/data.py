@@ -156,7 +156,7 @@ def jitter_colour(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Random grey, tint, contrast and gains, one for all of (..., 3) float32 in [0, 1]."""
     if rng.random() < 0.12:
         grey = crop @ np.array([0.299, 0.587, 0.114], np.float32)
-        crop = np.repeat(grey[..., None], 3, axis=2)
+        crop = np.repeat(grey[..., None], 3, axis=-1)
         if rng.random() < 0.4:  # sepia and other single tints
             crop = crop * rng.uniform([0.95, 0.82, 0.6], [1.0, 0.97, 0.9]).astype(np.float32)
     gain = np.exp(rng.normal(0, 0.12)) * np.exp(rng.normal(0, 0.03, 3))
