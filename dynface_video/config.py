@@ -269,6 +269,11 @@ def load_settings(preset: str, config: Path | None, overrides: Mapping[str, Any]
     return settings
 
 
+def changed_restoration(settings: RestorationSettings, changes: Mapping[str, Any]) -> RestorationSettings:
+    """The settings with some of them changed; raises InputError as `load_settings` does."""
+    return _validated({"restoration": settings.model_dump() | dict(changes)}, "").restoration
+
+
 def _presets_folder() -> Path:
     # In the wheel the presets lie inside the package, in a checkout beside it.
     inside = Path(__file__).parent / "configs"

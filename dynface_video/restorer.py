@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,13 +13,13 @@ from torch import Tensor
 from dynface_video.blur.mapping import BlurLevelEstimator, level_from_z, load_level_estimator
 from dynface_video.blur.restoration import RestorationModel, load_restoration_model
 from dynface_video.blur.starting_step import StartingStepTable
-from dynface_video.config import RestorationSettings, Settings, load_settings
-from dynface_video.diffusion.adjuster import GuidanceMap, load_adjuster, sobel_guidance_map
+from dynface_video.config import RestorationSettings, Settings, changed_restoration, load_settings
+from dynface_video.diffusion.adjuster import GuidanceAdjuster, GuidanceMap, load_adjuster, sobel_guidance_map
 from dynface_video.diffusion.engine import FaceJob, GuidedStep, SamplingEngine, SamplingOptions
 from dynface_video.diffusion.guidance import Guide
 from dynface_video.diffusion.noise import NoiseKey
 from dynface_video.diffusion.prior import GuidedPrior, load_prior
-from dynface_video.errors import InputError
+from dynface_video.errors import InputError, ModelError
 from dynface_video.models.registry import model_folder
 
 FINEST_DETAIL_LOST = (0.5, 1.5)
@@ -39,22 +38,19 @@ class RestoredFaces:
 
 @dataclass(frozen=True)
 class FaceRestorer:
-    """The embedded models and how they are used; see `from_preset`.
+    """The models of a preset and the settings that they are used with; see `from_preset` and `varied`.
 
-    strength: 0 is RM's own estimate, the closest to the input; 1 trusts RM only at twice the measured blur level and
-    lets the prior invent the rest. The blur levels handed to `starting_step`, `keep_detail` and `restore` are those of
-    `estimate`: strength is applied inside.
+    `settings.strength`: 0 is RM's own estimate, the closest to the input; 1 trusts RM only at twice the measured blur
+    level and lets the prior invent the rest. The blur levels handed to `starting_step`, `keep_detail` and `restore` are
+    those of `estimate`: strength is applied inside.
     """
 
     restoration_model: RestorationModel
     level_estimator: BlurLevelEstimator
     prior: GuidedPrior
     starting_steps: StartingStepTable
-    guidance_map: GuidanceMap | None
-    options: SamplingOptions
-    guide_count: int
-    guide_spacing: float
-    strength: float
+    adjuster: GuidanceAdjuster | None
+    settings: RestorationSettings
     device: torch.device
 
     @classmethod
@@ -73,16 +69,14 @@ class FaceRestorer:
         prior = load_prior(folder / "prior", device=device)
         table = StartingStepTable.load(folder / "starting_steps.json")
         table.check_fits(prior.resolution, prior.schedule)
+        adjuster = folder / "adjuster"
         return cls(
             restoration_model=load_restoration_model(folder / "restoration", device=device),
             level_estimator=load_level_estimator(folder / "blur_level", device=device),
             prior=prior,
             starting_steps=table,
-            guidance_map=_guidance_map(settings.restoration, folder, device),
-            options=_sampling_options(settings.restoration),
-            guide_count=settings.restoration.guide_count,
-            guide_spacing=settings.restoration.guide_spacing,
-            strength=settings.restoration.strength,
+            adjuster=load_adjuster(adjuster, device=device) if adjuster.is_dir() else None,
+            settings=settings.restoration,
             device=device,
         )
 
@@ -91,10 +85,17 @@ class FaceRestorer:
         """Side of the crops, pixels."""
         return self.prior.resolution
 
-    def with_strength(self, strength: float) -> FaceRestorer:
-        """The same models at another strength in [0, 1]."""
-        check_strength(strength)
-        return replace(self, strength=strength)
+    @property
+    def strength(self) -> float:
+        """How much may be invented, in [0, 1]."""
+        return self.settings.strength
+
+    def varied(self, **changes: Any) -> FaceRestorer:
+        """The same models under other settings, by the names of `RestorationSettings`.
+
+        Raises InputError for a name or a value that is none.
+        """
+        return replace(self, settings=changed_restoration(self.settings, changes))
 
     @torch.inference_mode()
     def restoration(self, crops: np.ndarray) -> np.ndarray:
@@ -119,7 +120,7 @@ class FaceRestorer:
         `FINEST_LEVEL` is added first: where RM's error is small enough to be trusted everywhere, its finest octave is
         still smoother than a face.
         """
-        return (np.asarray(levels, np.float64) + FINEST_LEVEL) * (2 * self.strength)
+        return (np.asarray(levels, np.float64) + FINEST_LEVEL) * (2 * self.settings.strength)
 
     def starting_step(self, levels: np.ndarray) -> np.ndarray:
         """DSST: the starting step for each level, (B,) int64; 0 leaves RM's estimate as it is."""
@@ -132,8 +133,8 @@ class FaceRestorer:
         blur_level: s, as used by the sampler. d is `guide_spacing` pixels at 512. A guide that would be sharper than
         RM's estimate itself is never active.
         """
-        spacing = self.guide_spacing * self.resolution / 512
-        levels = [blur_level - i * spacing for i in range(self.guide_count)]
+        spacing = self.settings.guide_spacing * self.resolution / 512
+        levels = [blur_level - i * spacing for i in range(self.settings.guide_count)]
         own = self.starting_steps.lookup(np.maximum(levels, 0.0))
         starts = [starting_step, *(int(step) for step in own[1:])]
         return tuple(Guide(max(level, 0.0), start) for level, start in zip(levels, starts, strict=True))
@@ -162,7 +163,13 @@ class FaceRestorer:
         """
         if len(crops) == 0:
             return RestoredFaces(np.zeros((0, self.resolution, self.resolution, 3), np.float32), 0)
-        engine = SamplingEngine(self.prior, self.options, self.device, guidance_map=self.guidance_map, on_step=on_step)
+        engine = SamplingEngine(
+            self.prior,
+            _sampling_options(self.settings),
+            self.device,
+            guidance_map=self._guidance_map(),
+            on_step=on_step,
+        )
         estimates = self._estimates(self._to_tensor(crops))
         used = self.used_levels(levels)
         jobs = (
@@ -191,6 +198,16 @@ class FaceRestorer:
         restored = self.restore(images, levels, self.starting_step(levels), keys).images
         return torch.from_numpy(restored).permute(0, 3, 1, 2).to(crops)
 
+    def _guidance_map(self) -> GuidanceMap | None:
+        if self.settings.guidance_map == "trained":
+            if self.adjuster is None:
+                raise ModelError(
+                    "this preset has no trained guidance map; set restoration.guidance_map to sobel or none, "
+                    "or train one with scripts/train.py adjuster"
+                )
+            return self.adjuster
+        return sobel_guidance_map if self.settings.guidance_map == "sobel" else None
+
     def _estimates(self, degraded: Tensor) -> Tensor:
         return torch.cat([self.restoration_model(part) for part in degraded.split(16)]).float().clamp(-1, 1)
 
@@ -209,12 +226,6 @@ def with_chroma_of(face: Tensor, estimate: Tensor) -> Tensor:
     """
     weights = torch.tensor(LUMINANCE, device=face.device)[:, None, None]
     return estimate + ((face - estimate) * weights).sum(dim=0)
-
-
-def check_strength(strength: float) -> None:
-    """Raise InputError unless 0 <= strength <= 1."""
-    if not 0 <= strength <= 1:
-        raise InputError(f"strength is {strength}, it must lie between 0 (closest to the input) and 1 (most invented)")
 
 
 def resolve_device(name: str) -> torch.device:
@@ -243,12 +254,6 @@ def _sampling_options(settings: RestorationSettings) -> SamplingOptions:
         level_rate=settings.level_rate,
         slots=settings.batch_size,
     )
-
-
-def _guidance_map(settings: RestorationSettings, folder: Path, device: torch.device) -> GuidanceMap | None:
-    if settings.guidance_map == "trained":
-        return load_adjuster(folder / "adjuster", device=device)
-    return sobel_guidance_map if settings.guidance_map == "sobel" else None
 
 
 def _to_images(faces: Tensor) -> np.ndarray:

@@ -20,11 +20,11 @@ from dynface_video.errors import DynfaceError
 from dynface_video.evaluation.contact_sheet import contact_sheet
 from dynface_video.evaluation.faces import degrade_faces, load_clean_faces
 from dynface_video.evaluation.measure import Evaluation, evaluate
-from dynface_video.evaluation.methods import METHODS, Restorer, full_name, make_methods
+from dynface_video.evaluation.methods import ALL_METHODS, METHODS, VARIANTS, Restorer, full_name, make_methods
 from dynface_video.evaluation.report import best_classical, markdown, write_csv
 from dynface_video.training.degradation import STRENGTHS
 
-LEARNED = {"rm", "full"}
+LEARNED = {"rm", "full", *VARIANTS}
 
 
 def main() -> int:
@@ -44,8 +44,10 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("faces", type=Path, nargs="?", default=data / "faces_eval", help="folder or tar of clean faces")
     parser.add_argument("--out", type=Path, default=Path("runs/evaluation"))
-    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=ALL_METHODS)
     parser.add_argument("--strength", type=float, nargs="+", default=[], help="of the full method, besides its default")
+    parser.add_argument("--fixed-step", type=int, nargs="+", default=[], help="starting steps in place of the table")
+    parser.add_argument("--guidance-scale", type=float, nargs="+", default=[], help="global ones in place of the map")
     parser.add_argument("--limit", type=int, help="that many faces, spread evenly over all")
     parser.add_argument("--preset", default="mini")
     parser.add_argument("--device", default="cpu")
@@ -55,12 +57,23 @@ def _parse() -> argparse.Namespace:
 
 
 def _run(options: argparse.Namespace) -> None:
-    restorer = _load_restorer(options) if LEARNED & set(options.methods) else None
+    needs_models = LEARNED & set(options.methods) or options.fixed_step or options.guidance_scale
+    restorer = _load_restorer(options) if needs_models else None
     size = restorer.resolution if restorer else options.resolution or 128
     clean = load_clean_faces(options.faces, size, limit=options.limit)
     faces = {strength: degrade_faces(clean, strength, seed=options.seed) for strength in STRENGTHS}
     strengths = sorted({*options.strength, restorer.strength}) if restorer else []
-    evaluation = evaluate(faces, make_methods(options.methods, restorer, strengths), progress=logging.info)
+    evaluation = evaluate(
+        faces,
+        make_methods(
+            options.methods,
+            restorer,
+            strengths=strengths,
+            fixed_steps=options.fixed_step,
+            scales=options.guidance_scale,
+        ),
+        progress=logging.info,
+    )
 
     options.out.mkdir(parents=True, exist_ok=True)
     write_csv(evaluation, options.out / "results.csv")

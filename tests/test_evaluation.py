@@ -37,8 +37,8 @@ class KnowsTheTruth:
     resolution: int = SIZE
     strength: float = 0.5
 
-    def with_strength(self, strength: float) -> KnowsTheTruth:
-        return replace(self, strength=strength)
+    def varied(self, **changes: Any) -> KnowsTheTruth:
+        return replace(self, strength=changes.get("strength", self.strength))
 
     def restoration(self, crops: np.ndarray) -> np.ndarray:
         return (0.2 * crops + 0.8 * self.clean).astype(np.float32)
@@ -204,7 +204,7 @@ def test_an_evaluation_orders_the_methods_by_what_they_do(
     clean: list[CleanFace], faces: dict[str, list[DegradedFace]], tmp_path: Path
 ) -> None:
     restorer = KnowsTheTruth(np.stack([face.image for face in clean]))
-    methods = make_methods(["degraded", "lanczos", "rm", "full"], restorer, [0.25, 0.5])
+    methods = make_methods(["degraded", "lanczos", "rm", "full"], restorer, strengths=[0.25, 0.5])
     told: list[str] = []
     evaluation = evaluate(faces, methods, progress=told.append)
 
@@ -228,7 +228,7 @@ def test_an_evaluation_orders_the_methods_by_what_they_do(
 
 def test_a_missed_target_is_said(faces: dict[str, list[DegradedFace]]) -> None:
     worse = KnowsTheTruth(np.zeros((6, SIZE, SIZE, 3)))
-    evaluation = evaluate({"mild": faces["mild"]}, make_methods(["degraded", "lanczos", "rm", "full"], worse, []))
+    evaluation = evaluate({"mild": faces["mild"]}, make_methods(["degraded", "lanczos", "rm", "full"], worse))
     assert not any(target.met for target in check_targets(evaluation, 0.5)[:2])
     assert "MISSED" in markdown(evaluation, default_strength=0.5)
 

@@ -62,7 +62,7 @@ def test_worse_faces_have_higher_levels_and_start_earlier(restorer: FaceRestorer
 
 
 def test_strength_zero_is_the_restoration_model_alone(restorer: FaceRestorer, degraded: np.ndarray) -> None:
-    face = restore_all(restorer.with_strength(0), degraded[None])
+    face = restore_all(restorer.varied(strength=0.0), degraded[None])
     np.testing.assert_allclose(face, restorer.restoration(degraded[None]), atol=1e-6)
 
 
@@ -96,7 +96,7 @@ def test_crops_with_unusable_values_are_refused(restorer: FaceRestorer, degraded
 
 def test_options_are_checked(restorer: FaceRestorer) -> None:
     with pytest.raises(InputError, match="strength"):
-        restorer.with_strength(1.5)
+        restorer.varied(strength=1.5)
     with pytest.raises(InputError, match="nonsense"):
         FaceRestorer.from_preset("nonsense")
     with pytest.raises(InputError, match="tpu"):

@@ -1,11 +1,11 @@
-"""The methods that are compared: the classical baselines, RM alone, and the full method at several strengths."""
+"""The methods that are compared: classical baselines, RM alone, the full method, and the full method less a part."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -18,7 +18,24 @@ if TYPE_CHECKING:
     from dynface_video.restorer import RestoredFaces
 
 NOISE_SEED = 0
+GRADIENT_SCALE = 1.0
+VARIANTS: dict[str, dict[str, Any]] = {
+    "unguided": {"guidance": "none"},
+    "one_guide": {"guide_count": 1, "guidance_map": "none"},
+    "three_guides": {"guide_count": 3, "guidance_map": "none"},
+    "no_map": {"guidance_map": "none"},
+    "sobel": {"guidance_map": "sobel"},
+    "gradient": {
+        "guidance": "gradient",
+        "guide_count": 1,
+        "guidance_map": "none",
+        "steps": 1000,
+        "guidance_scale": GRADIENT_SCALE,
+    },
+}
+"""Changes of the settings that take one part of the method away or put another in its place."""
 METHODS = (*classical_baselines(), "rm", "full")
+ALL_METHODS = (*METHODS, *VARIANTS)
 
 
 class Method(Protocol):
@@ -50,8 +67,8 @@ class Restorer(Protocol):
     def strength(self) -> float:
         """Between 0, closest to the input, and 1, most invented."""
 
-    def with_strength(self, strength: float) -> Restorer:
-        """The same models at another strength."""
+    def varied(self, **changes: Any) -> Restorer:
+        """The same models under other settings, by the names of `RestorationSettings`."""
 
     def restoration(self, crops: np.ndarray) -> np.ndarray:
         """RM alone, (B, R, R, 3) float32 in [0, 1]."""
@@ -87,15 +104,15 @@ class RestorationAlone:
 
 @dataclass(frozen=True)
 class FullMethod:
-    """DBLM, DSST and guided sampling at the restorer's strength."""
+    """DBLM, DSST and guided sampling under the restorer's settings.
+
+    fixed_step: every face starts there (DifFace's way) instead of at its own step of the table
+    """
 
     restorer: Restorer
+    name: str
+    fixed_step: int | None = None
     setting: str = ""
-
-    @property
-    def name(self) -> str:
-        """Name in tables, with the strength."""
-        return full_name(self.restorer.strength)
 
     def tuned(self, faces: Sequence[DegradedFace]) -> FullMethod:
         """Nothing to choose."""
@@ -107,9 +124,12 @@ class FullMethod:
 
         crops = _stack(faces)
         levels, _ = self.restorer.estimate(crops)
+        steps = self.restorer.starting_step(levels)
+        if self.fixed_step is not None:
+            steps = np.full_like(steps, self.fixed_step)
         # Noise by the face's name: a face gets the same in every batch and under every limit.
         keys = [NoiseKey(NOISE_SEED, zlib.crc32(face.clean.name.encode())) for face in faces]
-        result = self.restorer.restore(crops, levels, self.restorer.starting_step(levels), keys)
+        result = self.restorer.restore(crops, levels, steps, keys)
         return result.images, result.unet_evaluations
 
 
@@ -118,9 +138,27 @@ def full_name(strength: float) -> str:
     return f"full {strength:g}"
 
 
-def make_methods(names: Sequence[str], restorer: Restorer | None, strengths: Sequence[float] = ()) -> list[Method]:
-    """The named methods; "full" stands for one at each of the strengths, or at the restorer's own.
+def step_name(step: int) -> str:
+    """Name in tables of the method that starts every face at one step."""
+    return f"step {step}"
 
+
+def scale_name(scale: float) -> str:
+    """Name in tables of the method with one guidance scale everywhere, in place of DGSA's map."""
+    return f"scale {scale:g}"
+
+
+def make_methods(
+    names: Sequence[str],
+    restorer: Restorer | None,
+    *,
+    strengths: Sequence[float] = (),
+    fixed_steps: Sequence[int] = (),
+    scales: Sequence[float] = (),
+) -> list[Method]:
+    """The named methods, and the full method with fixed starting steps or global guidance scales in its place.
+
+    "full" stands for one at each of the strengths, or at the restorer's own.
     Raises InputError for an unknown name, or for a learned method without a restorer.
     """
     baselines = classical_baselines()
@@ -128,14 +166,25 @@ def make_methods(names: Sequence[str], restorer: Restorer | None, strengths: Seq
     for name in names:
         if name in baselines:
             methods.append(baselines[name])
-        elif name not in METHODS:
-            raise InputError(f"unknown method {name!r}; there are: {', '.join(METHODS)}")
+        elif name not in ALL_METHODS:
+            raise InputError(f"unknown method {name!r}; there are: {', '.join(ALL_METHODS)}")
         elif restorer is None:
             raise InputError(f"method {name!r} needs the models of a preset")
         elif name == "rm":
             methods.append(RestorationAlone(restorer))
+        elif name == "full":
+            varied = (restorer.varied(strength=s) for s in strengths or [restorer.strength])
+            methods.extend(FullMethod(r, full_name(r.strength)) for r in varied)
         else:
-            methods.extend(FullMethod(restorer.with_strength(s)) for s in strengths or [restorer.strength])
+            methods.append(FullMethod(restorer.varied(**VARIANTS[name]), name))
+    if (fixed_steps or scales) and restorer is None:
+        raise InputError("fixed starting steps and guidance scales need the models of a preset")
+    if restorer is not None:
+        methods.extend(FullMethod(restorer, step_name(step), step) for step in fixed_steps)
+        methods.extend(
+            FullMethod(restorer.varied(guidance_map="none", guidance_scale=scale), scale_name(scale))
+            for scale in scales
+        )
     return methods
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,7 @@ class AdjusterTraining:
 
     def __init__(self, degraded_faces: RestorationTraining, restorer: FaceRestorer, network: AdjusterConfig) -> None:
         self.degraded_faces, self.network = degraded_faces, network
-        self.restorer = replace(restorer, guidance_map=None)
+        self.restorer = restorer.varied(guidance_map="none")
 
     def build(self) -> nn.Module:
         """A freshly initialised DGSA: full guidance everywhere."""
@@ -47,7 +47,7 @@ class AdjusterTraining:
         """`size` degraded faces; (N, ...) steps of them, N several times `size`."""
         faces = self.degraded_faces.batch(rng, size, held_out=held_out)
         crops = ((faces["degraded"] + 1) / 2).permute(0, 2, 3, 1).numpy()
-        restorer = self.restorer.with_strength(0.5 if held_out else float(rng.uniform(*STRENGTHS)))
+        restorer = self.restorer.varied(strength=0.5 if held_out else float(rng.uniform(*STRENGTHS)))
         levels, _ = restorer.estimate(crops)
         seed = int(rng.integers(2**31))
         steps: list[GuidedStep] = []
