@@ -26,13 +26,17 @@ def url(path: Path) -> str:
 def open_input(path: Path) -> InputContainer:
     """Open a media file for reading.
 
-    Raises InputError when it is missing, a folder, empty, not readable, or in no format that FFmpeg knows.
+    Raises InputError when it is missing, a folder, no file (a pipe, a device), empty, not readable, or in no format that
+    FFmpeg knows.
     """
     if not path.exists():
         raise InputError(f"{path} does not exist")
     if path.is_dir():
         raise InputError(f"{path} is a folder, not a video file")
-    if path.is_file() and path.stat().st_size == 0:
+    if not path.is_file():
+        # Reading a pipe a second time would wait for ever.
+        raise InputError(f"{path} is a pipe or a device; a video is read several times: copy it to a file first")
+    if path.stat().st_size == 0:
         raise InputError(f"{path} is empty (0 bytes)")
     try:
         return av.open(url(path), metadata_errors=TAG_ERRORS)

@@ -1,5 +1,6 @@
 """What a file holds, and clear errors for files that cannot be used."""
 
+import os
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -51,6 +52,7 @@ def without_pictures(path: Path) -> None:
     [
         (lambda path: path.unlink(), "does not exist"),
         (lambda path: (path.unlink(), make_folder(path)), "is a folder"),
+        (lambda path: (path.unlink(), os.mkfifo(path)), "is a pipe or a device"),
         (lambda path: path.write_bytes(b""), "is empty"),
         (lambda path: path.write_text("Dear diary,\n" * 40), "is not a video"),
         (lambda path: path.write_bytes(bytes(range(256)) * 40), "is not a video"),
