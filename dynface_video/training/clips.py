@@ -20,6 +20,8 @@ from dynface_video.training.degradation import Degradation, degrade_small, enlar
 STILL_SHARE = 0.25
 CODEC_SHARE = 0.3
 BUMPS = 4
+MEDIAN_SPEED = 1.2
+"""Of what a clip's motions are scaled by; with it crops move as those of talking people do (a pixel of 128 a frame)."""
 JPEG_WAVER = 3
 
 
@@ -58,7 +60,7 @@ def motion(rng: np.random.Generator, count: int, size: int) -> np.ndarray:
     centred = np.stack([x, y], axis=-1) - (size - 1) / 2
     still = rng.random() < STILL_SHARE
     jitter = 0.0 if still and rng.random() < 0.5 else float(np.exp(rng.normal(np.log(0.5), 0.6)))
-    speed = 0.0 if still else float(np.exp(rng.normal(np.log(0.5), 0.8)))
+    speed = 0.0 if still else float(np.exp(rng.normal(np.log(MEDIAN_SPEED), 0.8)))
     field = np.zeros((count, size, size, 2), np.float32)
     velocity = speed * rng.normal(0, [unit, unit, 0.006, 0.006])
     for k, t in enumerate(time):
