@@ -26,8 +26,8 @@ def url(path: Path) -> str:
 def open_input(path: Path) -> InputContainer:
     """Open a media file for reading.
 
-    Raises InputError when it is missing, a folder, no file (a pipe, a device), empty, not readable, or in no format that
-    FFmpeg knows.
+    Raises InputError when it is missing, a folder, a pipe or a device, empty, not readable, or in no format that FFmpeg
+    knows.
     """
     if not path.exists():
         raise InputError(f"{path} does not exist")
