@@ -37,10 +37,10 @@ from dynface_video.faces.detect import (
 )
 from dynface_video.faces.finish import finish_tracks
 from dynface_video.faces.landmarks import LandmarkLocator, Square, box_from_landmarks, face_square
-from dynface_video.faces.orientation import TurningTracker
+from dynface_video.faces.observation import FaceTrack, Observation
+from dynface_video.faces.orientation import TurningTracker, turned, turned_back
 from dynface_video.faces.restraint import turn_of
 from dynface_video.faces.retinaface import RetinaFaceDetector
-from dynface_video.faces.track import FaceTrack
 from dynface_video.media.display import to_display
 from dynface_video.media.probe import probe
 from dynface_video.media.read import read_frames
@@ -54,6 +54,8 @@ from dynface_video.training.scenes import load_scenes
 TURNS = ((0, 20), (20, 40), (40, 91))
 CERTAIN, POSSIBLE = 0.8, 0.4
 SAME = 0.4
+EVERY = 3
+"""Frames from one that the reference looks at to the next, in following clips."""
 
 
 @dataclass
@@ -133,8 +135,16 @@ def pictures(options: argparse.Namespace) -> Iterator[tuple[str, np.ndarray, lis
         return
     reference = teacher(options)
     for path in clips(options):
+        turn = upright(next(sample_frames(path, 1)), reference)
         for picture in sample_frames(path, options.frames):
-            yield path.name, picture, reference.detect(picture)
+            standing = turned(picture, turn)
+            yield path.name, standing, reference.detect(standing)
+
+
+def upright(picture: np.ndarray, reference: FaceDetector) -> int:
+    """Quarter turns that stand a picture's faces upright; as displayed, unless the reference sees twice as much."""
+    seen = [sum(face.score for face in reference.detect(turned(picture, turn))) for turn in range(4)]
+    return int(np.argmax(seen)) if max(seen) > 2 * seen[0] else 0
 
 
 def clips(options: argparse.Namespace) -> list[Path]:
@@ -210,11 +220,10 @@ def make(name: str, options: argparse.Namespace, *, score: float | None = None) 
     )
 
 
-def follow(
-    frames: Iterable[np.ndarray], cuts: Sequence[int], options: argparse.Namespace
-) -> tuple[list[FaceTrack], float]:
-    """Finished tracks of a clip, and the processor seconds that finding and following took."""
-    settings = DetectionSettings(working_size=options.working_size)
+def observe(
+    frames: Iterable[np.ndarray], cuts: Sequence[int], settings: DetectionSettings, options: argparse.Namespace
+) -> tuple[list[Observation], float]:
+    """Observations of a clip, and the processor seconds that finding and following took."""
     locator = cast(FaceLocator, LandmarkLocator.from_folder(options.models / "landmarks"))
     tracker = TurningTracker(make_detector(settings, models=options.models, locator=locator), locator, settings)
     observations, spent = [], 0.0
@@ -222,9 +231,7 @@ def follow(
         began = time.process_time()
         observations += tracker.step(index, frame, cut=index in cuts)
         spent += time.process_time() - began
-    began = time.process_time()
-    tracks = finish_tracks(observations, cuts, settings=settings)[0]
-    return tracks, spent + time.process_time() - began
+    return observations, spent
 
 
 def evaluate_tracks(options: argparse.Namespace) -> None:
@@ -232,7 +239,7 @@ def evaluate_tracks(options: argparse.Namespace) -> None:
     faces = load_faces(options.data / "faces_train", ("modern_256", "archive_256"), options.cache)
     scenes = [s for s in load_scenes(options.data / "faces_train") if s.held_out]
     backgrounds = [s.picture for s in scenes if not len(s.boxes)]
-    truth = many_views(faces, options)
+    truth, settings = many_views(faces, options), DetectionSettings(working_size=options.working_size)
     whole = (faces.corners.min(axis=1) <= 30).all(axis=1) & (faces.corners.max(axis=1) >= 226).all(axis=1)
     heads = [Head(faces.images[i], points.astype(np.float64)) for i, points in truth.items() if whole[i]]
     for damage in options.damage:
@@ -241,7 +248,9 @@ def evaluate_tracks(options: argparse.Namespace) -> None:
             for seed in range(options.clips_of_a_kind):
                 rng = np.random.default_rng((seed, KINDS.index(kind), len(damage)))
                 scene = make_scene(kind, heads, backgrounds, rng)
-                tracks, _ = follow(degraded_clip(scene.frames, damage, rng), scene.cuts, options)
+                seen = degraded_clip(scene.frames, damage, rng)
+                observations, _ = observe(seen, scene.cuts, settings, options)
+                tracks, _ = finish_tracks(observations, scene.cuts, settings=settings)
                 scores.append(score_tracks(tracks, scene.truth, scene.visible, scene.cuts))
                 jitters += [jitter(track.landmarks) for track in tracks if kind == "still"]
             print(json.dumps(_summary(kind, damage, scores, jitters)), flush=True)
@@ -262,28 +271,38 @@ def _summary(kind: str, damage: str, scores: list[TrackScores], jitters: list[fl
 
 
 def evaluate_clips(options: argparse.Namespace) -> None:
-    """Share of the reference's faces, frame by frame, that a finished track lies on, and of tracks' frames on none."""
-    reference = teacher(options)
-    for path in clips(options):
-        frames = list(sample_frames(path, options.frames, every=True))
-        shots = ShotDetector()
-        cuts = [index for index, frame in enumerate(frames) if shots.feed(index, frame)]
-        tracks, spent = follow(frames, cuts, options)
-        asked = covered = on_none = seen = 0
-        for index in range(0, len(frames), 3):
-            truth = reference.detect(frames[index])
-            points = [t.landmarks[index - t.start] for t in tracks if t.start <= index < t.stop]
-            boxes = np.array([box_from_landmarks(p) for p in points]).reshape(-1, 4)
-            sure = [t for t in truth if t.score >= CERTAIN and t.box[3] - t.box[1] >= options.smallest]
-            known = np.array([t.box for t in truth]).reshape(-1, 4)
-            asked, seen = asked + len(sure), seen + len(boxes)
-            if sure:
-                shared = overlap_of(np.array([t.box for t in sure]), boxes)
-                covered += int((shared.max(axis=1, initial=0) >= SAME).sum())
-            on_none += int((overlap_of(boxes, known).max(axis=1, initial=0) < SAME).sum())
-        row = {"clip": path.name, "faces": asked, "coverage": round(covered / max(asked, 1), 3), "tracks": len(tracks)}
-        row |= {"on_none": round(on_none / max(seen, 1), 3), "ms_a_frame": round(1000 * spent / len(frames), 1)}
-        print(json.dumps(row), flush=True)
+    """What the analysis puts out, frame by frame, against the reference: one line a clip, then one over all."""
+    reference, settings = teacher(options), DetectionSettings(working_size=options.working_size)
+    for damage in options.damage:
+        total = Tally((options.smallest, np.inf))
+        for number, path in enumerate(clips(options)):
+            frames = np.stack(list(sample_frames(path, options.frames, every=True)))
+            turn = upright(frames[0], reference)
+            seen, shots = degraded_clip(frames, damage, np.random.default_rng((number, len(damage)))), ShotDetector()
+            cuts = [index for index, frame in enumerate(seen) if shots.feed(index, frame)]
+            observations, spent = observe(seen, cuts, settings, options)
+            tracks, _ = finish_tracks(observations, cuts, settings=settings)
+            own = Tally((options.smallest, np.inf), seconds=spent, frames=len(frames))
+            for index in range(0, len(frames), EVERY):
+                truth, found = (
+                    reference.detect(turned(frames[index], turn)),
+                    tracked(tracks, index, frames[index], turn),
+                )
+                own.add(found, truth)
+                total.add(found, truth)
+            total.seconds, total.frames = total.seconds + own.seconds, total.frames + own.frames
+            print(json.dumps({"clip": path.name, "damage": damage, "tracks": len(tracks)} | own.row()), flush=True)
+        print(json.dumps({"clip": "all", "damage": damage} | total.row()), flush=True)
+
+
+def tracked(tracks: Sequence[FaceTrack], index: int, frame: np.ndarray, turn: int) -> list[Detection]:
+    """The faces restored in a frame (H, W, 3), in pixels of the frame turned by so many quarters."""
+    standing, faces = turned(frame, turn).shape[:2], []
+    for track in tracks:
+        if track.start <= index < track.stop and track.shown_at(index - track.start) > 0:
+            points = turned_back(track.landmarks[index - track.start], standing, -turn % 4)
+            faces.append(Detection(box_from_landmarks(points), points, np.ones(5, np.float32), 1.0))
+    return faces
 
 
 def evaluate_landmarks(options: argparse.Namespace) -> None:
