@@ -140,7 +140,13 @@ class RestorationSettings(_Section):
     level_rate:      gradient mode: how fast the level follows its gradient (Eq. 7 of the paper), pixels; 0 keeps it
     batch_size:      faces in one network evaluation
     level_interval:  frames from one reading of a track's blur level to the next
-    level_smoothing: standard deviation of the smoothing of blur levels over time, frames; 0 turns it off
+    level_smoothing: standard deviation of the smoothing of blur levels over time, frames; 0 turns it off, and the
+                     rejection of outliers with it
+    step_hysteresis: share of a starting step by which the next frame's must differ for the step to change
+    noise_correlation: between the noises of two frames of a face: 1 is shared, 0 drawn anew in each frame
+    window_radius:   neighbouring crops on either side that RM reads beside a crop, frames; 0 reads single crops
+    temporal_radius: neighbours on either side that a face is drawn towards along the flow, frames; 0 draws to none
+    temporal_strength: how much such a neighbour counts where the flow is to be trusted; 1 is as much as the face itself
     grain:           share of the surroundings' grain that restored faces are given, as far as they lack it
     grayscale:       "auto" gives no colour to faces in shots without colour, "on" to none, "off" does not look
     """
@@ -160,6 +166,11 @@ class RestorationSettings(_Section):
     batch_size: int = Field(default=8, ge=1)
     level_interval: int = Field(default=3, ge=1)
     level_smoothing: float = Field(default=4.0, ge=0)
+    step_hysteresis: float = Field(default=0.06, ge=0, lt=1)
+    noise_correlation: float = Field(default=1.0, ge=0, le=1)
+    window_radius: int = Field(default=2, ge=0, le=8)
+    temporal_radius: int = Field(default=2, ge=0, le=8)
+    temporal_strength: float = Field(default=1.0, ge=0)
     grayscale: Literal["auto", "on", "off"] = "auto"
     grain: float = Field(default=0.0, ge=0, le=1)
 

@@ -26,6 +26,7 @@ FINEST_DETAIL_LOST = (0.5, 1.5)
 FINEST_LEVEL = 0.25
 LUMINANCE = (0.299, 0.587, 0.114)
 RANGE_SLACK = 0.1
+RM_BATCH = 16
 
 
 @dataclass(frozen=True)
@@ -97,18 +98,29 @@ class FaceRestorer:
         """
         return replace(self, settings=changed_restoration(self.settings, changes))
 
-    @torch.inference_mode()
-    def restoration(self, crops: np.ndarray) -> np.ndarray:
-        """RM alone: (B, R, R, 3) float32 in [0, 1] to the same."""
-        return _to_images(self._estimates(self._to_tensor(crops)))
+    @property
+    def window_radius(self) -> int:
+        """How many neighbouring crops on either side RM reads; 0 where the preset's RM reads single crops."""
+        return 0 if self.restoration_model.fusion is None else self.settings.window_radius
 
     @torch.inference_mode()
-    def estimate(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Raw blur level of each crop in pixels at R, and a confidence in (0, 1]; (B, R, R, 3) float32 in [0, 1] in."""
+    def restoration(self, crops: np.ndarray, windows: Sequence[np.ndarray] = ()) -> np.ndarray:
+        """RM alone: (B, R, R, 3) float32 in [0, 1] to the same.
+
+        windows: for each crop its neighbours, warped onto it, (K, R, R, 3) with K of any size; none for single crops
+        """
+        return _to_images(self._estimates(self._to_tensor(crops), windows))
+
+    @torch.inference_mode()
+    def estimate(self, crops: np.ndarray, windows: Sequence[np.ndarray] = ()) -> tuple[np.ndarray, np.ndarray]:
+        """Raw blur level of each crop in pixels at R, and a confidence in (0, 1]; arguments as of `restoration`.
+
+        The level belongs to what RM makes of the crop *and* its window.
+        """
         degraded = self._to_tensor(crops)
-        estimates = self._estimates(degraded)
+        estimates = self._estimates(degraded, windows)
         levels, confidences = [], []
-        for part, estimate in zip(degraded.split(16), estimates.split(16), strict=True):
+        for part, estimate in zip(degraded.split(RM_BATCH), estimates.split(RM_BATCH), strict=True):
             mean, log_deviation = self.level_estimator(part, estimate)
             levels.append(level_from_z(mean))
             confidences.append(1 / (1 + log_deviation.exp()))
@@ -161,7 +173,20 @@ class FaceRestorer:
 
         on_step is shown every network evaluation with its guidance map; faces are numbered by their place in `crops`.
         """
-        if len(crops) == 0:
+        return self.sample(self.restoration(crops), levels, starting_steps, noise_keys, on_step=on_step)
+
+    @torch.no_grad()
+    def sample(
+        self,
+        estimates: np.ndarray,
+        levels: np.ndarray,
+        starting_steps: np.ndarray,
+        noise_keys: Sequence[NoiseKey],
+        *,
+        on_step: Callable[[GuidedStep], None] | None = None,
+    ) -> RestoredFaces:
+        """Restore from RM's estimates, as `restoration` gives them; else as `restore`."""
+        if len(estimates) == 0:
             return RestoredFaces(np.zeros((0, self.resolution, self.resolution, 3), np.float32), 0)
         engine = SamplingEngine(
             self.prior,
@@ -170,15 +195,15 @@ class FaceRestorer:
             guidance_map=self._guidance_map(),
             on_step=on_step,
         )
-        estimates = self._estimates(self._to_tensor(crops))
+        soft = self._to_tensor(estimates)
         used = self.used_levels(levels)
         jobs = (
-            FaceJob(i, estimates[i], self.guides(float(used[i]), int(step)), int(step), noise_keys[i])
+            FaceJob(i, soft[i], self.guides(float(used[i]), int(step)), int(step), noise_keys[i])
             for i, step in enumerate(starting_steps)
         )
-        faces = torch.empty_like(estimates)
+        faces = torch.empty_like(soft)
         for number, face in engine.run(jobs):
-            faces[number] = with_chroma_of(face, estimates[number])
+            faces[number] = with_chroma_of(face, soft[number])
         return RestoredFaces(_to_images(faces), engine.evaluations)
 
     def __call__(self, crops: Tensor, *, seed: int = 0) -> Tensor:
@@ -208,8 +233,23 @@ class FaceRestorer:
             return self.adjuster
         return sobel_guidance_map if self.settings.guidance_map == "sobel" else None
 
-    def _estimates(self, degraded: Tensor) -> Tensor:
-        return torch.cat([self.restoration_model(part) for part in degraded.split(16)]).float().clamp(-1, 1)
+    def _estimates(self, degraded: Tensor, windows: Sequence[np.ndarray] = ()) -> Tensor:
+        if len(degraded) == 0:
+            return degraded
+        neighbours, valid = self._neighbours(windows, len(degraded))
+        parts = zip(degraded.split(RM_BATCH), neighbours.split(RM_BATCH), valid.split(RM_BATCH), strict=True)
+        return torch.cat([self.restoration_model(*part) for part in parts]).float().clamp(-1, 1)
+
+    def _neighbours(self, windows: Sequence[np.ndarray], count: int) -> tuple[Tensor, Tensor]:
+        """The windows side by side, (B, K, 3, R, R) in [-1, 1], and which of them are there, (B, K)."""
+        most, size = max(map(len, windows), default=0), self.resolution
+        neighbours, valid = np.zeros((count, most, size, size, 3), np.float32), np.zeros((count, most), np.float32)
+        for row, window in enumerate(windows):
+            neighbours[row, : len(window)] = window
+            valid[row, : len(window)] = 1
+        return torch.from_numpy(neighbours).movedim(-1, 2).to(self.device) * 2 - 1, torch.from_numpy(valid).to(
+            self.device
+        )
 
     def _to_tensor(self, crops: np.ndarray) -> Tensor:
         if crops.ndim != 4 or crops.shape[1:] != (self.resolution, self.resolution, 3):

@@ -16,7 +16,6 @@ HAMPEL_RADIUS = 3
 HAMPEL_THRESHOLD = 3.0
 SMALLEST_DEVIATION = 0.05
 MAD_TO_DEVIATION = 1.4826
-STEP_HYSTERESIS = 0.06
 
 
 def hampel(values: np.ndarray, *, radius: int = HAMPEL_RADIUS, threshold: float = HAMPEL_THRESHOLD) -> np.ndarray:
@@ -41,14 +40,14 @@ def smooth_levels(
 
     positions:   (N,) frames of the track, rising, within [0, length), at which a level was read; at least one
     levels:      (N,) pixels; confidences: (N,) positive weights
-    deviation:   of the smoothing Gaussian, frames; 0 interpolates only
+    deviation:   of the smoothing Gaussian, frames; 0 takes the readings as they are and interpolates
     Returns (length,) float64 pixels. Smoothing is zero-phase (a symmetric kernel, normalised by the weights it meets)
     and works on `log(s + 0.2)`, in which the estimator's errors are even.
     """
     if len(positions) == 0:
         raise ValueError("a track without any level read off it cannot be smoothed")
     z = np.log(np.asarray(levels, np.float64) + LEVEL_OFFSET)
-    kept = ~hampel(z)
+    kept = ~hampel(z) if deviation > 0 else np.ones(len(z), bool)
     positions, z, weights = np.asarray(positions)[kept], z[kept], np.asarray(confidences, np.float64)[kept]
     frames = np.arange(length)
     dense = np.interp(frames, positions, z)
@@ -60,11 +59,11 @@ def smooth_levels(
     return np.asarray(np.maximum(np.exp(dense) - LEVEL_OFFSET, 0.0))
 
 
-def hold_steps(steps: np.ndarray, *, band: float = STEP_HYSTERESIS) -> np.ndarray:
+def hold_steps(steps: np.ndarray, *, band: float) -> np.ndarray:
     """Starting steps that change only when they must: (N,) int64 to the same.
 
-    A step is kept from frame to frame until the wanted one differs from it by more than `band` of itself. A step of 0
-    (leave the estimate as it is) is entered and left at once.
+    A step is kept from frame to frame until the wanted one differs from it by more than `band` of itself; 0 keeps none.
+    A step of 0 (leave the estimate as it is) is entered and left at once.
     """
     held = np.asarray(steps, np.int64).copy()
     for i in range(1, len(held)):

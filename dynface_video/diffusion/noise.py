@@ -1,7 +1,7 @@
-"""Noise as a pure function of (seed, track, step) in crop coordinates (METHOD.md 7.3).
+"""Noise as a pure function of (seed, track, frame, step) in crop coordinates (METHOD.md 7.3).
 
-Frames of a track share their noise, whatever batch, worker or segment they are restored in: what the prior invents then
-depends on the face and not on the draw, which is what keeps it from flickering.
+Frames of a track share their noise, fully or in part, whatever batch, worker or segment they are restored in: what the
+prior invents then depends on the face and not on the draw, which is what keeps it from flickering.
 """
 
 from __future__ import annotations
@@ -13,22 +13,37 @@ import torch
 from torch import Tensor
 
 START = -1
+WORD = 0xFFFFFFFF
 
 
 @dataclass(frozen=True)
 class NoiseKey:
-    """Whose noise: the job's seed and the track's number."""
+    """Whose noise it is: the job's seed, the number of the face, and its frame.
+
+    correlation: between the noises of two frames of a face, in [0, 1]; at 1 all are the same and `frame` has no say
+    """
 
     seed: int
     track: int
+    frame: int = 0
+    correlation: float = 1.0
 
 
 def noise_for(key: NoiseKey, step: int, size: int) -> Tensor:
-    """Standard normal noise of one face and step, (3, size, size) float32 on the CPU.
+    """Standard normal noise of one face, frame and step, (3, size, size) float32 on the CPU.
 
-    `step` counts sampler evaluations from 0; `START` is the noise that the guide is diffused with. Philox is
-    counter-based: the same key gives the same values on every platform.
+    It is `sqrt(c) shared + sqrt(1 - c) own`. `step` counts sampler evaluations from 0; `START` is the noise that the
+    guide is diffused with. Philox is counter-based: the same key gives the same values on every platform.
     """
-    sequence = np.random.SeedSequence([key.seed & 0xFFFFFFFF, key.track & 0xFFFFFFFF, step + 1])
-    generator = np.random.Generator(np.random.Philox(sequence))
-    return torch.from_numpy(generator.standard_normal((3, size, size), dtype=np.float32))
+    noise = np.zeros((3, size, size), np.float32)
+    if key.correlation > 0:
+        noise += np.float32(np.sqrt(key.correlation)) * _normal([key.seed, key.track, step + 1], size)
+    if key.correlation < 1:
+        own = _normal([key.seed, key.track, step + 1, key.frame + 1], size)
+        noise += np.float32(np.sqrt(1 - key.correlation)) * own
+    return torch.from_numpy(noise)
+
+
+def _normal(words: list[int], size: int) -> np.ndarray:
+    generator = np.random.Generator(np.random.Philox(np.random.SeedSequence([word & WORD for word in words])))
+    return generator.standard_normal((3, size, size), dtype=np.float32)

@@ -133,7 +133,7 @@ def _with_levels(
             track.stop - track.start,
             deviation=settings.restoration.level_smoothing,
         )
-        steps = hold_steps(restorer.starting_step(levels))
+        steps = hold_steps(restorer.starting_step(levels), band=settings.restoration.step_hysteresis)
         analyzed.append(AnalyzedTrack(track, levels, steps, grey))
     return analyzed
 

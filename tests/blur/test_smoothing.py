@@ -33,6 +33,11 @@ def test_unsure_readings_weigh_little() -> None:
     np.testing.assert_allclose(smoothed, 1.0, atol=0.01)
 
 
+def test_without_smoothing_readings_are_taken_as_they_are() -> None:
+    levels = np.array([1.0, 1.1, 5.0, 1.0, 1.1])
+    np.testing.assert_allclose(smooth_levels(np.arange(5), levels, np.ones(5), 5, deviation=0), levels)
+
+
 def test_one_reading_serves_the_whole_track() -> None:
     np.testing.assert_allclose(smooth_levels(np.array([4]), np.array([2.0]), np.ones(1), 9, deviation=4), 2.0)
 
@@ -47,9 +52,10 @@ def test_a_true_change_of_level_is_not_an_outlier() -> None:
 
 
 def test_steps_are_held_until_they_must_change() -> None:
-    held = hold_steps(np.array([400, 410, 390, 420, 460, 455, 440]))
+    held = hold_steps(np.array([400, 410, 390, 420, 460, 455, 440]), band=0.06)
     assert held.tolist() == [400, 400, 400, 400, 460, 460, 460]
 
 
 def test_step_zero_is_entered_and_left_at_once() -> None:
-    assert hold_steps(np.array([0, 300, 0, 10])).tolist() == [0, 300, 0, 10]
+    assert hold_steps(np.array([0, 300, 0, 10]), band=0.06).tolist() == [0, 300, 0, 10]
+    assert hold_steps(np.array([400, 401, 399]), band=0.0).tolist() == [400, 401, 399]

@@ -93,3 +93,11 @@ def test_noise_is_a_function_of_its_key() -> None:
     assert torch.equal(first, noise_for(NoiseKey(1, 2), 3, 8))
     others = [noise_for(NoiseKey(2, 2), 3, 8), noise_for(NoiseKey(1, 3), 3, 8), noise_for(NoiseKey(1, 2), START, 8)]
     assert all(np.corrcoef(first.flatten(), other.flatten())[0, 1] < 0.3 for other in others)
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.5, 1.0])
+def test_frames_of_a_face_share_as_much_noise_as_is_asked_for(correlation: float) -> None:
+    one, other = (noise_for(NoiseKey(1, 2, frame, correlation), START, 64).flatten() for frame in (0, 1))
+    assert np.corrcoef(one, other)[0, 1] == pytest.approx(correlation, abs=0.03)
+    assert float(one.std()) == pytest.approx(1, abs=0.03)
+    assert torch.equal(one, noise_for(NoiseKey(1, 2, 0, correlation), START, 64).flatten())
