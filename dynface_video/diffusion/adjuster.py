@@ -20,38 +20,40 @@ GuidanceMap = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 class AdjusterConfig:
     """Shape of the embedded DGSA; saved beside its weights."""
 
-    width: int = 24
-    kernel: int = 5
+    unshuffle: int = 4
+    width: int = 32
 
 
 class GuidanceAdjuster(nn.Module):
     """Three convolutions from the guide, the prior's estimate, the step and the blur level to the map `A_t`.
 
     The paper's network is told the guide, `x0` and t. Here the blur level comes with them: the same step means another
-    amount of missing detail for another level. It begins at full guidance: an untrained map changes nothing.
+    amount of missing detail for another level. The map has a value for each block of `unshuffle` pixels, between which
+    it is interpolated. As initialised it is one half everywhere.
     """
 
     def __init__(self, config: AdjusterConfig) -> None:
         super().__init__()
         self.config = config
-        width, kernel = config.width, config.kernel
         self.layers = nn.Sequential(
-            nn.Conv2d(8, width, kernel, padding=kernel // 2, padding_mode="reflect"),
+            nn.Conv2d(6 * config.unshuffle**2 + 2, config.width, 3, padding=1, padding_mode="reflect"),
             nn.ReLU(),
-            nn.Conv2d(width, width, kernel, padding=kernel // 2, padding_mode="reflect"),
+            nn.Conv2d(config.width, config.width, 3, padding=1, padding_mode="reflect"),
             nn.ReLU(),
-            nn.Conv2d(width, 1, kernel, padding=kernel // 2, padding_mode="reflect"),
+            nn.Conv2d(config.width, 1, 3, padding=1, padding_mode="reflect"),
         )
         last = self.layers[-1]
         nn.init.zeros_(last.weight)  # type: ignore[arg-type]
-        nn.init.constant_(last.bias, 3.0)  # type: ignore[arg-type]
+        nn.init.zeros_(last.bias)  # type: ignore[arg-type]
 
     def forward(self, guide: Tensor, denoised: Tensor, alphas_cumprod: Tensor, blur_level: Tensor) -> Tensor:
         """See `GuidanceMap`."""
+        guide, denoised = guide.float(), denoised.float()
+        seen = nn.functional.pixel_unshuffle(torch.cat([guide, denoised - guide], dim=1), self.config.unshuffle)
         snr = torch.log(alphas_cumprod / (1 - alphas_cumprod)).float() / 8
         told = torch.stack([snr, level_label(blur_level) / 500 - 1], dim=1)[:, :, None, None]
-        plane = told.expand(-1, -1, *guide.shape[-2:])
-        return torch.sigmoid(self.layers(torch.cat([guide.float(), denoised.float() - guide.float(), plane], dim=1)))
+        blocks = torch.sigmoid(self.layers(torch.cat([seen, told.expand(-1, -1, *seen.shape[-2:])], dim=1)))
+        return nn.functional.interpolate(blocks, size=guide.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def sobel_guidance_map(

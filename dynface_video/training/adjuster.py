@@ -15,10 +15,12 @@ from dynface_video.diffusion.noise import NoiseKey
 from dynface_video.restorer import FaceRestorer
 from dynface_video.training.loop import Batch
 from dynface_video.training.restoration import RestorationTraining
-from dynface_video.training.wavelets import wavelet_distance
+from dynface_video.training.wavelets import band_distance, texture_distance
 
 STRENGTHS = (0.2, 1.0)
 BAND_WEIGHTS = (1.0, 1.0, 1.0, 0.5)
+TEXTURE_WEIGHT = 1.0
+GLOBAL_SCALES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 class AdjusterTraining:
@@ -36,12 +38,12 @@ class AdjusterTraining:
         self.restorer = restorer.varied(guidance_map="none")
 
     def build(self) -> nn.Module:
-        """A freshly initialised DGSA: full guidance everywhere."""
+        """A freshly initialised DGSA."""
         return GuidanceAdjuster(self.network)
 
     def config(self) -> dict[str, Any]:
         """What is saved beside the weights."""
-        return {"network": asdict(self.network), "band_weights": BAND_WEIGHTS, "strengths": STRENGTHS}
+        return {"network": asdict(self.network), "band_weights": BAND_WEIGHTS, "texture_weight": TEXTURE_WEIGHT}
 
     def batch(self, rng: np.random.Generator, size: int, *, held_out: bool) -> Batch:
         """`size` degraded faces; (N, ...) steps of them, N several times `size`."""
@@ -65,25 +67,22 @@ class AdjusterTraining:
         }
 
     def loss(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
-        """Wavelet distance of the guided estimate to the clean face, relative to what full guidance leaves."""
-        full = wavelet_distance(batch["target"], batch["clean"], batch["mask"], BAND_WEIGHTS)
-        return (self._distance(model, batch) / full.clamp(min=1e-3)).mean()
+        """Distance of the guided estimate to the clean face, relative to what full guidance leaves."""
+        guided = _guided(batch, self._map(model, batch))
+        return (self._distance(guided, batch) / self._distance(batch["target"], batch).clamp(min=1e-3)).mean()
 
     def validate(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, float]:
-        """Relative distance with the map, with no guidance and with the best constant; the map's mean and deviation."""
-        full = wavelet_distance(batch["target"], batch["clean"], batch["mask"], BAND_WEIGHTS).clamp(min=1e-3)
-        constants = {}
-        for constant in (0.0, 0.25, 0.5, 0.75, 1.0):
-            mixed = batch["denoised"] + constant * (batch["target"] - batch["denoised"])
-            distance = wavelet_distance(mixed, batch["clean"], batch["mask"], BAND_WEIGHTS)
-            constants[constant] = float((distance / full).mean())
-        scale = self._map(model, batch)
+        """Relative distance with the map and with the best global scale; the map's mean and deviation."""
+        full = self._distance(batch["target"], batch).clamp(min=1e-3)
+        scales = {scale: self._distance(_guided(batch, torch.tensor(scale)), batch) for scale in GLOBAL_SCALES}
+        best = min(GLOBAL_SCALES, key=lambda scale: float((scales[scale] / full).mean()))
+        trained = self._map(model, batch)
         return {
-            "relative": float((self._distance(model, batch) / full).mean()),
-            "none": constants[0.0],
-            "best_constant": min(constants.values()),
-            "map_mean": float(scale.mean()),
-            "map_deviation": float(scale.std()),
+            "relative": float((self._distance(_guided(batch, trained), batch) / full).mean()),
+            "relative_best_scale": float((scales[best] / full).mean()),
+            "best_scale": best,
+            "map_mean": float(trained.mean()),
+            "map_deviation": float(trained.std()),
         }
 
     @staticmethod
@@ -91,6 +90,12 @@ class AdjusterTraining:
         scale: Tensor = model(batch["guide"], batch["denoised"], batch["alphas_cumprod"], batch["blur_level"])
         return scale
 
-    def _distance(self, model: nn.Module, batch: Batch) -> Tensor:
-        guided = batch["denoised"] + self._map(model, batch) * (batch["target"] - batch["denoised"])
-        return wavelet_distance(guided, batch["clean"], batch["mask"], BAND_WEIGHTS)
+    @staticmethod
+    def _distance(image: Tensor, batch: Batch) -> Tensor:
+        clean, mask = batch["clean"], batch["mask"]
+        exact = band_distance(image, clean, mask, BAND_WEIGHTS)
+        return exact + TEXTURE_WEIGHT * texture_distance(image, clean, mask, BAND_WEIGHTS)
+
+
+def _guided(batch: Batch, scale: Tensor) -> Tensor:
+    return batch["denoised"] + scale * (batch["target"] - batch["denoised"])

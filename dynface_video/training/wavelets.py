@@ -6,20 +6,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+TEXTURE_WINDOW = 9
+
 
 def stationary_haar(x: Tensor, levels: int) -> list[Tensor]:
     """Bands of `levels` dyadic scales, finest first, then the remaining low-pass.
 
     x: (B, C, H, W) with H and W multiples of 2**levels; borders wrap around. Each of the first `levels` entries is
-    (B, C, 3, H, W): low-high, high-low, high-high; the last is (B, C, H, W). The filters are orthonormal
+    (B, C, 3, H, W): horizontal, vertical and diagonal detail; the last is (B, C, H, W). The filters are orthonormal
     (`1/sqrt(2)`), as in PyWavelets' `swt2`.
     """
     bands = []
     low = x
     for level in range(levels):
         step = 2**level
-        rows = _haar(low, -2, step)
-        (low, vertical), (horizontal, diagonal) = (_haar(part, -1, step) for part in rows)
+        smooth, horizontal = _haar(low, -2, step)
+        (low, vertical), (horizontal, diagonal) = _haar(smooth, -1, step), _haar(horizontal, -1, step)
         bands.append(torch.stack([horizontal, vertical, diagonal], dim=2))
     return [*bands, low]
 
@@ -29,17 +31,39 @@ def _haar(x: Tensor, axis: int, step: int) -> tuple[Tensor, Tensor]:
     return (x + following) / 2**0.5, (x - following) / 2**0.5
 
 
-def wavelet_distance(image: Tensor, clean: Tensor, mask: Tensor, band_weights: tuple[float, ...]) -> Tensor:
-    """Mean absolute difference of the bands, (B,): finest band first in `band_weights`, the low-pass last.
+def band_distance(image: Tensor, clean: Tensor, mask: Tensor, band_weights: tuple[float, ...]) -> Tensor:
+    """Mean absolute difference of the bands, (B,): is each detail where it belongs?
 
-    image, clean: (B, 3, H, W); mask: (B, 1, H, W), 0 where there is no truth to compare with.
-    A band's gain of 2 a level is taken out, so that equal weights weigh equal contrasts alike.
+    image, clean: (B, 3, H, W); mask: (B, 1, H, W), 0 where there is no truth to compare with; band_weights: finest band
+    first, the low-pass last. A band's gain of 2 a level is taken out: equal weights weigh equal contrasts alike.
     """
-    total = torch.zeros(len(image), device=image.device)
     area = mask.mean(dim=(1, 2, 3)).clamp(min=0.1)
-    for level, (band, weight) in enumerate(
-        zip(stationary_haar((image - clean) * mask, len(band_weights) - 1), band_weights, strict=True)
-    ):
-        gain = 2.0 ** min(level + 1, len(band_weights) - 1)
-        total = total + weight / gain * F.l1_loss(band, torch.zeros_like(band), reduction="none").flatten(1).mean(1)
-    return total / area
+    bands = stationary_haar((image - clean) * mask, len(band_weights) - 1)
+    means = [band.abs().flatten(1).mean(dim=1) for band in bands]
+    return _weighted(means, band_weights) / area
+
+
+def texture_distance(image: Tensor, clean: Tensor, mask: Tensor, band_weights: tuple[float, ...]) -> Tensor:
+    """Mean absolute difference of the bands' local contrasts, (B,): is there as much detail, whatever it is?
+
+    The contrast is the root mean square of a detail band of the luminance over `TEXTURE_WINDOW` pixels, as perceptual
+    losses compare the statistics of features instead of their values (DISTS, Ding et al. 2020). Arguments as those of
+    `band_distance`; the low-pass has no contrast, its weight is not used.
+    """
+    area = mask.mean(dim=(1, 2, 3)).clamp(min=0.1)
+    levels = len(band_weights) - 1
+    contrasts = [_contrasts((x * mask).mean(dim=1, keepdim=True), levels) for x in (image, clean)]
+    means = [((a - b).abs() * mask).flatten(1).mean(dim=1) for a, b in zip(*contrasts, strict=True)]
+    return _weighted(means, band_weights[:-1]) / area
+
+
+def _contrasts(luminance: Tensor, levels: int) -> list[Tensor]:
+    """Local contrast of each detail band, (B, 3, H, W) each."""
+    half = TEXTURE_WINDOW // 2
+    details = [band.flatten(1, 2).square() for band in stationary_haar(luminance, levels)[:-1]]
+    return [(F.avg_pool2d(F.pad(d, (half,) * 4, "reflect"), TEXTURE_WINDOW, 1) + 1e-8).sqrt() for d in details]
+
+
+def _weighted(means: list[Tensor], band_weights: tuple[float, ...]) -> Tensor:
+    gains = [2.0 ** min(level + 1, len(means)) for level in range(len(means))]
+    return torch.stack([w / g * m for w, g, m in zip(band_weights, gains, means, strict=True)]).sum(dim=0)

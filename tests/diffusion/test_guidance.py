@@ -1,11 +1,10 @@
-"""The closed form against a brute-force solve."""
+"""The closed form against a brute-force solve, the gradient against finite differences."""
 
 import pytest
 import torch
 
 from dynface_video.blur.gaussian import gaussian_blur
-from dynface_video.diffusion.adjuster import sobel_guidance_map
-from dynface_video.diffusion.guidance import closed_form_guidance, guide_spectra, prior_trust
+from dynface_video.diffusion.guidance import closed_form_guidance, guidance_gradient, guide_spectra, prior_trust
 from dynface_video.diffusion.schedule import NoiseSchedule
 
 SIZE = 8
@@ -70,9 +69,46 @@ def test_the_prior_is_trusted_more_as_the_state_clears() -> None:
     assert (trust.diff() < 0).all()
 
 
-def test_texture_gets_less_guidance_than_flat_skin() -> None:
-    image = torch.zeros(1, 3, 32, 32)
-    image[..., 16:] = torch.randn(16, generator=torch.Generator().manual_seed(0))
-    scale = sobel_guidance_map(image, image, torch.ones(1), torch.ones(1))
-    assert scale[..., 24:].mean() < scale[..., :8].mean() - 0.2
-    assert scale.min() >= 0 and scale.max() <= 1
+def test_the_gradient_goes_through_the_network() -> None:
+    generator = torch.Generator().manual_seed(0)
+    mixing = torch.randn(3, 3, dtype=torch.float64, generator=generator)
+    sample, guide = (torch.randn(1, 3, SIZE, SIZE, dtype=torch.float64, generator=generator) for _ in range(2))
+    level = torch.tensor([1.2])
+
+    def predict(state: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(torch.einsum("ij,bjhw->bihw", mixing, state))
+
+    def squared(state: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
+        return (guide - gaussian_blur(predict(state), s)).square().sum()
+
+    gradient = guidance_gradient(predict, sample, guide, level)
+    step = 1e-3
+    for place in [(0, 0, 0, 0), (0, 1, 4, 5), (0, 2, 7, 3)]:
+        moved = torch.zeros_like(sample)
+        moved[place] = step
+        expected = (squared(sample + moved, level) - squared(sample - moved, level)) / (2 * step)
+        assert gradient.sample[place] == pytest.approx(expected.item(), rel=1e-2, abs=1e-3)
+    expected = (squared(sample, level + step) - squared(sample, level - step)) / (2 * step)
+    assert gradient.level.item() == pytest.approx(expected.item(), rel=2e-2)
+    assert gradient.distance.item() == pytest.approx(squared(sample, level).sqrt().item(), rel=1e-4)
+    assert torch.allclose(gradient.denoised, predict(sample))
+
+
+def test_following_the_level_s_gradient_finds_the_blur_of_the_guide() -> None:
+    face = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    guide, level = gaussian_blur(face, torch.tensor([1.5])), torch.tensor([2.5])
+    for _ in range(200):
+        gradient = guidance_gradient(lambda state: state, face, guide, level)
+        level = level - 0.02 * gradient.level / gradient.distance.clamp(min=1e-6)
+    assert level.item() == pytest.approx(1.5, abs=0.1)
+
+
+def test_several_guides_in_bfloat16_are_solved_in_float32() -> None:
+    generator = torch.Generator().manual_seed(0)
+    denoised = torch.randn(2, 3, SIZE, SIZE, generator=generator).bfloat16()
+    guides = torch.randn(2, 2, 3, SIZE, SIZE, generator=generator)
+    levels, weights, rho = torch.tensor([[2.0, 1.5], [1.0, 0.5]]), torch.ones(2, 2), torch.tensor([0.1, 1.0])
+    half = closed_form_guidance(denoised, guide_spectra(guides), levels, weights, rho.bfloat16())
+    full = closed_form_guidance(denoised.float(), guide_spectra(guides), levels, weights, rho.bfloat16().float())
+    assert half.dtype == torch.float32
+    assert torch.allclose(half, full, atol=1e-5)
