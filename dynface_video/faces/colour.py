@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
@@ -25,20 +28,42 @@ def is_grey(crop: np.ndarray, *, largest_deviation: float = GREY_DEVIATION) -> b
     return bool(left <= largest_deviation * min(1.0, float(luminance.mean()) / DARK))
 
 
-def follow_source_colour(restored: np.ndarray, crop: np.ndarray, *, grey: bool) -> np.ndarray:
-    """Give a restored face the coarse colour of its source.
+@dataclass(frozen=True, eq=False)
+class ColourMatch:
+    """How a restored face's colour follows its source's.
 
-    restored, crop: (R, R, 3) float32 RGB in [0, 1]; returns the same. What is coarser than a tenth of the crop is taken
-    from the source: no restorer knows better what light fell there. A grey source also gives its tint to every
+    shift: (R, R, 3) float32, what is coarser than a tenth of the crop in source minus restored face
+    tint:  for a source without colour the slope and offset, (2, 2), of its two colour differences over the luminance
+    """
+
+    shift: np.ndarray
+    tint: np.ndarray | None
+
+
+def colour_match(restored: np.ndarray, crop: np.ndarray, *, grey: bool) -> ColourMatch:
+    """Measure it; restored, crop: (R, R, 3) float32 RGB in [0, 1].
+
+    No restorer knows better than the source what light fell there. A grey source also gives its tint to every
     brightness, so that lips and eyes get no colour of their own.
     """
     deviation = FOLLOWED_SHARE * crop.shape[0]
-    shifted = restored + cv2.GaussianBlur(crop - restored, (0, 0), deviation, borderType=cv2.BORDER_REFLECT)
-    if grey:
+    shift = cv2.GaussianBlur(crop - restored, (0, 0), deviation, borderType=cv2.BORDER_REFLECT)
+    return ColourMatch(shift, np.stack(_tint(*_split(crop))) if grey else None)
+
+
+def mean_match(matches: Sequence[ColourMatch]) -> ColourMatch:
+    """The mean of the matches of neighbouring frames: what a single one owes to noise would let the rim pulse."""
+    tints = [match.tint for match in matches if match.tint is not None]
+    return ColourMatch(np.mean([match.shift for match in matches], axis=0), np.mean(tints, axis=0) if tints else None)
+
+
+def with_colour(restored: np.ndarray, match: ColourMatch) -> np.ndarray:
+    """The restored face, (R, R, 3) float32 RGB in [0, 1], in the colour of its source."""
+    shifted = restored + match.shift
+    if match.tint is not None:
         luminance = shifted @ LUMINANCE
-        slope, offset = _tint(*_split(crop))
-        differences = luminance[..., None] * slope + offset
-        shifted = _join(luminance, differences)
+        slope, offset = match.tint
+        shifted = _join(luminance, luminance[..., None] * slope + offset)
     return np.clip(shifted, 0, 1).astype(np.float32)
 
 

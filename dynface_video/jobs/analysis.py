@@ -19,7 +19,7 @@ from dynface_video.faces.track import FaceTrack, LeftAlone
 from dynface_video.media.read import FrameIndex
 from dynface_video.media.shots import Shot
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class AnalyzedTrack:
     starting_steps: (T,) int64, from the DSST, held by hysteresis; 0 leaves RM's estimate as it is
     grey:           whether the source shows this face without colour
     restore:        false to leave the face alone
+    noise:          number of its noise: that of its face within its shot, so that a shot looks the same in every video
     """
 
     track: FaceTrack
@@ -37,6 +38,7 @@ class AnalyzedTrack:
     starting_steps: np.ndarray
     grey: bool
     restore: bool = True
+    noise: int = 0
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,7 @@ def _track_to_json(analyzed: AnalyzedTrack) -> dict[str, Any]:
     return {
         "restore": analyzed.restore,
         "grey": analyzed.grey,
+        "noise": analyzed.noise,
         "levels": [round(float(level), 4) for level in analyzed.levels],
         "starting_steps": [int(step) for step in analyzed.starting_steps],
         "track": analyzed.track.to_json(),
@@ -125,7 +128,7 @@ def _track_from_json(raw: dict[str, Any]) -> AnalyzedTrack:
     for name in ("grey", "restore"):
         if not isinstance(raw[name], bool):
             raise ValueError(f"track {track.number}: {name} is {raw[name]!r}, it must be true or false")
-    return AnalyzedTrack(track, levels, steps, raw["grey"], raw["restore"])
+    return AnalyzedTrack(track, levels, steps, raw["grey"], raw["restore"], int(raw["noise"]))
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -22,6 +23,7 @@ from dynface_video.media.read import Frame, IndexBuilder, read_frames, to_displa
 from dynface_video.media.shots import Shot, ShotDetector
 from dynface_video.media.untouched import closed_spans
 from dynface_video.restorer import FaceRestorer
+from dynface_video.temporal.window import warped_neighbours
 
 READING_BATCH = 8
 CERTAIN_READINGS = 3
@@ -40,33 +42,65 @@ class LevelReading:
 
 @dataclass
 class LevelReader:
-    """Reads blur levels of tracked faces, every `interval` frames of a track, in batches."""
+    """Reads blur levels of tracked faces, every `interval` frames of a track, in batches.
+
+    A level belongs to what RM makes of a crop and its window, so a reading waits for the crops that come after it.
+    """
 
     restorer: FaceRestorer
     interval: int
     readings: list[LevelReading] = field(default_factory=list)
     _last: dict[int, int] = field(default_factory=dict)
-    _waiting: list[tuple[Observation, np.ndarray]] = field(default_factory=list)
+    _crops: dict[int, dict[int, np.ndarray]] = field(default_factory=dict)
+    _due: list[Observation] = field(default_factory=list)
+    _waiting: list[tuple[Observation, np.ndarray, np.ndarray]] = field(default_factory=list)
 
     def see(self, index: int, picture: np.ndarray, observations: Sequence[Observation]) -> None:
-        """Take the crops of this frame's faces that are due; picture: (H, W, 3) uint8, display coordinates."""
+        """Take the crops of this frame's faces; picture: (H, W, 3) uint8, display coordinates."""
+        radius, size = self.restorer.window_radius, self.restorer.resolution
         for observation in observations:
             last = self._last.get(observation.track)
-            if observation.frame != index or (last is not None and index - last < self.interval):
+            due = last is None or index - last >= self.interval
+            if observation.frame != index or not (due or radius):
                 continue
-            self._last[observation.track] = index
-            size = self.restorer.resolution
             transform = align_transform(observation.detection.landmarks, size)
-            self._waiting.append((observation, extract_crop(picture, transform, size)))
+            self._crops.setdefault(observation.track, {})[index] = extract_crop(picture, transform, size)
+            if due:
+                self._last[observation.track] = index
+                self._due.append(observation)
+        self._gather(index - radius)
         if len(self._waiting) >= READING_BATCH:
-            self.flush()
+            self._read()
 
     def flush(self) -> None:
-        """Read the levels of the crops that wait."""
+        """Read the levels of the crops that wait; those at the end have no neighbours after them."""
+        while self._due:
+            self._gather(self._due[0].frame)
+        self._read()
+
+    def _gather(self, last: int) -> None:
+        """Put crops due up to a frame with their windows, and drop those that no window will want."""
+        radius = self.restorer.window_radius
+        while self._due and self._due[0].frame <= last:
+            observation = self._due.pop(0)
+            own, frame = self._crops[observation.track], observation.frame
+            near = [own[k] for k in range(frame - radius, frame + radius + 1) if k in own and k != frame]
+            stack = np.array(near, np.float32).reshape(-1, *own[frame].shape)
+            window = warped_neighbours(own[frame], stack, np.ones(len(near), bool))
+            self._waiting.append((observation, own[frame], window))
+        for track, crops in list(self._crops.items()):
+            kept = {frame: crop for frame, crop in crops.items() if frame > last - radius}
+            if kept:
+                self._crops[track] = kept
+            else:
+                del self._crops[track]
+
+    def _read(self) -> None:
         if not self._waiting:
             return
-        levels, confidences = self.restorer.estimate(np.stack([crop for _, crop in self._waiting]))
-        for (observation, crop), level, confidence in zip(self._waiting, levels, confidences, strict=True):
+        crops, windows = np.stack([crop for _, crop, _ in self._waiting]), [window for _, _, window in self._waiting]
+        levels, confidences = self.restorer.estimate(crops, windows)
+        for (observation, crop, _), level, confidence in zip(self._waiting, levels, confidences, strict=True):
             centre = observation.detection.landmarks.mean(axis=0)
             self.readings.append(
                 LevelReading(observation.frame, centre, float(level), float(confidence), is_grey(crop))
@@ -123,7 +157,7 @@ def _with_levels(
     belonging = assign_readings(tracks, readings)
     greys = grey_tracks(tracks, belonging, shots, settings.restoration.grayscale)
     analyzed = []
-    for track, own, grey in zip(tracks, belonging, greys, strict=True):
+    for track, own, grey, noise in zip(tracks, belonging, greys, noise_numbers(tracks, shots), strict=True):
         if not own:
             continue
         levels = smooth_levels(
@@ -134,8 +168,18 @@ def _with_levels(
             deviation=settings.restoration.level_smoothing,
         )
         steps = hold_steps(restorer.starting_step(levels), band=settings.restoration.step_hysteresis)
-        analyzed.append(AnalyzedTrack(track, levels, steps, grey))
+        analyzed.append(AnalyzedTrack(track, levels, steps, grey, noise=noise))
     return analyzed
+
+
+def noise_numbers(tracks: Sequence[FaceTrack], shots: Sequence[Shot]) -> list[int]:
+    """The number of each track's noise: its identity, counted from the first track of its shot."""
+    starts = [shot.start for shot in shots]
+    shot_of = [bisect_right(starts, track.start) for track in tracks]
+    first: dict[int, int] = {}
+    for track, shot in zip(tracks, shot_of, strict=True):
+        first[shot] = min(first.get(shot, track.number), track.number)
+    return [track.identity - first[shot] for track, shot in zip(tracks, shot_of, strict=True)]
 
 
 def _never_read(tracks: Sequence[FaceTrack], analyzed: Sequence[AnalyzedTrack]) -> list[LeftAlone]:

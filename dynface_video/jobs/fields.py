@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from dynface_video.jobs.analysis import Analysis, AnalyzedTrack
-from dynface_video.jobs.restore import Work, restored_frames
+from dynface_video.jobs.restore import Work, restored_frames, span_with_halo
 from dynface_video.media.interlace import Fields, first_fields, split_fields, weave
 from dynface_video.media.probe import VideoInfo
 from dynface_video.media.read import Frame, read_span
@@ -40,14 +40,20 @@ def restored_fields(
 ) -> Iterator[Frame]:
     """The frames start .. stop - 1 with the faces of both fields restored; those without a face as they are."""
     waiting: deque[Fields] = deque()
+    doubled = by_field(analysis)
+    first_field, last_field = span_with_halo(doubled, restorer, 2 * start, 2 * stop)
+    from_frame, to_frame = first_field // 2, -(-last_field // 2)
 
     def pictures() -> Iterator[Frame]:
-        for fields in split_fields(_with_neighbours(info, analysis, start, stop, warnings)):
+        for fields in split_fields(_with_neighbours(info, analysis, from_frame, to_frame, warnings)):
             if start <= fields.frame.index < stop:
                 waiting.append(fields)
+            if from_frame <= fields.frame.index < to_frame:
                 yield from (fields.first, fields.second)
 
-    restored = restored_frames(pictures(), info, by_field(analysis), restorer, seed=seed, grain=grain, work=work)
+    restored = restored_frames(
+        pictures(), info, doubled, restorer, 2 * start, 2 * stop, seed=seed, grain=grain, work=work
+    )
     for first, second in zip(restored, restored, strict=True):
         fields = waiting.popleft()
         if first is fields.first and second is fields.second:

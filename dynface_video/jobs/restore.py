@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
 import numpy as np
 
-from dynface_video.diffusion.noise import NoiseKey
 from dynface_video.faces.align import align_transform, compose, crop_box, extract_crop
-from dynface_video.faces.colour import follow_source_colour
 from dynface_video.faces.grain import add_grain
 from dynface_video.faces.paste import face_mask, paste_face
 from dynface_video.jobs.analysis import Analysis, AnalyzedTrack
+from dynface_video.jobs.faces_in_time import FaceAt, FacesInTime, reach
 from dynface_video.media.colour import blend_region, read_region, writable_copy
 from dynface_video.media.probe import VideoInfo
 from dynface_video.media.read import Frame
@@ -35,64 +35,90 @@ class Work:
 
 
 @dataclass(frozen=True)
-class _Face:
-    """One face of one frame on its way. box: its region of the frame; to_crop: region pixels to crop pixels."""
+class _Placed:
+    """A face of a frame. box: its region of the frame; to_crop: region pixels to crop pixels; crop: (R, R, 3)."""
 
-    position: int
     analyzed: AnalyzedTrack
     at: int
     box: tuple[int, int, int, int]
     to_crop: np.ndarray
     crop: np.ndarray
 
+    @property
+    def key(self) -> FaceAt:
+        """Its name among the faces in time."""
+        return FaceAt(self.analyzed.track.number, self.at)
+
+
+def span_with_halo(analysis: Analysis, restorer: FaceRestorer, start: int, stop: int) -> tuple[int, int]:
+    """The frames, first and one past the last, that `restored_frames` needs to be given for start .. stop - 1."""
+    far, tracks = reach(restorer), [analyzed.track for analyzed in analysis.faces_in(start, stop)]
+    first = min((max(track.start, start - far) for track in tracks), default=start)
+    last = max((min(track.stop, stop + far) for track in tracks), default=stop)
+    return min(first, start), max(last, stop)
+
 
 def restored_frames(
-    frames: Iterator[Frame],
+    frames: Iterable[Frame],
     info: VideoInfo,
     analysis: Analysis,
     restorer: FaceRestorer,
+    start: int,
+    stop: int,
     *,
     seed: int,
     work: Work,
     grain: float = 0.0,
 ) -> Iterator[Frame]:
-    """The frames with their faces restored; at most `WINDOW` frames are held at a time.
+    """The frames start .. stop - 1 with their faces restored.
 
+    frames: those of `span_with_halo`; at most `WINDOW` and what faces depend on after them are held at a time
     grain: how much of the surroundings' grain the faces get, in [0, 1]
     Frames without a face to restore come through as they are, the same object.
     """
-    mask = face_mask(restorer.resolution)
+    tracks = {analyzed.track.number: analyzed for analyzed in analysis.faces_in(start, stop)}
+    faces, mask = FacesInTime(restorer, tracks, seed), face_mask(restorer.resolution)
+    source, held = iter(frames), deque[tuple[Frame, list[_Placed]]]()
     while True:
         began = time.perf_counter()
-        window = _next_window(frames, analysis)
+        for frame in islice(source, WINDOW + reach(restorer) - len(held)):
+            placed = list(_faces_of(frame, info, analysis, restorer))
+            for face in placed:
+                faces.see(face.key, face.crop)
+            held.append((frame, placed))
         work.seconds["decode"] += time.perf_counter() - began
-        if not window:
+        if not held:
             return
-        began = time.perf_counter()
-        faces = [face for i, frame in enumerate(window) for face in _faces_of(frame, i, info, analysis, restorer)]
-        restored = _restore(faces, restorer, seed, work)
+        block = [held.popleft() for _ in range(_block_length([len(placed) for _, placed in held]))]
+        block = [(frame, placed if start <= frame.index < stop else []) for frame, placed in block]
+        began, evaluated = time.perf_counter(), faces.unet_evaluations
+        shown = iter(faces.shown([face.key for _, placed in block for face in placed]))
+        following = block[-1][0].index + 1
+        faces.forget({number: following - analyzed.track.start for number, analyzed in tracks.items()})
         work.seconds["faces"] += time.perf_counter() - began
         began = time.perf_counter()
-        window = _paste(window, faces, restored, info, analysis, restorer, mask, seed, grain)
+        done = [
+            _paste(frame, placed, shown, info, analysis, restorer, mask, seed, grain)
+            for frame, placed in block
+            if start <= frame.index < stop
+        ]
+        work.faces += sum(len(placed) for _, placed in block)
+        work.unet_evaluations += faces.unet_evaluations - evaluated
         work.seconds["paste"] += time.perf_counter() - began
-        yield from window
+        yield from done
 
 
-def _next_window(frames: Iterator[Frame], analysis: Analysis) -> list[Frame]:
-    """The next frames to hold at once: fewer where there are crowds."""
-    window: list[Frame] = []
-    faces = 0
-    for frame in islice(frames, WINDOW):
-        window.append(frame)
-        faces += len(analysis.faces_in(frame.index, frame.index + 1))
-        if faces >= WINDOW_FACES:
-            break
-    return window
+def _block_length(crowds: Sequence[int]) -> int:
+    """How many frames are restored at once, given how many faces each has: fewer where there are crowds."""
+    total = 0
+    for length, count in enumerate(crowds[:WINDOW], 1):
+        total += count
+        if total >= WINDOW_FACES:
+            return length
+    return min(len(crowds), WINDOW)
 
 
-def _faces_of(
-    frame: Frame, position: int, info: VideoInfo, analysis: Analysis, restorer: FaceRestorer
-) -> Iterator[_Face]:
+def _faces_of(frame: Frame, info: VideoInfo, analysis: Analysis, restorer: FaceRestorer) -> Iterator[_Placed]:
     size = restorer.resolution
     for analyzed in analysis.faces_in(frame.index, frame.index + 1):
         at = frame.index - analyzed.track.start
@@ -105,50 +131,35 @@ def _faces_of(
         to_crop = compose(to_crop, np.array([[1.0, 0.0, box[0]], [0.0, 1.0, box[1]]]))
         region = read_region(frame.picture, box, info.colour)
         crop = np.clip(extract_crop(region, to_crop, size), 0, 1)
-        yield _Face(position, analyzed, at, box, to_crop, crop)
-
-
-def _restore(faces: list[_Face], restorer: FaceRestorer, seed: int, work: Work) -> np.ndarray:
-    if not faces:
-        return np.zeros((0, restorer.resolution, restorer.resolution, 3), np.float32)
-    result = restorer.restore(
-        np.stack([face.crop for face in faces]),
-        np.array([face.analyzed.levels[face.at] for face in faces]),
-        np.array([face.analyzed.starting_steps[face.at] for face in faces]),
-        [NoiseKey(seed, face.analyzed.track.identity) for face in faces],
-    )
-    work.faces += len(faces)
-    work.unet_evaluations += result.unet_evaluations
-    return result.images
+        yield _Placed(analyzed, at, box, to_crop, crop)
 
 
 def _paste(
-    window: list[Frame],
-    faces: Iterable[_Face],
-    restored: np.ndarray,
+    frame: Frame,
+    faces: Sequence[_Placed],
+    shown: Iterator[np.ndarray],
     info: VideoInfo,
     analysis: Analysis,
     restorer: FaceRestorer,
     mask: np.ndarray,
     seed: int,
     grain: float,
-) -> list[Frame]:
-    frames = list(window)
-    for face, picture in zip(faces, restored, strict=True):
-        frame = frames[face.position]
-        if frame is window[face.position]:
-            frame = frames[face.position] = replace(frame, picture=writable_copy(frame.picture))
+) -> Frame:
+    """The frame with its faces pasted, which are the next of `shown`."""
+    if not faces:
+        return frame
+    frame = replace(frame, picture=writable_copy(frame.picture))
+    for face in faces:
         keep_detail = float(restorer.keep_detail(face.analyzed.levels[face.at : face.at + 1])[0])
-        coloured = follow_source_colour(picture, face.crop, grey=face.analyzed.grey)
         region = read_region(frame.picture, face.box, info.colour)
-        shown = mask * fade(face.analyzed, face.at, analysis)
-        rgb, weight = paste_face(region, face.crop, coloured, face.to_crop, mask=shown, keep_detail=keep_detail)
+        visible = mask * fade(face.analyzed, face.at, analysis)
+        rgb, weight = paste_face(region, face.crop, next(shown), face.to_crop, mask=visible, keep_detail=keep_detail)
         if grain > 0:
             key = (seed, face.analyzed.track.number, frame.index)
             rgb = add_grain(rgb, region, weight, amount=grain, key=key)
         # The face is blended already; what remains to be said is which samples may change at all.
         blend_region(frame.picture, face.box, rgb, (weight > 0).astype(np.float32), info.colour)
-    return frames
+    return frame
 
 
 def fade(analyzed: AnalyzedTrack, at: int, analysis: Analysis) -> float:

@@ -105,7 +105,15 @@ class StillsJob:
         seconds["analyze"] = seconds.get("analyze", 0.0) + time.perf_counter() - began
         chosen = settings.restoration
         (frame,) = restored_frames(
-            read_frames(info), info, analysis, models.restorer, seed=chosen.seed, grain=chosen.grain, work=result.work
+            read_frames(info),
+            info,
+            analysis,
+            models.restorer,
+            0,
+            1,
+            seed=chosen.seed,
+            grain=chosen.grain,
+            work=result.work,
         )
         result.warnings += write_image(target, samples_of(frame.picture, frame.colour), read_image(path))
         result.tracks += sum(track.restore for track in analysis.tracks)

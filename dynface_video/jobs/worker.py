@@ -25,7 +25,7 @@ from dynface_video.jobs.fields import deinterlaced_span, restored_fields
 from dynface_video.jobs.models import Models, analyze_with, load_models, network_threads
 from dynface_video.jobs.output import Output
 from dynface_video.jobs.plan import Segment, cut_around
-from dynface_video.jobs.restore import Work, restored_frames
+from dynface_video.jobs.restore import Work, restored_frames, span_with_halo
 from dynface_video.media.probe import VideoInfo
 from dynface_video.media.read import Frame, read_span
 from dynface_video.media.untouched import copy_segment
@@ -165,15 +165,16 @@ class SegmentWorker:
         # A film has thousands of tracks: what follows looks through them for every frame.
         analysis = replace(self.analysis, tracks=tuple(self.analysis.faces_in(start, stop)))
         seed, grain = self.settings.restoration.seed, self.settings.restoration.grain
-        if not info.interlaced:
-            frames = read_span(info, analysis.frames, start, stop, on_warning=warnings.append)
-        elif self.encoding.interlaced:
+        if info.interlaced and self.encoding.interlaced:
             return restored_fields(
                 info, analysis, self.restorer, start, stop, seed=seed, grain=grain, work=work, warnings=warnings
             )
+        first, last = span_with_halo(analysis, self.restorer, start, stop)
+        if info.interlaced:
+            frames = deinterlaced_span(info, analysis, first, last, warnings)
         else:
-            frames = deinterlaced_span(info, analysis, start, stop, warnings)
-        return restored_frames(frames, info, analysis, self.restorer, seed=seed, grain=grain, work=work)
+            frames = read_span(info, analysis.frames, first, last, on_warning=warnings.append)
+        return restored_frames(frames, info, analysis, self.restorer, start, stop, seed=seed, grain=grain, work=work)
 
 
 def segments_of(analysis: Analysis, settings: Settings) -> list[Segment]:

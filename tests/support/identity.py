@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from dynface_video.config import RestorationSettings
 from dynface_video.faces.detect import Detection
 from dynface_video.faces.landmarks import Landmarks, box_from_landmarks
 from dynface_video.jobs import models, run
@@ -44,7 +45,10 @@ class StandIn:
     resolution: int = 64
     device: str = "cpu"
 
-    def estimate(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    window_radius: int = 0
+    settings: RestorationSettings = field(default_factory=lambda: RestorationSettings(temporal_radius=0))
+
+    def estimate(self, crops: np.ndarray, windows: Sequence[np.ndarray] = ()) -> tuple[np.ndarray, np.ndarray]:
         return np.full(len(crops), 0.1), np.ones(len(crops))
 
     def starting_step(self, levels: np.ndarray) -> np.ndarray:
@@ -53,7 +57,10 @@ class StandIn:
     def keep_detail(self, levels: np.ndarray) -> np.ndarray:
         return np.ones(len(levels))
 
-    def restore(self, crops: np.ndarray, levels: np.ndarray, steps: np.ndarray, keys: Sequence[Any]) -> RestoredFaces:
+    def restoration(self, crops: np.ndarray, windows: Sequence[np.ndarray] = ()) -> np.ndarray:
+        return crops
+
+    def sample(self, crops: np.ndarray, levels: np.ndarray, steps: np.ndarray, keys: Sequence[Any]) -> RestoredFaces:
         return RestoredFaces(crops if self.change is None else self.change(crops), 0)
 
 
