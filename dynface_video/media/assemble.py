@@ -105,7 +105,7 @@ def _fill(
             for packet in _video_packets(segments, info, pts, order, video):
                 output.mux(packet)
             return _Written([], set(), 0)
-        carrier = StreamCarrier(source, output)
+        carrier = StreamCarrier(source, output, info.stream_index)
         carry_tags(source, output)
         place, added = 0, None
         for stream in source.streams:

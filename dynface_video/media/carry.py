@@ -14,6 +14,8 @@ from av.stream import AttachmentStream, Stream
 from av.video.stream import VideoStream
 
 from dynface_video.media.container import TAG_ERRORS, is_cover, read_packets
+from dynface_video.media.restarts import FORMATS as RESTARTING
+from dynface_video.media.restarts import on_one_line
 
 # Tags that describe the old file as a file; the new one gets its own.
 FILE_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder"}
@@ -38,11 +40,12 @@ class StreamCarrier:
     """Copies the source's streams, except the one that is restored, into an output.
 
     `add` is called for each stream in the source's order before the first packet, then `packets` gives their packets,
-    ready for the output, and `refuse` is told of those that it did not take.
+    ready for the output, and `refuse` is told of those that it did not take. restored: the index of that stream
     """
 
     source: InputContainer
     output: OutputContainer
+    restored: int
     left_out: list[LeftOut] = field(default_factory=list)
     _first_packets: dict[int, Packet] = field(init=False)
     _targets: dict[int, Stream] = field(default_factory=dict)
@@ -74,9 +77,13 @@ class StreamCarrier:
         streams = [self.source.streams[index] for index in self._targets]
         if not streams:
             return
-        for packet in read_packets(self.source, streams):
+        pictures, format_name = self.source.streams[self.restored], self.source.format.name
+        if format_name in RESTARTING:
+            # They tell by how much the parts of the file move.
+            streams.append(pictures)
+        for packet, _ in on_one_line(read_packets(self.source, streams), pictures, format_name):
             # Only an empty packet says nothing; one without times (a cover) may well matter.
-            if packet.size:
+            if packet.size and packet.stream_index != self.restored:
                 index = packet.stream_index
                 self._repair_dts(packet, index)
                 packet.stream = self._targets[index]

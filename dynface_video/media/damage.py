@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from dynface_video.media.index import Entry
+
 
 @dataclass
 class ExpectedPicture:
     """A packet that went into the decoder and whose picture has not come out yet.
 
-    seek_time: for a keyframe, the time to seek to for it; suspect: damage may have cost its picture
+    entry: for a keyframe, where in the file it is; suspect: damage may have cost its picture
     """
 
-    seek_time: int | None
+    entry: Entry | None
     suspect: bool
 
 
@@ -29,9 +31,9 @@ class DamageLedger:
     _damaged: bool = False
     _last: int | None = None
 
-    def expect(self, pts: int, seek_time: int | None) -> None:
+    def expect(self, pts: int, entry: Entry | None) -> None:
         """A packet with this time goes into the decoder."""
-        self._expected[pts] = ExpectedPicture(seek_time, self._damaged)
+        self._expected[pts] = ExpectedPicture(entry, self._damaged)
 
     def see_damage(self) -> None:
         """The decoder refused a packet, or a packet or picture is marked as damaged."""
@@ -46,8 +48,8 @@ class DamageLedger:
             damaged and pts is not None and self._last is not None and pts <= self._last and pts not in self._expected
         )
 
-    def came_out(self, pts: int | None, *, whole: bool) -> tuple[list[int], int | None]:
-        """A picture came out: the times of the pictures lost before it, and its seek time if it is a keyframe."""
+    def came_out(self, pts: int | None, *, whole: bool) -> tuple[list[int], Entry | None]:
+        """A picture came out: the times of the pictures lost before it, and where it is if it is a keyframe."""
         if not whole:
             self.see_damage()
         if pts is None:
@@ -55,10 +57,10 @@ class DamageLedger:
         own = self._expected.pop(pts, None)
         lost = self._take_lost(pts)
         self._last = pts if self._last is None else max(pts, self._last)
-        seek_time = own.seek_time if own is not None else None
-        if whole and seek_time is not None:
+        entry = own.entry if own is not None else None
+        if whole and entry is not None:
             self._damaged = False
-        return lost, seek_time
+        return lost, entry
 
     def ended(self) -> list[int]:
         """The stream is over: the times of the pictures lost at its end."""

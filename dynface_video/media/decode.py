@@ -11,25 +11,30 @@ import av
 from av.codec.context import Flags as CodecFlags
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Discard
+from av.stream import Discard, Stream
 from av.video.stream import VideoStream
 
 from dynface_video.media.container import read_packets
 from dynface_video.media.damage import DamageLedger
+from dynface_video.media.index import Entry
+from dynface_video.media.restarts import FORMATS as RESTARTING
+from dynface_video.media.restarts import on_one_line
 
 WARNINGS = 10
+RESTARTED = "the file's clock starts anew here; what follows goes on where the pictures before it ended"
 
 
 @dataclass(frozen=True)
 class DecodedPicture:
     """A picture as the decoder gave it, or the one before it in place of a lost one.
 
-    pts: ticks, as in the file, None where the file gives none; seek_time: where it is a keyframe, the time to seek to
+    pts: ticks, on one line where the file's clock starts anew, None where the file gives none; entry: where it is a
+    keyframe, its place in the file
     """
 
     picture: av.VideoFrame
     pts: int | None
-    seek_time: int | None = None
+    entry: Entry | None = None
     repeated: bool = False
 
 
@@ -38,9 +43,13 @@ class DamageReport:
 
     def __init__(self, name: str, on_warning: Callable[[str], None] | None) -> None:
         self._name, self._on_warning, self._count = name, on_warning, 0
+        self._general: set[str] = set()
 
     def __call__(self, message: str, time: Fraction | None = None) -> None:
-        """Warn of one place. time: where it is, seconds."""
+        """Warn of one place. time: where it is, seconds; what has none is said once"""
+        if time is None and message in self._general:
+            return
+        self._general |= {message} if time is None else set()
         self._count += 1
         if self._on_warning is not None and self._count <= WARNINGS:
             place = "" if time is None else f" at {float(time):.3f} s"
@@ -78,31 +87,43 @@ def decode_pictures(container: InputContainer, stream: VideoStream, report: Dama
     ledger = DamageLedger()
     last: av.VideoFrame | None = None
     packets = read_packets(container, [stream], lambda why: report(f"a part of the file cannot be read ({why})"))
+    base = stream.time_base or Fraction(1)
+    line = on_one_line(packets, stream, container.format.name, lambda time: report(RESTARTED, time * base))
     # None at the end empties the decoder.
-    for packet in itertools.chain(packets, [None]):
+    position: int | None = None
+    for packet, moved in itertools.chain(line, [(None, 0)]):
         if packet is not None and packet.pts is not None and not packet.is_discard:
-            ledger.expect(packet.pts, seek_time(packet, container))
+            # Where a picture begins within a larger packet of the file, only that one's place is known.
+            position = position if packet.pos is None else packet.pos
+            ledger.expect(packet.pts, _entry(packet, moved, container, position))
         for picture in _decode(stream, packet, ledger, report):
             whole = not picture.is_corrupt
             if ledger.is_surplus(picture.pts, whole=whole):
                 continue
-            lost, own_seek_time = ledger.came_out(picture.pts, whole=whole)
+            lost, entry = ledger.came_out(picture.pts, whole=whole)
             if last is not None:
                 yield from _repeated(last, lost, stream, report)
-            yield DecodedPicture(picture, picture.pts, own_seek_time)
+            yield DecodedPicture(picture, picture.pts, entry)
             last = picture
     if last is not None:
         yield from _repeated(last, ledger.ended(), stream, report)
 
 
-def seek_time(packet: Packet, container: InputContainer) -> int | None:
-    """Where to seek to for this packet, in ticks; None where it is no keyframe."""
-    if not packet.is_keyframe:
+def seek(container: InputContainer, stream: Stream, entry: Entry) -> None:
+    """Go to a keyframe, or somewhere near; raises FFmpegError where the file cannot be sought in."""
+    if entry.position is None:
+        container.seek(entry.time, stream=stream)
+    else:
+        container.seek(entry.position, stream=stream, unsupported_byte_offset=True)
+
+
+def _entry(packet: Packet, moved: int, container: InputContainer, position: int | None) -> Entry | None:
+    """Where a packet is in the file, None where it is no keyframe. moved: by how many ticks it was (`on_one_line`)"""
+    if not packet.is_keyframe or packet.pts is None:
         return None
     # Matroska's index holds presentation times, those of the others decoding times.
-    if packet.dts is None or "matroska" in container.format.name:
-        return packet.pts
-    return packet.dts
+    time = packet.pts if packet.dts is None or "matroska" in container.format.name else packet.dts
+    return Entry(packet.pts - moved, time - moved, position if container.format.name in RESTARTING else None)
 
 
 def _repeated(

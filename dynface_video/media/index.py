@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -14,15 +14,20 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class SeekPoint:
-    """A frame where decoding may begin.
+class Entry:
+    """Where in a file a keyframe is. pts: its time, ticks; time: the one to seek to; position: instead, the byte"""
 
-    frame: its number; pts: its time in the file, ticks; seek_time: the time to seek to, ticks
-    """
+    pts: int
+    time: int
+    position: int | None = None
+
+
+@dataclass(frozen=True)
+class SeekPoint:
+    """A frame where decoding may begin. frame: its number; entry: where in the file it is"""
 
     frame: int
-    pts: int
-    seek_time: int
+    entry: Entry
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +55,7 @@ class FrameIndex:
         return {
             "time_base": str(self.time_base),
             "pts": _runs(self.pts),
-            "seek_points": [[point.frame, point.pts, point.seek_time] for point in self.seek_points],
+            "seek_points": [[point.frame, *astuple(point.entry)] for point in self.seek_points],
             "repeated": sorted(self.repeated),
             "closed": [list(span) for span in self.closed],
             "checksums": base64.b64encode(self.checksums.astype("<u4").tobytes()).decode(),
@@ -63,7 +68,7 @@ class FrameIndex:
         checksums = np.frombuffer(base64.b64decode(raw["checksums"]), "<u4").astype(np.uint32)
         if len(checksums) != len(pts):
             raise ValueError(f"the frame index has {len(pts)} times and {len(checksums)} checksums")
-        points = tuple(SeekPoint(*point) for point in raw["seek_points"])
+        points = tuple(SeekPoint(frame, Entry(*entry)) for frame, *entry in raw["seek_points"])
         closed = tuple((int(start), int(stop)) for start, stop in raw.get("closed", []))
         return cls(pts, Fraction(raw["time_base"]), points, checksums, frozenset(raw["repeated"]), closed)
 
@@ -83,18 +88,17 @@ class IndexBuilder:
         picture: av.VideoFrame,
         pts: int,
         *,
-        file_pts: int | None,
-        seek_time: int | None,
+        entry: Entry | None,
         repeated: bool,
     ) -> None:
-        """Take the next frame. pts: the time it was given; file_pts: its own; seek_time: where it is a keyframe."""
+        """Take the next frame. pts: the time it was given; entry: where it is a keyframe."""
         number = len(self._pts)
         self._pts.append(pts)
         self._checksums.append(0 if repeated else checksum(picture))
         if repeated:
             self._repeated.add(number)
-        elif number and seek_time is not None and file_pts is not None:
-            self._seek_points.append(SeekPoint(number, file_pts, seek_time))
+        elif number and entry is not None:
+            self._seek_points.append(SeekPoint(number, entry))
 
     def finish(self) -> FrameIndex:
         """The index of the frames taken so far."""

@@ -12,7 +12,7 @@ from av.video.stream import VideoStream
 from dynface_video.errors import JobError
 from dynface_video.media.colour import uniform_picture
 from dynface_video.media.container import open_input
-from dynface_video.media.decode import DamageReport, decode_pictures, prepare
+from dynface_video.media.decode import DamageReport, decode_pictures, prepare, seek
 from dynface_video.media.display import to_display
 from dynface_video.media.frame import Frame
 from dynface_video.media.index import FrameIndex, SeekPoint, checksum
@@ -62,13 +62,7 @@ def read_frames(
             ends = [ends[0] if ends else pts, pts]
             picture = uniform_picture(decoded.picture, info, report)
             if index is not None:
-                index.add(
-                    picture,
-                    pts,
-                    file_pts=decoded.pts,
-                    seek_time=decoded.seek_time,
-                    repeated=decoded.repeated,
-                )
+                index.add(picture, pts, entry=decoded.entry, repeated=decoded.repeated)
             yield Frame(number, pts, info.time_base, picture, info.colour)
     missing = _missing_end(info, ends)
     if missing > NOTICED_MISSING:
@@ -146,7 +140,7 @@ def _pictures_from(origin: SeekPoint | None, container: InputContainer, info: Vi
     stream = _stream(container, info)
     if origin is not None:
         try:
-            container.seek(origin.seek_time, stream=stream)
+            seek(container, stream, origin.entry)
         except av.FFmpegError:
             return
     report = DamageReport(str(info.path), None)
@@ -156,9 +150,9 @@ def _pictures_from(origin: SeekPoint | None, container: InputContainer, info: Vi
             continue
         if not arrived and origin is not None:
             # Pictures before a keyframe that need what came before it are broken here, and not wanted.
-            if decoded.pts is not None and decoded.pts > origin.pts:
+            if decoded.pts is not None and decoded.pts > origin.entry.pts:
                 return
-            arrived = decoded.pts == origin.pts
+            arrived = decoded.pts == origin.entry.pts
         if arrived:
             yield uniform_picture(decoded.picture, info, report)
 

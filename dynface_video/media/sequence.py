@@ -113,7 +113,7 @@ def read_sequence(
             if on_warning is not None:
                 on_warning(f"{error}; the image before it is repeated")
         if index is not None:
-            index.add(last, number, file_pts=None, seek_time=None, repeated=repeated)
+            index.add(last, number, entry=None, repeated=repeated)
         yield Frame(number, number, info.time_base, last, info.colour)
 
 

@@ -18,10 +18,12 @@ from av.packet import Packet
 
 from dynface_video.errors import JobError
 from dynface_video.media.container import open_input, read_packets, url
+from dynface_video.media.decode import seek
 from dynface_video.media.encoding import EncodeSettings
 from dynface_video.media.files import complete_or_nothing
 from dynface_video.media.index import FrameIndex
 from dynface_video.media.probe import VideoInfo
+from dynface_video.media.restarts import on_one_line
 from dynface_video.media.write import AVFMT_FLAG_BITEXACT, segment_lead, verify_segment
 
 IDR, SPS, PPS = 5, 7, 8
@@ -94,11 +96,12 @@ def closed_spans(info: VideoInfo, index: FrameIndex) -> list[tuple[int, int]]:
     with open_input(info.path) as container:
         stream = container.streams[info.stream_index]
         sets = parameter_sets(stream.codec_context.extradata or b"")
-        for packet in read_packets(container, [stream]):
+        for packet, moved in on_one_line(read_packets(container, [stream]), stream, container.format.name):
             if packet.is_keyframe and IDR in _kinds(bytes(packet), sets.length_size):
                 groups.append([])
             if groups:
-                groups[-1].append(-1 if packet.pts is None or packet.is_corrupt else numbers.get(packet.pts, -1))
+                usable = packet.pts is not None and not packet.is_corrupt and not moved
+                groups[-1].append(numbers.get(packet.pts or 0, -1) if usable else -1)
     spans = []
     for group in groups:
         found = sorted(group)
@@ -145,7 +148,7 @@ def _packets_of(
     stream = container.streams[info.stream_index]
     before = [point for point in index.seek_points if point.frame <= start]
     if before:
-        container.seek(before[-1].seek_time, stream=stream)
+        seek(container, stream, before[-1].entry)
     begun, left = False, set(pts.tolist())
     for packet in read_packets(container, [stream]):
         begun = begun or packet.pts == pts[0]

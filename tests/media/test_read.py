@@ -1,6 +1,7 @@
 """Frames, their times, spans, and what happens to damaged files."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def test_a_span_begins_at_the_nearest_keyframe(kit, monkeypatch: pytest.MonkeyPa
 def test_a_wrong_seek_point_is_noticed_and_another_taken(kit) -> None:
     path = kit.clip("a.mp4", options={"g": "6", "bf": "2"})
     right = kit.index(probe(path))
-    shifted = tuple(type(p)(p.frame, p.pts, p.seek_time + 4096) for p in right.seek_points)
+    shifted = tuple(replace(p, entry=replace(p.entry, time=p.entry.time + 4096)) for p in right.seek_points)
     wrong = FrameIndex(right.pts, right.time_base, shifted, right.checksums)
     assert spans_match(path, wrong)
 
@@ -185,14 +186,30 @@ def repaired(times: list[int | None], step: int) -> list[int]:
         ([None, None, None], [0, 40, 80]),
         ([80, 0, 40, 200], [80, 120, 160, 200]),
         ([3, 3, 4], [3, 43, 83]),
+        ([0, 40, 80, 40, 80, 120, 160], [0, 40, 80, 93, 106, 120, 160]),
+        ([None, None, 41], [13, 27, 41]),
+        ([80, *[0] * 20, 4000], [80, *range(120, 920, 40), 4000]),
     ],
 )
 def test_missing_and_repeated_times_are_replaced(times: list[int | None], result: list[int]) -> None:
     assert repaired(times, 40) == result
 
 
-def test_repairs_are_told(kit) -> None:
-    told: list[tuple[int, str]] = []
-    pictures = (DecodedPicture(av.VideoFrame(2, 2), pts) for pts in (0, None, 80))
-    list(with_increasing_times(pictures, 40, lambda pts, what: told.append((pts, what))))
-    assert told == [(40, "a frame has no time")]
+@pytest.mark.parametrize(
+    ("times", "told"),
+    [
+        ((0, None, 80), [(40, "a frame has no time")]),
+        ((None,) * 30, [(0, "frames have no times from here on")]),
+        (
+            (0, 40, 0, 40, 80, 60, 100),
+            [(53, "frames' times go back here"), (90, "a frame's time is not after the one before")],
+        ),
+    ],
+)
+def test_repairs_are_told_once_for_all_that_follow_one_another(
+    times: tuple[int | None, ...], told: list[tuple[int, str]]
+) -> None:
+    said: list[tuple[int, str]] = []
+    pictures = (DecodedPicture(av.VideoFrame(2, 2), pts) for pts in times)
+    list(with_increasing_times(pictures, 40, lambda pts, what: said.append((pts, what))))
+    assert said == told

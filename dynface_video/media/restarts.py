@@ -1,0 +1,146 @@
+"""Files whose clock starts anew in the middle, as recordings joined end to end: all of it on one time line.
+
+MPEG streams may do so. What follows a restart goes on where the pictures before it ended, and every other stream moves
+by as much, so that sound stays with its picture.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from av.packet import Packet
+from av.stream import Stream
+
+FORMATS = ("mpegts", "mpeg")
+"""FFmpeg's names of the formats in which clocks may start anew, and where places are found by byte, not by time."""
+BACK, FORWARD = Fraction(1, 10), Fraction(600)
+"""Seconds. A shorter step back is a disorder of times; a shorter step forward a gap, which stays."""
+MOST_HELD = 500
+
+
+@dataclass
+class _Leader:
+    """The clock of the pictures, which decides by how much a part is moved. offsets: ticks, one a part"""
+
+    offsets: list[int] = field(default_factory=lambda: [0])
+    last: int | None = None
+    step: int = 1
+
+    @property
+    def position(self) -> int:
+        """Where on the line it is."""
+        return (self.last or 0) + self.offsets[-1]
+
+    def place(self, packet: Packet, following: Packet | None) -> bool:
+        """Move a packet to its place; returns whether a part begins with it."""
+        now, begins = _time(packet), False
+        if _is_torn(packet):
+            packet.pts = None
+        if now is not None and _jumps(self.last, now, packet):
+            assert self.last is not None
+            then = None if following is None else _time(following)
+            if then is not None and then > self.last and not _jumps(self.last, then, packet):
+                # A single time that is wrong; the next packet goes on as if nothing had been.
+                packet.pts = packet.dts = None
+                return False
+            self.offsets.append(self.last + self.step + self.offsets[-1] - now)
+            begins = True
+        elif now is not None and self.last is not None and now > self.last:
+            self.step = now - self.last
+        self.last = self.last if now is None else now
+        _move(packet, self.offsets[-1])
+        return begins
+
+
+@dataclass
+class _Follower:
+    """Another stream, which comes to the same restarts a little earlier or later. part: of the leader's"""
+
+    part: int = 0
+    last: int | None = None
+
+    def place(self, packet: Packet, leader: _Leader) -> bool:
+        """Move a packet to its place; False where the leader has not come to this part yet."""
+        now = _time(packet)
+        if now is not None and _jumps(self.last, now, packet):
+            later = range(self.part + 1, len(leader.offsets))
+            if not later:
+                return False
+            # A stream may have nothing in some parts: the right one is where it meets the pictures.
+            self.part = min(later, key=lambda part: abs(now + leader.offsets[part] - leader.position))
+        self.last = self.last if now is None else now
+        _move(packet, leader.offsets[self.part])
+        return True
+
+
+def on_one_line(
+    packets: Iterable[Packet], stream: Stream, format_name: str, on_restart: Callable[[int], None] | None = None
+) -> Iterator[tuple[Packet, int]]:
+    """The packets with their times moved to one line, and by how many ticks each was moved.
+
+    packets: in the file's order, of the pictures' stream and any others; format_name: the container's, by FFmpeg;
+    on_restart: told the time, on the line, at which a part begins
+    """
+    if format_name not in FORMATS:
+        yield from ((packet, 0) for packet in packets)
+        return
+    leader, followers, held = _Leader(), dict[int, _Follower](), deque[Packet]()
+    waiting: Packet | None = None
+
+    def place_held(*, all_of_them: bool) -> Iterator[tuple[Packet, int]]:
+        while held:
+            follower = followers[held[0].stream_index]
+            if not follower.place(held[0], leader):
+                if not all_of_them:
+                    return
+                # The pictures never came to this part.
+                follower.last = _time(held[0])
+                _move(held[0], leader.offsets[follower.part])
+            yield held.popleft(), leader.offsets[follower.part]
+
+    def place_leader(packet: Packet, following: Packet | None) -> Iterator[tuple[Packet, int]]:
+        if leader.place(packet, following) and on_restart is not None:
+            on_restart(leader.position)
+        yield packet, leader.offsets[-1]
+
+    for packet in packets:
+        if packet.stream_index == stream.index:
+            if waiting is not None:
+                yield from place_leader(waiting, packet)
+                yield from place_held(all_of_them=False)
+            waiting = packet
+        else:
+            followers.setdefault(packet.stream_index, _Follower())
+            # The picture that waits may begin a part.
+            held.append(packet)
+            if len(held) > MOST_HELD:
+                yield from place_held(all_of_them=True)
+    if waiting is not None:
+        yield from place_leader(waiting, None)
+    yield from place_held(all_of_them=True)
+
+
+def _time(packet: Packet) -> int | None:
+    return packet.dts if packet.dts is not None else packet.pts
+
+
+def _jumps(last: int | None, now: int | None, packet: Packet) -> bool:
+    if last is None or now is None:
+        return False
+    passed = (now - last) * packet.time_base
+    return passed < -BACK or passed > FORWARD
+
+
+def _is_torn(packet: Packet) -> bool:
+    """Whether a packet's two times are of different parts: FFmpeg guesses some times from the packets around."""
+    return packet.pts is not None and packet.dts is not None and _jumps(packet.dts, packet.pts, packet)
+
+
+def _move(packet: Packet, offset: int) -> None:
+    if packet.pts is not None:
+        packet.pts += offset
+    if packet.dts is not None:
+        packet.dts += offset
