@@ -280,6 +280,11 @@ def load_settings(preset: str, config: Path | None, overrides: Mapping[str, Any]
     return settings
 
 
+def changed_settings(settings: Settings, changes: Mapping[str, Mapping[str, Any]]) -> Settings:
+    """The settings with some changed, by section and name; raises InputError as `load_settings` does."""
+    return _validated(_merged(settings.model_dump(), changes), "")
+
+
 def changed_restoration(settings: RestorationSettings, changes: Mapping[str, Any]) -> RestorationSettings:
     """The settings with some of them changed; raises InputError as `load_settings` does."""
     return _validated({"restoration": settings.model_dump() | dict(changes)}, "").restoration
@@ -318,7 +323,7 @@ def _merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any
     merged = dict(base)
     for name, value in change.items():
         before = merged.get(name)
-        merged[name] = before | value if isinstance(before, dict) and isinstance(value, dict) else value
+        merged[name] = before | dict(value) if isinstance(before, dict) and isinstance(value, Mapping) else value
     return merged
 
 

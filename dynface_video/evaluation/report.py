@@ -6,12 +6,16 @@ import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dynface_video.evaluation.baselines import classical_baselines
-from dynface_video.evaluation.measure import Evaluation, Measurement
+from dynface_video.evaluation.measure import Evaluation
 from dynface_video.evaluation.methods import full_name
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 COLUMNS = ("psnr", "ssim", "spectrum", "evaluations", "seconds")
 HEADER = ("method", "PSNR, dB", "SSIM", "log-spectrum distance", "evaluations a face", "seconds a face")
@@ -29,10 +33,15 @@ class Target:
 
 def write_csv(evaluation: Evaluation, path: Path) -> None:
     """One row for each method, strength and face."""
+    write_rows(evaluation.measurements, path)
+
+
+def write_rows(rows: Sequence[DataclassInstance], path: Path) -> None:
+    """Dataclasses of one kind, at least one, as CSV."""
     with open(path, "w", newline="") as handle:
-        writer = csv.DictWriter(handle, [field.name for field in fields(Measurement)])
+        writer = csv.DictWriter(handle, [field.name for field in fields(rows[0])])
         writer.writeheader()
-        writer.writerows(asdict(measurement) for measurement in evaluation.measurements)
+        writer.writerows(asdict(row) for row in rows)
 
 
 def markdown(evaluation: Evaluation, *, default_strength: float | None = None) -> str:
@@ -91,7 +100,7 @@ def _table(evaluation: Evaluation, strength: str | None = None) -> str:
     for method in evaluation.methods:
         means = [mean_of(evaluation, method, column, strength) for column in COLUMNS]
         lines.append([method, *(format(value, f) for value, f in zip(means, FORMATS, strict=True))])
-    return _markdown_table(HEADER, lines)
+    return markdown_table(HEADER, lines)
 
 
 def _group_table(evaluation: Evaluation) -> str:
@@ -104,9 +113,10 @@ def _group_table(evaluation: Evaluation) -> str:
             chosen = [m for m in members if m.method == method]
             cells.append(f"{np.mean([m.psnr for m in chosen]):.2f} / {np.mean([m.spectrum for m in chosen]):.2f}")
         lines.append([group or "unknown", str(len({m.face for m in members})), *cells])
-    return _markdown_table(("group", "faces", *evaluation.methods), lines)
+    return markdown_table(("group", "faces", *evaluation.methods), lines)
 
 
-def _markdown_table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+def markdown_table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown; header and lines are of one length."""
     rows = [header, ["---"] * len(header), *lines]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)

@@ -1,0 +1,105 @@
+"""Evaluate how well frames agree: clean clips degraded by a codec in three strengths, and a face that stands still.
+
+python scripts/evaluate_video.py --out runs/video                       # 24 frames of each clean clip of the data
+python scripts/evaluate_video.py CLIP.mp4 --frames 0 --methods "frame by frame" all --strengths medium fresh
+
+Each clip is cut around its face, degraded, and restored frame by frame, with each part of what makes frames agree alone
+(smoothed levels, smoothed landmarks, shared noise, RM's window, drawing along the flow), and with all. Writes
+results.csv, table.md and side_by_side_*.mp4.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from dynface_video.blur.restoration import load_restoration_model
+from dynface_video.config import Settings, load_settings
+from dynface_video.demo_clip import write_clip
+from dynface_video.errors import DynfaceError
+from dynface_video.evaluation.clips import DAMAGES, load_clean_clip
+from dynface_video.evaluation.report import write_rows
+from dynface_video.evaluation.steadiness import (
+    ALL,
+    ALONE,
+    FRESH,
+    METHODS,
+    Row,
+    degraded_clips,
+    evaluate_clip,
+)
+from dynface_video.evaluation.video_report import markdown, side_by_side
+from dynface_video.jobs.models import Models, load_models, network_threads
+
+
+def main() -> int:
+    """Parse the command line, evaluate, write the files; 0 done, 2 unusable input."""
+    options = _parse()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    try:
+        with network_threads(options.threads):
+            _run(options)
+    except DynfaceError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def _parse() -> argparse.Namespace:
+    data = Path(os.environ.get("DYNFACE_DATA", "../shared/data"))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("clips", type=Path, nargs="*", help="clean clips; without any those of the data")
+    parser.add_argument("--out", type=Path, default=Path("runs/video"))
+    parser.add_argument("--frames", type=int, default=24, help="of each clip, from its start; 0 takes all")
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
+    parser.add_argument("--strengths", nargs="+", default=[*DAMAGES, FRESH], choices=[*DAMAGES, FRESH])
+    parser.add_argument("--preset", default="mini")
+    parser.add_argument("--config", type=Path, help="YAML file over the preset")
+    parser.add_argument("--restoration", type=Path, help="an exported RM instead of the preset's")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=0, help="of the degradations")
+    options = parser.parse_args()
+    options.clips = options.clips or sorted((data / "videos").glob("clean_*.mp4"))
+    return options
+
+
+def _run(options: argparse.Namespace) -> None:
+    settings = load_settings(options.preset, options.config, {"device": options.device})
+    models, rows = _models(options, settings), list[Row]()
+    size = models.restorer.resolution
+    options.out.mkdir(parents=True, exist_ok=True)
+    for path in options.clips:
+        clip = load_clean_clip(path, models.detector, models.locator, frames=options.frames or None, crop=size)
+        for strength, clean, degraded in degraded_clips(clip, options.strengths, options.seed, size):
+            measured, versions = evaluate_clip(
+                clean, strength, degraded, models, settings, options.methods, logging.info
+            )
+            rows += measured
+            write_rows(rows, options.out / "results.csv")
+            names = [name for name in ("clean", "input", ALONE, ALL) if name in versions]
+            write_clip(
+                options.out / f"side_by_side_{clip.name}_{strength}.mp4",
+                side_by_side(versions, names),
+                crf=16,
+                sound=None,
+            )
+    table = markdown(rows)
+    (options.out / "table.md").write_text(table)
+    print(table)
+
+
+def _models(options: argparse.Namespace, settings: Settings) -> Models:
+    models = load_models(settings)
+    if options.restoration is None:
+        return models
+    model = load_restoration_model(options.restoration, device=models.restorer.device)
+    return replace(models, restorer=replace(models.restorer, restoration_model=model))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
