@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
 from dynface_video.errors import InputError, ModelError
+from dynface_video.jobs.apart import perform_apart
 from dynface_video.jobs.calls import FATAL, LOST, Call, Failure, Outcome, Performer
 from dynface_video.jobs.failures import failure_of
 
@@ -56,7 +53,7 @@ class LocalExecutor:
         call = self._queue.popleft()
         performer = self._performers[call.video]
         mark = performer.mark(call)
-        value = _apart(performer, call) if mark.exists() else self._here(performer, call, mark)
+        value = perform_apart(performer, call) if mark.exists() else self._here(performer, call, mark)
         if not (isinstance(value, Failure) and value.kind == LOST):
             mark.unlink(missing_ok=True)
         failure = value if isinstance(value, Failure) else None
@@ -78,24 +75,3 @@ class LocalExecutor:
         """See `Executor`."""
         self._queue.clear()
         self._cache.clear()
-
-
-def _apart(performer: Performer, call: Call) -> Any:
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, context, initializer=_ignore_interrupts) as pool:
-        try:
-            return pool.submit(_perform, performer, call).result()
-        except BrokenProcessPool:
-            return Failure(LOST, "the process that worked on it died")
-
-
-def _ignore_interrupts() -> None:
-    # A terminal sends Ctrl-C to every process; what runs is to be finished.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _perform(performer: Performer, call: Call) -> Any:
-    try:
-        return performer.perform(call, {}, lambda done: None)
-    except Exception as error:  # as above
-        return failure_of(error)

@@ -20,6 +20,8 @@ from dynface_video.errors import DiskFullError
 from dynface_video.jobs import worker
 
 ROOT = Path(__file__).parents[2]
+LONGEST = 300
+"""Seconds that a process may take on a machine with much else to do."""
 
 
 @pytest.fixture
@@ -55,16 +57,16 @@ def test_a_stop_finishes_the_segment_and_the_next_run_does_the_rest(
     )
     command = [sys.executable, "-c", program]
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as running:
-        until = time.monotonic() + 90
+        until = time.monotonic() + LONGEST
         while len(finished(tmp_path)) < 2 and time.monotonic() < until and running.poll() is None:
             time.sleep(0.02)
         running.send_signal(number)
-        _, said = running.communicate(timeout=60)
+        _, said = running.communicate(timeout=LONGEST)
     done = len(finished(tmp_path))
     assert running.returncode != 0 and "Interrupted" in said and 2 <= done < 10
     segments = [path.name for path in (tmp_path / "out.mp4.job" / "segments").iterdir()]
     assert len(segments) == 2 * done and not (tmp_path / "out.mp4").exists()
-    subprocess.run(command, env=environment, check=True, timeout=120)
+    subprocess.run(command, env=environment, check=True, timeout=LONGEST)
     computed = notes.read_text().split()
     assert len(computed) == len(set(computed)) == 10
     assert (tmp_path / "out.mp4").exists() and not (tmp_path / "out.mp4.job").exists()
@@ -90,3 +92,31 @@ def test_a_full_disk_says_how_much_is_needed_and_the_rest_is_done_later(
     assert len(finished(tmp_path)) == 3
     restore_video(clip, tmp_path / "out.mp4", **options)  # type: ignore[arg-type]
     assert not (tmp_path / "out.mp4.job").exists()
+
+
+RESTORES = """
+import os, signal
+from dynface_video.api import restore_video
+from dynface_video.jobs.worker import SegmentWorker
+
+real = SegmentWorker.run
+
+def run(worker, segment):
+    if segment.number == 2 and {deadly!r}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(worker, segment)
+
+SegmentWorker.run = run
+restore_video("clip.mp4", "out.mp4", config="out.yaml", device="cpu")
+"""
+
+
+def test_a_script_that_was_killed_goes_on_and_does_the_fatal_segment_apart(clip: Path, tmp_path: Path) -> None:
+    """The script is one as the README shows: what it says happens wherever it is imported."""
+    (tmp_path / "script.py").write_text(RESTORES.format(deadly=True))
+    command, environment = [sys.executable, "script.py"], os.environ | {"PYTHONPATH": str(ROOT)}
+    killed = subprocess.run(command, cwd=tmp_path, env=environment, check=False, timeout=LONGEST)
+    assert killed.returncode == -signal.SIGKILL and len(finished(tmp_path)) == 2
+    # Here segment 2 would kill the script again; another process does it.
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, timeout=LONGEST)
+    assert (tmp_path / "out.mp4").exists() and not (tmp_path / "out.mp4.job").exists()
