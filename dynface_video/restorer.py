@@ -109,18 +109,17 @@ class FaceRestorer:
 
         windows: for each crop its neighbours, warped onto it, (K, R, R, 3) with K of any size; none for single crops
         """
-        return _to_images(self._estimates(self._to_tensor(crops), windows))
+        return _to_images(self._read(self._to_tensor(crops), windows)[1])
 
     @torch.inference_mode()
     def estimate(self, crops: np.ndarray, windows: Sequence[np.ndarray] = ()) -> tuple[np.ndarray, np.ndarray]:
         """Raw blur level of each crop in pixels at R, and a confidence in (0, 1]; arguments as of `restoration`.
 
-        The level belongs to what RM makes of the crop *and* its window.
+        The level belongs to what RM makes of the crop *and* its window: SE sees what RM starts from.
         """
-        degraded = self._to_tensor(crops)
-        estimates = self._estimates(degraded, windows)
+        starts, estimates = self._read(self._to_tensor(crops), windows)
         levels, confidences = [], []
-        for part, estimate in zip(degraded.split(RM_BATCH), estimates.split(RM_BATCH), strict=True):
+        for part, estimate in zip(starts.split(RM_BATCH), estimates.split(RM_BATCH), strict=True):
             mean, log_deviation = self.level_estimator(part, estimate)
             levels.append(level_from_z(mean))
             confidences.append(1 / (1 + log_deviation.exp()))
@@ -233,12 +232,14 @@ class FaceRestorer:
             return self.adjuster
         return sobel_guidance_map if self.settings.guidance_map == "sobel" else None
 
-    def _estimates(self, degraded: Tensor, windows: Sequence[np.ndarray] = ()) -> Tensor:
+    def _read(self, degraded: Tensor, windows: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
+        """What RM starts from, and its estimates, (B, 3, R, R) in [-1, 1] both."""
         if len(degraded) == 0:
-            return degraded
+            return degraded, degraded
         neighbours, valid = self._neighbours(windows, len(degraded))
         parts = zip(degraded.split(RM_BATCH), neighbours.split(RM_BATCH), valid.split(RM_BATCH), strict=True)
-        return torch.cat([self.restoration_model(*part) for part in parts]).float().clamp(-1, 1)
+        starts, estimates = zip(*(self.restoration_model.read(*part) for part in parts), strict=True)
+        return torch.cat(starts), torch.cat(estimates).float().clamp(-1, 1)
 
     def _neighbours(self, windows: Sequence[np.ndarray], count: int) -> tuple[Tensor, Tensor]:
         """The windows side by side, (B, K, 3, R, R) in [-1, 1], and which of them are there, (B, K)."""

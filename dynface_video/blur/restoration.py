@@ -106,12 +106,18 @@ class RestorationModel(nn.Module):
         self.fusion = WindowFusion(config.unshuffle, config.fusion, widths[0]) if config.fusion else None
 
     def forward(self, degraded: Tensor, neighbours: Tensor | None = None, valid: Tensor | None = None) -> Tensor:
-        """Degraded crops (B, 3, R, R) in [-1, 1] to estimates of the same shape, not clipped.
+        """Degraded crops (B, 3, R, R) in [-1, 1] to estimates of the same shape, not clipped; arguments as `read`."""
+        return self.read(degraded, neighbours, valid)[1]
 
-        neighbours: (B, K, 3, R, R), other crops of each face, warped onto it; valid: (B, K), 0 where there is none.
-        A network without fusion leaves them out.
+    def read(
+        self, degraded: Tensor, neighbours: Tensor | None = None, valid: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """What the network starts from, the crops or the weighted means of their windows, and its estimates.
+
+        degraded: (B, 3, R, R) in [-1, 1]; neighbours: (B, K, 3, R, R), other crops of each face, warped onto it;
+        valid: (B, K), 0 where there is none. A network without fusion leaves them out. Returns (B, 3, R, R) twice.
         """
-        features = 0.0
+        features: Tensor | float = 0.0
         if self.fusion is not None and neighbours is not None and valid is not None and neighbours.shape[1] > 0:
             degraded, features = self.fusion(degraded, neighbours, valid)
         x = self.head(F.pixel_unshuffle(degraded, self.config.unshuffle)) + features
@@ -123,7 +129,7 @@ class RestorationModel(nn.Module):
         x = self.encoders[-1](x)
         for decoder, up, skip in zip(reversed(self.decoders), reversed(self.ups), reversed(skips), strict=True):
             x = decoder(up(x) + skip)
-        return degraded + F.pixel_shuffle(self.tail(x), self.config.unshuffle)
+        return degraded, degraded + F.pixel_shuffle(self.tail(x), self.config.unshuffle)
 
 
 def _blocks(channels: int, count: int) -> nn.Sequential:

@@ -17,6 +17,8 @@ MISSED_FLOW = 0.7 / 128
 UNLIKE = 0.05
 """By how much two crops may differ where they show the same: more is motion that the flow has not followed."""
 UNLIKE_BLUR = 2 / 128
+UNMOVED = 0.01
+"""Difference of two crops, not warped, that is noise rather than motion: a flow found in it would shake the face."""
 COARSE = 0.1
 """Standard deviation, in sides, above which brightness and colour are the light's and not the face's."""
 
@@ -25,14 +27,21 @@ def motion(target: np.ndarray, source: np.ndarray) -> tuple[np.ndarray, np.ndarr
     """The flow from a target crop to a source crop, (R, R, 2) pixels, and how far it is to be trusted, (R, R).
 
     Trust is near 1 where the flows there and back cancel and the source, warped, looks like the target; it is near 0
-    where something is covered or the flow has not followed. A change of light is no reason to distrust.
+    where something is covered or the flow has not followed. A change of light is no reason to distrust. Where the two
+    look alike as they are, there is no flow.
     """
-    size = target.shape[0]
     here, there = flow_picture(target), flow_picture(source)
     forward, backward = dense_flow(here, there), dense_flow(there, here)
-    unlike = cv2.GaussianBlur(with_light_of(warp(source, forward), target) - target, (0, 0), UNLIKE_BLUR * size)
-    like = np.exp(-(unlike**2).sum(axis=-1) / (2 * UNLIKE**2))
-    return forward, agreement(forward, backward, tolerance=MISSED_FLOW * size) * like
+    agreed = agreement(forward, backward, tolerance=MISSED_FLOW * target.shape[0])
+    moved = cv2.GaussianBlur(_unlike(source, target), (0, 0), UNLIKE_BLUR * target.shape[0])
+    flow = forward * (moved / (moved + UNMOVED**2))[..., None]
+    return flow, agreed * np.exp(-_unlike(warp(source, flow), target) / (2 * UNLIKE**2))
+
+
+def _unlike(crop: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Squared difference of two crops at each point, (R, R), under the same light and without the finest noise."""
+    apart = cv2.GaussianBlur(with_light_of(crop, target) - target, (0, 0), UNLIKE_BLUR * crop.shape[0])
+    return np.asarray((apart**2).sum(axis=-1))
 
 
 def with_light_of(crop: np.ndarray, target: np.ndarray) -> np.ndarray:
