@@ -28,18 +28,21 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("DYNFACE_DATA", "../shared/data")))
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"))
     parser.add_argument("--faces", type=int, default=1000)
-    parser.add_argument("--tolerance", type=float, default=0.1)
+    parser.add_argument("--tolerance", type=float, default=0.05)
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
 
     config = read_config(options.prior)
     resolution, schedule = config["network"]["resolution"], NoiseSchedule(**config["schedule"])
+    last_step = config["last_timestep"] - 1
     faces = load_faces(options.data / "faces_train", ("modern_256",), options.cache)
     chosen = faces.indices(held_out=False)[:: max(1, len(faces.images) // options.faces)]
     images = np.stack([plain_crop(faces, int(i), resolution) for i in chosen]) * 2 - 1
     levels = tuple(level * resolution / 512 for level in BLUR_LEVELS_512)
     digest = hashlib.sha256(images.tobytes()).hexdigest()
-    table = build_table(images, schedule, tolerance=options.tolerance, blur_levels=levels, data_digest=digest)
+    table = build_table(
+        images, schedule, tolerance=options.tolerance, blur_levels=levels, last_step=last_step, data_digest=digest
+    )
     table.save(options.out)
     for level, step in zip(table.blur_levels, table.steps, strict=True):
         print(f"s = {level:6.3f} px at {resolution}: t = {step}")

@@ -75,9 +75,17 @@ def radial_power(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def build_table(
-    images: np.ndarray, schedule: NoiseSchedule, *, tolerance: float, blur_levels: tuple[float, ...], data_digest: str
+    images: np.ndarray,
+    schedule: NoiseSchedule,
+    *,
+    tolerance: float,
+    blur_levels: tuple[float, ...],
+    last_step: int,
+    data_digest: str,
 ) -> StartingStepTable:
     """Build the DSST from clean crops in [-1, 1], (N, R, R, 3).
+
+    last_step: the highest that the prior was trained at; levels that would ask for a higher one start there.
 
     With S the radial power of clean faces, `X_t = abar S + (1 - abar)` and
     `Y_t^s = abar S exp(-4 pi^2 s^2 f^2) + (1 - abar)`; the starting step for s is the first t at which
@@ -92,7 +100,7 @@ def build_table(
         gap = (np.log10(clean) - np.log10(blurred)).max(axis=1)
         reached = np.flatnonzero(gap <= tolerance)
         steps.append(int(reached[0]) if len(reached) else schedule.num_train_timesteps - 1)
-    monotone = np.maximum.accumulate(steps)
+    monotone = np.minimum(np.maximum.accumulate(steps), last_step)
     return StartingStepTable(
         tuple(blur_levels), tuple(int(s) for s in monotone), tolerance, images.shape[1], schedule, data_digest
     )

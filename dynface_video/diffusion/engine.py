@@ -45,7 +45,7 @@ class SamplingOptions:
     """
 
     evaluations: int = 12
-    reference_step: int = 400
+    reference_step: int = 500
     trust: float = 0.01
     eta_scale: float = 0.0
     guidance: Literal["closed_form", "gradient", "none"] = "closed_form"

@@ -6,19 +6,24 @@ import torch
 from torch import Tensor
 
 SPACING = 2.0
+LAST_STEP = 2
 
 
 def timesteps_for(starting_step: int, evaluations: int) -> list[int]:
-    """The DDIM timesteps of one face: at most `evaluations` of them, from `starting_step` down, above 0.
+    """The DDIM timesteps of one face: at most `evaluations` of them, from `starting_step` down to `LAST_STEP`.
 
-    `t_k = start ((n - k) / n)^2`: they lie closer as the state clears (as Karras et al. 2022 space noise levels). The
-    picture is the estimate at the last of them; evenly spaced, that one would lie at `start / n`, where noise still
-    hides the finest detail and the estimate smooths it away. A face that starts low has fewer: no two are the same.
+    `t_k = last + (start - last) ((n - 1 - k) / (n - 1))^2`: they lie closer as the state clears (as Karras et al. 2022
+    space noise levels). The picture is the estimate at the last of them, whatever their number: evenly spaced, that one
+    would lie at `start / n`, where noise still hides the finest detail and the estimate smooths it away. A face that
+    starts low has fewer: no two are the same.
     """
-    if starting_step <= 0:
-        return []
-    count = max(1, min(evaluations, starting_step))
-    spaced = {max(1, round(starting_step * ((count - k) / count) ** SPACING)) for k in range(count)}
+    if starting_step <= LAST_STEP:
+        return [starting_step] if starting_step > 0 else []
+    count = min(evaluations, starting_step)
+    if count < 2:
+        return [starting_step]
+    way = starting_step - LAST_STEP
+    spaced = {LAST_STEP + round(way * ((count - 1 - k) / (count - 1)) ** SPACING) for k in range(count)}
     return sorted(spaced, reverse=True)
 
 

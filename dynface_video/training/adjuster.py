@@ -1,4 +1,4 @@
-"""Training of DGSA on the sampler's own steps: prior, RM and SE stay as they are (METHOD.md 5)."""
+"""Training of DGSA on what the sampler makes with and without guidance; all other networks stay (METHOD.md 5)."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from dynface_video.training.wavelets import band_distance, texture_distance
 
 STRENGTHS = (0.2, 1.0)
 BAND_WEIGHTS = (1.0, 1.0, 1.0, 0.5)
-TEXTURE_WEIGHT = 1.0
+TEXTURE_WEIGHT = 1.2
 GLOBAL_SCALES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 class AdjusterTraining:
     """A `Component` that trains DGSA.
 
-    A batch is what the sampler meets: degraded faces are restored at random strengths under full guidance, and every
-    step of every face (guide, `x0`, the closed form's u, the step) is kept with the clean face. States that were
-    diffused from the clean face instead would know more than the sampler does and make the guide look worthless.
+    A single step hardly tells full guidance from none: the prior is told the guide, too. What the one and the other
+    come to at the end differs plainly. So each degraded face is restored twice from the same noise, under full guidance
+    and under none, and the map, read at each step of either, is to mix the two pictures into the clean one.
     """
 
     name = "adjuster"
@@ -46,56 +46,68 @@ class AdjusterTraining:
         return {"network": asdict(self.network), "band_weights": BAND_WEIGHTS, "texture_weight": TEXTURE_WEIGHT}
 
     def batch(self, rng: np.random.Generator, size: int, *, held_out: bool) -> Batch:
-        """`size` degraded faces; (N, ...) steps of them, N several times `size`."""
+        """All steps of `size` degraded faces under both: what the map is told, (N, ...), and `face`, whose it is.
+
+        clean, mask, guided and unguided pictures of the faces: (size, 3 or 1, R, R)
+        """
         faces = self.degraded_faces.batch(rng, size, held_out=held_out)
         crops = ((faces["degraded"] + 1) / 2).permute(0, 2, 3, 1).numpy()
         restorer = self.restorer.varied(strength=0.5 if held_out else float(rng.uniform(*STRENGTHS)))
         levels, _ = restorer.estimate(crops)
+        starts = np.maximum(restorer.starting_step(levels), 1)
         seed = int(rng.integers(2**31))
-        steps: list[GuidedStep] = []
         keys = [NoiseKey(seed, i) for i in range(size)]
-        restorer.restore(crops, levels, np.maximum(restorer.starting_step(levels), 1), keys, on_step=steps.append)
-        numbers = torch.tensor([number for step in steps for number in step.numbers])
+        steps: list[GuidedStep] = []
+        pictures = []
+        for scale in (1.0, 0.0):
+            result = restorer.varied(guidance_scale=scale).restore(crops, levels, starts, keys, on_step=steps.append)
+            pictures.append(torch.from_numpy(result.images).permute(0, 3, 1, 2) * 2 - 1)
         return {
-            "clean": faces["clean"][numbers],
-            "mask": faces["mask"][numbers],
+            "clean": faces["clean"],
+            "mask": faces["mask"],
+            "guided": pictures[0],
+            "unguided": pictures[1],
+            "face": torch.tensor([number for step in steps for number in step.numbers]),
             "guide": torch.cat([step.guide for step in steps]).cpu(),
             "denoised": torch.cat([step.denoised for step in steps]).cpu(),
-            "target": torch.cat([step.target for step in steps]).cpu(),
             "alphas_cumprod": torch.cat([step.alphas_cumprod for step in steps]).cpu(),
             "blur_level": torch.cat([step.blur_level for step in steps]).cpu(),
         }
 
     def loss(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
-        """Distance of the guided estimate to the clean face, relative to what full guidance leaves."""
-        guided = _guided(batch, self._map(model, batch))
-        return (self._distance(guided, batch) / self._distance(batch["target"], batch).clamp(min=1e-3)).mean()
+        """Distance of the mixed picture to the clean face, relative to that of full guidance."""
+        return self._relative_distance(_map(model, batch), batch)
 
     def validate(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, float]:
         """Relative distance with the map and with the best global scale; the map's mean and deviation."""
-        full = self._distance(batch["target"], batch).clamp(min=1e-3)
-        scales = {scale: self._distance(_guided(batch, torch.tensor(scale)), batch) for scale in GLOBAL_SCALES}
-        best = min(GLOBAL_SCALES, key=lambda scale: float((scales[scale] / full).mean()))
-        trained = self._map(model, batch)
+        of_scales = {
+            scale: float(self._relative_distance(torch.tensor(scale), batch, batch["face"].unique()))
+            for scale in GLOBAL_SCALES
+        }
+        best = min(of_scales, key=of_scales.__getitem__)
+        trained = _map(model, batch)
         return {
-            "relative": float((self._distance(_guided(batch, trained), batch) / full).mean()),
-            "relative_best_scale": float((scales[best] / full).mean()),
+            "relative": float(self._relative_distance(trained, batch)),
+            "relative_best_scale": of_scales[best],
             "best_scale": best,
             "map_mean": float(trained.mean()),
             "map_deviation": float(trained.std()),
         }
 
     @staticmethod
-    def _map(model: nn.Module, batch: Batch) -> Tensor:
-        scale: Tensor = model(batch["guide"], batch["denoised"], batch["alphas_cumprod"], batch["blur_level"])
-        return scale
-
-    @staticmethod
-    def _distance(image: Tensor, batch: Batch) -> Tensor:
-        clean, mask = batch["clean"], batch["mask"]
-        exact = band_distance(image, clean, mask, BAND_WEIGHTS)
-        return exact + TEXTURE_WEIGHT * texture_distance(image, clean, mask, BAND_WEIGHTS)
+    def _relative_distance(scale: Tensor, batch: Batch, faces: Tensor | None = None) -> Tensor:
+        """scale: one for all, or a map (N, 1, R, R) for each step; faces: of each, those of the steps by default."""
+        faces = batch["face"] if faces is None else faces
+        clean, mask, guided, unguided = (batch[name][faces] for name in ("clean", "mask", "guided", "unguided"))
+        full = _distance(guided, clean, mask).clamp(min=1e-3)
+        return (_distance(unguided + scale * (guided - unguided), clean, mask) / full).mean()
 
 
-def _guided(batch: Batch, scale: Tensor) -> Tensor:
-    return batch["denoised"] + scale * (batch["target"] - batch["denoised"])
+def _map(model: nn.Module, batch: Batch) -> Tensor:
+    scale: Tensor = model(batch["guide"], batch["denoised"], batch["alphas_cumprod"], batch["blur_level"])
+    return scale
+
+
+def _distance(image: Tensor, clean: Tensor, mask: Tensor) -> Tensor:
+    exact = band_distance(image, clean, mask, BAND_WEIGHTS)
+    return exact + TEXTURE_WEIGHT * texture_distance(image, clean, mask, len(BAND_WEIGHTS) - 1)

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 TEXTURE_WINDOW = 9
+SEEN_CONTRAST = 0.02
 
 
 def stationary_haar(x: Tensor, levels: int) -> list[Tensor]:
@@ -43,25 +44,29 @@ def band_distance(image: Tensor, clean: Tensor, mask: Tensor, band_weights: tupl
     return _weighted(means, band_weights) / area
 
 
-def texture_distance(image: Tensor, clean: Tensor, mask: Tensor, band_weights: tuple[float, ...]) -> Tensor:
-    """Mean absolute difference of the bands' local contrasts, (B,): is there as much detail, whatever it is?
+def texture_distance(image: Tensor, clean: Tensor, mask: Tensor, levels: int) -> Tensor:
+    """Mean absolute difference of the logarithms of the bands' local contrasts, (B,): is there as much detail?
 
-    The contrast is the root mean square of a detail band of the luminance over `TEXTURE_WINDOW` pixels, as perceptual
-    losses compare the statistics of features instead of their values (DISTS, Ding et al. 2020). Arguments as those of
-    `band_distance`; the low-pass has no contrast, its weight is not used.
+    The contrast is the root mean square of a detail band of the luminance over `TEXTURE_WINDOW` pixels; below
+    `SEEN_CONTRAST`, on the scale of [-1, 1], differences hardly count. Statistics are compared, not values: detail of
+    the right amount in another place is no error here, as it is none in perceptual losses (DISTS, Ding et al. 2020).
+
+    image, clean, mask: as those of `band_distance`; levels: how many bands, finest first
     """
     area = mask.mean(dim=(1, 2, 3)).clamp(min=0.1)
-    levels = len(band_weights) - 1
-    contrasts = [_contrasts((x * mask).mean(dim=1, keepdim=True), levels) for x in (image, clean)]
+    contrasts = [_log_contrasts((x * mask).mean(dim=1, keepdim=True), levels) for x in (image, clean)]
     means = [((a - b).abs() * mask).flatten(1).mean(dim=1) for a, b in zip(*contrasts, strict=True)]
-    return _weighted(means, band_weights[:-1]) / area
+    return torch.stack(means).mean(dim=0) / area
 
 
-def _contrasts(luminance: Tensor, levels: int) -> list[Tensor]:
-    """Local contrast of each detail band, (B, 3, H, W) each."""
+def _log_contrasts(luminance: Tensor, levels: int) -> list[Tensor]:
+    """Logarithm of the local contrast of each detail band, (B, 3, H, W) each."""
     half = TEXTURE_WINDOW // 2
-    details = [band.flatten(1, 2).square() for band in stationary_haar(luminance, levels)[:-1]]
-    return [(F.avg_pool2d(F.pad(d, (half,) * 4, "reflect"), TEXTURE_WINDOW, 1) + 1e-8).sqrt() for d in details]
+    logs = []
+    for level, band in enumerate(stationary_haar(luminance, levels)[:-1]):
+        power = F.avg_pool2d(F.pad(band.flatten(1, 2).square(), (half,) * 4, "reflect"), TEXTURE_WINDOW, 1)
+        logs.append(0.5 * torch.log(power / 4.0 ** (level + 1) + SEEN_CONTRAST**2))
+    return logs
 
 
 def _weighted(means: list[Tensor], band_weights: tuple[float, ...]) -> Tensor:

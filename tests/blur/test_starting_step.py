@@ -22,7 +22,20 @@ def images() -> np.ndarray:
 
 @pytest.fixture
 def table(images: np.ndarray) -> StartingStepTable:
-    return build_table(images, NoiseSchedule(), tolerance=0.05, blur_levels=(0.5, 1.0, 2.0, 4.0), data_digest="d")
+    return table_up_to(999, images)
+
+
+def table_up_to(last_step: int, images: np.ndarray) -> StartingStepTable:
+    levels = (0.5, 1.0, 2.0, 4.0)
+    return build_table(
+        images, NoiseSchedule(), tolerance=0.05, blur_levels=levels, last_step=last_step, data_digest="d"
+    )
+
+
+def test_no_face_starts_where_the_prior_was_not_trained(images: np.ndarray) -> None:
+    free, bounded = table_up_to(999, images).steps, table_up_to(300, images).steps
+    assert max(free) > 300
+    assert bounded == tuple(min(step, 300) for step in free)
 
 
 def test_white_noise_has_flat_unit_power() -> None:

@@ -39,8 +39,10 @@ def run(chosen: list[FaceJob], **options: float) -> dict[int, torch.Tensor]:
 
 
 def test_timesteps_fall_from_the_start_and_are_distinct() -> None:
-    assert timesteps_for(400, 4) == [400, 225, 100, 25]
-    assert timesteps_for(3, 10) == [3, 1]
+    assert timesteps_for(400, 4) == [400, 179, 46, 2]
+    assert timesteps_for(400, 1) == [400]
+    assert timesteps_for(4, 10) == [4, 3, 2]
+    assert timesteps_for(1, 10) == [1]
     assert timesteps_for(0, 10) == []
 
 
