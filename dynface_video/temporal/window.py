@@ -14,11 +14,13 @@ from dynface_video.temporal.flow import agreement, dense_flow, flow_picture, war
 
 MISSED_FLOW = 0.7 / 128
 """By how much the flows there and back may miss, in sides."""
-UNLIKE = 0.05
-"""By how much two crops may differ where they show the same: more is motion that the flow has not followed."""
+UNLIKE = 2.5
+"""By how much two crops may differ where they show the same, in their typical difference (their noise): more is motion
+that the flow has not followed."""
+UNLIKE_SPAN = (0.006, 0.05)
+"""What that may come to at least and at most."""
 UNLIKE_BLUR = 2 / 128
-UNMOVED = 0.01
-"""Difference of two crops, not warped, that is noise rather than motion: a flow found in it would shake the face."""
+TINY = 1e-12
 COARSE = 0.1
 """Standard deviation, in sides, above which brightness and colour are the light's and not the face's."""
 
@@ -28,14 +30,16 @@ def motion(target: np.ndarray, source: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
     Trust is near 1 where the flows there and back cancel and the source, warped, looks like the target; it is near 0
     where something is covered or the flow has not followed. A change of light is no reason to distrust. Where the two
-    look alike as they are, there is no flow.
+    differ by no more than their noise as they are, there is no flow: it would follow the noise and shake the face.
     """
     here, there = flow_picture(target), flow_picture(source)
     forward, backward = dense_flow(here, there), dense_flow(there, here)
     agreed = agreement(forward, backward, tolerance=MISSED_FLOW * target.shape[0])
+    noise = float(np.median(_unlike(warp(source, forward), target)))
     moved = cv2.GaussianBlur(_unlike(source, target), (0, 0), UNLIKE_BLUR * target.shape[0])
-    flow = forward * (moved / (moved + UNMOVED**2))[..., None]
-    return flow, agreed * np.exp(-_unlike(warp(source, flow), target) / (2 * UNLIKE**2))
+    flow = forward * (moved / (moved + noise + TINY))[..., None]
+    allowed = np.clip(UNLIKE * np.sqrt(noise), *UNLIKE_SPAN)
+    return flow, agreed * np.exp(-_unlike(warp(source, flow), target) / (2 * allowed**2))
 
 
 def _unlike(crop: np.ndarray, target: np.ndarray) -> np.ndarray:
