@@ -15,6 +15,7 @@ import typer
 
 import dynface_video
 from dynface_video.cli_batch import batch, status
+from dynface_video.cli_evaluate import evaluate
 from dynface_video.cli_options import (
     Address,
     Codec,
@@ -213,6 +214,7 @@ def demo(
 
 main.command()(batch)
 main.command()(status)
+main.command()(evaluate)
 
 
 def _progress(console: Console) -> AbstractContextManager[Report]:

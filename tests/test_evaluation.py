@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 import io
+import subprocess
 import sys
 import tarfile
 from collections.abc import Sequence
@@ -14,15 +15,21 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
+from typer.testing import CliRunner
 
+from dynface_video.cli import main
 from dynface_video.diffusion.noise import NoiseKey
 from dynface_video.errors import InputError
 from dynface_video.evaluation.baselines import classical_baselines, true_kernel
+from dynface_video.evaluation.calibration import LevelReadings, plot_calibration, read_levels
 from dynface_video.evaluation.contact_sheet import choose_people, contact_sheet
 from dynface_video.evaluation.faces import CleanFace, DegradedFace, degrade_faces, load_clean_faces, spread
 from dynface_video.evaluation.measure import evaluate
 from dynface_video.evaluation.methods import make_methods
-from dynface_video.evaluation.report import best_classical, check_targets, markdown, mean_of, write_csv
+from dynface_video.evaluation.report import best_classical, check_targets, dominates, markdown, mean_of, write_csv
+from dynface_video.evaluation.trade_off import plot_trade_off
+from dynface_video.metrics import perceptual
 from dynface_video.metrics.fidelity import psnr
 from dynface_video.training.degradation import STRENGTHS, Degradation, degrade, degrade_small, evaluation_degradation
 
@@ -44,7 +51,7 @@ class KnowsTheTruth:
         return (0.2 * crops + 0.8 * self.clean).astype(np.float32)
 
     def estimate(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return np.full(len(crops), 2.0), np.ones(len(crops))
+        return np.full(len(crops), 2.0), np.full(len(crops), 0.5)
 
     def starting_step(self, levels: np.ndarray) -> np.ndarray:
         return np.full(len(levels), 100)
@@ -53,7 +60,7 @@ class KnowsTheTruth:
         self, crops: np.ndarray, levels: np.ndarray, starting_steps: np.ndarray, noise_keys: Sequence[NoiseKey]
     ) -> Any:
         assert len({key.track for key in noise_keys}) == len(crops)
-        share = 0.2 * self.strength
+        share = 0.04 * self.strength
         images = (share * crops + (1 - share) * self.clean).astype(np.float32)
         return SimpleNamespace(images=images, unet_evaluations=12 * len(crops))
 
@@ -215,7 +222,7 @@ def test_an_evaluation_orders_the_methods_by_what_they_do(
     assert mean_of(evaluation, "full 0.5", "evaluations") == 12
     assert mean_of(evaluation, "rm", "evaluations") == 0
     assert best_classical(evaluation) == "lanczos"
-    assert [target.met for target in check_targets(evaluation, 0.5)] == [True] * 4
+    assert [target.met for target in check_targets(evaluation, 0.5)] == [True] * 5
 
     text = markdown(evaluation, default_strength=0.5)
     assert "| full 0.25 |" in text and "severe" in text and "female black" in text and "MISSED" not in text
@@ -256,22 +263,92 @@ def test_the_sheet_holds_each_picture_where_its_heading_says(faces: dict[str, li
     np.testing.assert_array_equal(shown, evaluation.images["mild", "degraded"][first])
 
 
-def test_the_script_writes_table_sheet_and_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    script = load_script("evaluate")
+def test_the_script_writes_table_sheet_and_rows(tmp_path: Path) -> None:
+    script = Path(__file__).parents[1] / "scripts" / "evaluate.py"
     source = tmp_path / "faces"
     source.mkdir()
     for i in range(2):
         cv2.imwrite(str(source / f"{i}.png"), np.rint(picture(i) * 255).astype(np.uint8))
     out = tmp_path / "out"
-    arguments = [str(source), "--out", str(out), "--methods", "degraded", "lanczos", "--resolution", "32"]
-    monkeypatch.setattr(sys, "argv", ["evaluate.py", *arguments])
-    assert script.main() == 0
-    assert "| lanczos |" in (out / "table.md").read_text()
+    command = [sys.executable, str(script), str(source), "-o", str(out), "--methods", "degraded,lanczos"]
+    done = subprocess.run([*command, "--resolution", "32"], capture_output=True, text=True, check=True)
+    assert (out / "table.md").read_text() in done.stdout
+    assert "| lanczos |" in done.stdout
     assert cv2.imread(str(out / "contact_sheet.png")) is not None
     assert (out / "results.csv").stat().st_size > 0
 
-    monkeypatch.setattr(sys, "argv", ["evaluate.py", str(tmp_path / "nothing"), "--methods", "degraded"])
-    assert script.main() == 2
+
+def test_the_command_refuses_what_it_cannot_read(tmp_path: Path) -> None:
+    runner = CliRunner()
+    nothing = ["evaluate", str(tmp_path / "nothing"), "-o", str(tmp_path / "out"), "--methods", "degraded"]
+    assert runner.invoke(main, nothing).exit_code == 2
+    assert runner.invoke(main, [*nothing, "--strength", "much"]).exit_code == 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_honest_deviations_cover_two_thirds() -> None:
+    rng = np.random.default_rng(0)
+    measured = rng.uniform(0.5, 4, 4000)
+    predicted = (measured + 0.2) * np.exp(0.1 * rng.standard_normal(4000)) - 0.2
+    cautious = LevelReadings(predicted, measured, np.full(4000, 0.3))
+    assert cautious.coverage > 0.99
+    assert cautious.deviation_scale == pytest.approx(1 / 3, rel=0.05)
+    honest = replace(cautious, deviation=cautious.deviation * cautious.deviation_scale)
+    assert honest.coverage == pytest.approx(0.68, abs=0.01)
+    assert honest.error_share == pytest.approx(np.abs(predicted - measured).mean() / 6)
+
+
+def test_a_rival_must_be_as_good_in_all_three(clean: list[CleanFace], faces: dict[str, list[DegradedFace]]) -> None:
+    restorer = KnowsTheTruth(np.stack([face.image for face in clean]))
+    methods = make_methods(["rm", "full"], restorer, fixed_steps=[100], scales=[0.5])
+    evaluation = evaluate(faces, methods)
+    assert evaluation.methods == ["rm", "full 0.5", "step 100", "scale 0.5"]
+    assert dominates(evaluation, "step 100", "full 0.5") and not dominates(evaluation, "full 0.5", "rm")
+    missed = {target.text for target in check_targets(evaluation, 0.5) if not target.met}
+    assert {
+        "no fixed starting step of 1 is as good in all",
+        "no global guidance scale of 1 is as good in all",
+    } <= missed
+
+
+def test_perceptual_measures_are_used_where_their_weights_lie(
+    clean: list[CleanFace], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("lpips")
+    from torchvision.models import alexnet
+
+    monkeypatch.setattr(perceptual, "weight_folders", lambda: [tmp_path])
+    measures, missing = perceptual.perceptual_measures()
+    assert measures == {} and len(missing) == 2 and all(str(tmp_path) in message for message in missing)
+    torch.manual_seed(0)
+    torch.save(alexnet(weights=None).state_dict(), tmp_path / perceptual.ALEXNET)
+    measures, missing = perceptual.perceptual_measures()
+    assert list(measures) == ["lpips"] and len(missing) == 1
+    first, second = clean[0].image, clean[1].image
+    assert measures["lpips"](first, first) == 0 < measures["lpips"](first, second)
+    slightly = np.clip(first + 0.02, 0, 1).astype(np.float32)
+    assert measures["lpips"](first, slightly) < measures["lpips"](first, second)
+
+
+def test_the_identity_of_a_face_is_closest_to_itself(clean: list[CleanFace], tmp_path: Path) -> None:
+    from facexlib.recognition.arcface_arch import Backbone
+
+    torch.manual_seed(0)
+    torch.save(Backbone(num_layers=50, drop_ratio=0.6, mode="ir_se").state_dict(), tmp_path / perceptual.ARCFACE)
+    measure = perceptual.identity_measure(tmp_path / perceptual.ARCFACE)
+    first, second = clean[0].image, clean[1].image
+    assert measure(first, first) == pytest.approx(1, abs=1e-5)
+    assert measure(first, second) < 1 - 1e-6
+
+
+def test_plots_are_drawn(faces: dict[str, list[DegradedFace]], clean: list[CleanFace], tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    restorer = KnowsTheTruth(np.stack([face.image for face in clean]))
+    evaluation = evaluate(faces, make_methods(["rm", "full"], restorer, strengths=[0.2, 0.5]))
+    plot_trade_off(evaluation, tmp_path / "trade_off.png")
+    plot_calibration({name: read_levels(restorer, some) for name, some in faces.items()}, tmp_path / "levels.png")
+    for name in ("trade_off.png", "levels.png"):
+        assert cv2.imread(str(tmp_path / name)).std() > 0
 
 
 def test_the_benchmark_gives_ratios_to_rm() -> None:

@@ -6,9 +6,11 @@ a known degradation, whatever the real one was.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -39,13 +41,15 @@ class BlurLevelEstimator(nn.Module):
     It is told the spectra of the crop, of the estimate and of what RM took away, which show noise and blur plainly; a
     small convolutional network adds what only the picture shows. It works on `z = log(s + 0.2)`: errors count in
     proportion to the level, and level 0 stays finite.
+
+    deviation_scale: what the stated deviation is multiplied by; found after training, on faces that took no part in it
     """
 
     rings: Tensor
 
-    def __init__(self, config: LevelEstimatorConfig) -> None:
+    def __init__(self, config: LevelEstimatorConfig, deviation_scale: float = 1.0) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.deviation_scale = config, deviation_scale
         widths = config.channels
         layers: list[nn.Module] = [_convolution(6 * config.unshuffle**2, widths[0]), ResidualBlock(widths[0])]
         for narrow, wide in pairwise(widths):
@@ -60,7 +64,7 @@ class BlurLevelEstimator(nn.Module):
         pooled = [features.mean(dim=(2, 3)), features.std(dim=(2, 3))]
         spectra = [self._log_spectrum(x) for x in (degraded, estimate, degraded - estimate)]
         out = self.head(torch.cat([*pooled, *spectra], dim=1)).float()
-        return out[:, 0], out[:, 1].clamp(-4, 2)
+        return out[:, 0], out[:, 1].clamp(-4, 2) + math.log(self.deviation_scale)
 
     def _log_spectrum(self, x: Tensor) -> Tensor:
         """log10 of the power in each ring, (B, bands), roughly in [-2, 2]."""
@@ -111,4 +115,8 @@ def trusted_level(error: Tensor, *, tolerance: float = TRUSTED_ERROR) -> Tensor:
 
 def load_level_estimator(folder: Path, *, device: torch.device) -> BlurLevelEstimator:
     """Load the SE that `scripts/train.py blur_level` exported to `folder`."""
-    return load_folder(folder, lambda c: BlurLevelEstimator(LevelEstimatorConfig(**c["network"])), device)
+
+    def build(config: dict[str, Any]) -> BlurLevelEstimator:
+        return BlurLevelEstimator(LevelEstimatorConfig(**config["network"]), config.get("deviation_scale", 1.0))
+
+    return load_folder(folder, build, device)

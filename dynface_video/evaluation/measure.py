@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,13 +12,18 @@ import numpy as np
 from dynface_video.evaluation.faces import DegradedFace
 from dynface_video.evaluation.methods import Method
 from dynface_video.metrics.fidelity import log_spectrum_distance, psnr, ssim
+from dynface_video.metrics.perceptual import FaceMeasure
 
 BATCH = 16
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One face by one method. psnr: dB; spectrum: log-spectrum distance; seconds: wall time of its batch, shared."""
+    """One face by one method.
+
+    psnr: dB; spectrum: log-spectrum distance; lpips, identity: nan where not measured; seconds: wall time of its batch,
+    shared
+    """
 
     method: str
     strength: str
@@ -28,6 +34,8 @@ class Measurement:
     spectrum: float
     evaluations: float
     seconds: float
+    lpips: float = math.nan
+    identity: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -49,18 +57,20 @@ def evaluate(
     faces: Mapping[str, Sequence[DegradedFace]],
     methods: Sequence[Method],
     *,
+    measures: Mapping[str, FaceMeasure] | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Evaluation:
     """Restore the degraded faces of each strength by each method and measure them against the clean ones.
 
     Pictures are rounded to 8 bits first, as they would be saved: without it the empty top of a float picture's
-    spectrum would count as infinitely far from any other's. progress is told in words what was done.
+    spectrum would count as infinitely far from any other's. measures: further ones, as `perceptual_measures` finds
+    them. progress is told in words what was done.
     """
     evaluation = Evaluation(faces)
     for strength, degraded in faces.items():
         for method in methods:
             tuned = method.tuned(degraded)
-            pictures, measurements = _measure(tuned, degraded)
+            pictures, measurements = _measure(tuned, degraded, measures or {})
             evaluation.settings[strength, method.name] = tuned.setting
             evaluation.images[strength, method.name] = pictures
             evaluation.measurements.extend(measurements)
@@ -70,7 +80,9 @@ def evaluate(
     return evaluation
 
 
-def _measure(method: Method, faces: Sequence[DegradedFace]) -> tuple[np.ndarray, list[Measurement]]:
+def _measure(
+    method: Method, faces: Sequence[DegradedFace], measures: Mapping[str, FaceMeasure]
+) -> tuple[np.ndarray, list[Measurement]]:
     measurements: list[Measurement] = []
     pictures = []
     for batch, restored, evaluations, seconds in _batches(method, faces):
@@ -90,6 +102,7 @@ def _measure(method: Method, faces: Sequence[DegradedFace]) -> tuple[np.ndarray,
                     spectrum=log_spectrum_distance(shown, clean.image),
                     evaluations=evaluations / len(batch),
                     seconds=seconds / len(batch),
+                    **{name: measure(shown, clean.image) for name, measure in measures.items()},
                 )
             )
     return np.concatenate(pictures), measurements

@@ -36,6 +36,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 """Changes of the settings that take one part of the method away or put another in its place."""
 METHODS = (*classical_baselines(), "rm", "full")
 ALL_METHODS = (*METHODS, *VARIANTS)
+LEARNED = {"rm", "full", *VARIANTS}
 
 
 class Method(Protocol):
@@ -143,9 +144,24 @@ def step_name(step: int) -> str:
     return f"step {step}"
 
 
+def is_full_name(name: str) -> bool:
+    """Whether `full_name` made it."""
+    return name.startswith("full ")
+
+
+def is_step_name(name: str) -> bool:
+    """Whether `step_name` made it."""
+    return name.startswith("step ")
+
+
 def scale_name(scale: float) -> str:
     """Name in tables of the method with one guidance scale everywhere, in place of DGSA's map."""
     return f"scale {scale:g}"
+
+
+def is_scale_name(name: str) -> bool:
+    """Whether `scale_name` made it."""
+    return name.startswith("scale ")
 
 
 def make_methods(

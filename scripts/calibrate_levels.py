@@ -1,0 +1,57 @@
+"""Make SE's stated uncertainty honest: scale it so that 68 % of held-out training faces lie within one deviation.
+
+python scripts/calibrate_levels.py --models mini --plot runs/calibration.png
+
+The factor goes into the exported model's config.json. The faces took no part in training; those of the evaluation are
+not looked at.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dynface_video.evaluation.calibration import plot_calibration, read_levels
+from dynface_video.evaluation.faces import CleanFace, degrade_faces
+from dynface_video.evaluation.report import level_table
+from dynface_video.models.folder import CONFIG, read_config
+from dynface_video.models.registry import model_folder
+from dynface_video.restorer import FaceRestorer
+from dynface_video.training.data import load_faces, plain_crop
+from dynface_video.training.degradation import STRENGTHS
+
+
+def main() -> None:
+    """Parse the command line; read, fit, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", default="mini", help="the preset whose SE is calibrated")
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("DYNFACE_DATA", "../shared/data")))
+    parser.add_argument("--cache", type=Path, default=Path("runs/cache"))
+    parser.add_argument("--plot", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+
+    restorer = FaceRestorer.from_preset(options.models, device="cpu")
+    faces = load_faces(options.data / "faces_train", ("modern_256", "archive_256"), options.cache)
+    chosen = faces.indices(held_out=True)
+    clean = [CleanFace(str(i), plain_crop(faces, int(i), restorer.resolution)) for i in chosen]
+    readings = {strength: read_levels(restorer, degrade_faces(clean, strength)) for strength in STRENGTHS}
+    print(level_table(readings))
+
+    factor = float(np.mean([read.deviation_scale for read in readings.values()]))
+    folder = model_folder(options.models) / "blur_level"
+    config = read_config(folder)
+    config["deviation_scale"] = config.get("deviation_scale", 1.0) * factor
+    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+    print(f"deviations are multiplied by {factor:.3f}: {config['deviation_scale']:.3f} in all")
+    if options.plot:
+        plot_calibration(readings, options.plot)
+
+
+if __name__ == "__main__":
+    main()
