@@ -16,6 +16,7 @@ from dynface_video.config import OutputSettings
 from dynface_video.errors import InputError
 from dynface_video.media.assemble import assemble
 from dynface_video.media.encoding import LOSSLESS, EncodeSettings, choose_encoding
+from dynface_video.media.formats import has_alpha
 from dynface_video.media.images import FORMATS, ImageFile, read_image, upright, write_image
 from dynface_video.media.mezzanine import Mezzanine
 from dynface_video.media.probe import VideoInfo
@@ -141,13 +142,21 @@ def choose_output(info: VideoInfo, target: Path, settings: OutputSettings) -> Ou
             raise InputError(
                 "with --mezzanine everything is encoded at the end, nothing can be copied: give one of both"
             )
-        return VideoFile(info, target, wanted.without_loss(), Mezzanine(wanted.at_once()))
+        return VideoFile(info, target, wanted.without_loss(), Mezzanine(wanted.at_once()), _transparency(info, wanted))
     if not settings.copy_untouched:
-        return VideoFile(info, target, wanted)
+        return VideoFile(info, target, wanted, remarks=_transparency(info, wanted))
     reason = why_not(info, wanted)
     if reason is not None:
-        return VideoFile(info, target, wanted, remarks=(f"nothing was copied as it was: {reason}",))
+        remarks = (*_transparency(info, wanted), f"nothing was copied as it was: {reason}")
+        return VideoFile(info, target, wanted, remarks=remarks)
     return VideoFile(info, target, replace(wanted, parameter_set=parameter_set_number(info)))
+
+
+def _transparency(info: VideoInfo, encoding: EncodeSettings) -> tuple[str, ...]:
+    """A remark where the source may be transparent and the output cannot."""
+    if not has_alpha(info.pixel_format) or has_alpha(encoding.pixel_format):
+        return ()
+    return (f"transparency is not in the output: {encoding.codec} has none; --codec ffv1 and a .mkv file keep it",)
 
 
 def is_folder(target: Path) -> bool:

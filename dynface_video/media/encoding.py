@@ -14,7 +14,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.format import VideoFormat
 
 from dynface_video.errors import InputError
-from dynface_video.media.formats import subsampling_of
+from dynface_video.media.formats import has_alpha, subsampling_of
 from dynface_video.media.probe import LIMITED, ColourInfo, VideoInfo
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
@@ -44,6 +44,8 @@ PRESET_NAMES = (
 EVEN_ONLY = ("libx264", "libx265", "libsvtav1", "h264_nvenc", "hevc_nvenc", "av1_nvenc")
 LOSSLESS = ("ffv1",)
 INTERLACED = ("libx264", "ffv1")
+OPAQUE = ("libvpx", "libvpx-vp9", "libx265", "h264_nvenc", "hevc_nvenc", "av1_nvenc")
+"""Encoders that take transparent pictures, but drop the transparency or put it where joining would lose it."""
 
 JOINABLE = {
     "libx264": {"bf": "0", "x264-params": "open-gop=0"},
@@ -246,6 +248,7 @@ def _pixel_format(info: VideoInfo, encoder: av.Codec, wanted: str | None) -> str
             source, layout, odd=(info.width % 2 if even_only else 0, info.height % 2 if even_only else 0)
         )
         for layout in encoder.video_formats or []
+        if encoder.name not in OPAQUE or not has_alpha(layout.name)
     }
     best = min(costs, key=lambda name: costs[name], default=None)
     if best is None or math.isinf(costs[best]):
@@ -270,7 +273,8 @@ def _cost(source: VideoFormat, target: VideoFormat, odd: tuple[int, int]) -> flo
         cost += 1000.0
     cost += 5.0 * (target_colours - colours) * (colours == 1)
     cost += 30.0 * (source.is_rgb != target.is_rgb)
-    cost += 1.0 * any(c.is_alpha for c in target.components)
+    transparent = has_alpha(source.name), has_alpha(target.name)
+    cost += 20.0 * (transparent == (True, False)) + 1.0 * (transparent == (False, True))
     planes = len({c.plane for c in target.components})
     return cost + 0.5 * (planes < len(target.components))
 

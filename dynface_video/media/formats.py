@@ -12,7 +12,7 @@ def working_format(pixel_format: str) -> str:
     """The planar format in which a picture of this format is read and changed; itself where it is one already.
 
     Planar YUV of 8 to 16 bit, grey and planar RGB (gbrp) stay as they are; packed, semi-planar, palette and big-endian
-    formats become the planar one of the same subsampling and depth. Transparency is lost where it is not planar.
+    formats become the planar one of the same subsampling and depth. Transparency stays where it is planar, and in RGB.
     """
     layout = VideoFormat(pixel_format)
     if is_workable(layout):
@@ -21,11 +21,17 @@ def working_format(pixel_format: str) -> str:
     depth = next((d for d in DEPTHS if d >= bits), 16)
     suffix = "" if depth == 8 else f"{depth}le"
     if layout.is_rgb or layout.has_palette or layout.is_bayer:
-        return f"gbrp{suffix}"
+        # There are no planar formats of 9 bit with transparency.
+        return f"gbrap{suffix}" if has_alpha(pixel_format) and depth != 9 else f"gbrp{suffix}"
     if pixel_format.startswith(("gray", "ya", "mono")) and "yuv" not in pixel_format:
         return f"gray{suffix}"
     subsampling = SUBSAMPLINGS.get(subsampling_of(layout), "444")
     return f"yuv{subsampling}p{suffix}" if suffix == "" or subsampling in ("444", "422", "420") else f"yuv444p{suffix}"
+
+
+def has_alpha(pixel_format: str) -> bool:
+    """Whether pictures of a format may be transparent."""
+    return any(component.is_alpha for component in VideoFormat(pixel_format).components)
 
 
 def is_workable(layout: VideoFormat) -> bool:

@@ -171,3 +171,25 @@ def test_a_moving_gif_is_a_video_too(tmp_path: Path, monkeypatch: pytest.MonkeyP
     source = kit.clip("in.gif", codec="gif", pixel_format="rgb8", size=SIZE, **ticks)
     assert restore_video(source, tmp_path / "out.mp4").frames == 8
     assert kit.times(tmp_path / "out.mp4") == [Fraction(number, 10) for number in range(8)]
+
+
+@pytest.mark.parametrize(("codec", "pixel_format"), [("prores_ks", "yuva444p10le"), ("qtrle", "argb"), ("png", "rgba")])
+def test_transparency_stays_where_the_encoder_has_it_and_is_named_where_not(
+    codec: str, pixel_format: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(monkeypatch.setattr, centre=CENTRE, change=checkered)
+    source, ramp = tmp_path / "in.mov", np.tile(np.arange(SIZE[0], dtype=np.uint8), (SIZE[1], 1))
+    with av.open(str(source), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = *SIZE, pixel_format
+        for number in range(FRAMES):
+            rgba = np.dstack([photograph(number), ramp])
+            picture = av.VideoFrame.from_ndarray(rgba, format="rgba").reformat(format=pixel_format)
+            picture.pts, picture.time_base = number, Fraction(1, 25)
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    assert not restore_video(source, tmp_path / "out.mkv", codec="ffv1").warnings
+    for frame in read_frames(probe(tmp_path / "out.mkv")):
+        assert np.abs(frame.picture.to_ndarray(format="rgba")[..., 3].astype(int) - ramp).max() <= 2
+    lost = restore_video(source, tmp_path / "out.mp4", encoder_preset="ultrafast").warnings
+    assert any("transparency is not in the output" in warning for warning in lost)
