@@ -29,6 +29,7 @@ PRIOR_LOG_ODDS = 6.0
 """Both networks learned from as many faces as backgrounds; in a video most places are background."""
 LARGEST_LOG_ODDS = 9.0
 NESTED_SHARE = 0.8
+"""Of a box that lies in another: an eye does, a face half behind another does not."""
 SMALLEST_SHARE = 0.75
 """Faces are looked for down to this share of the smallest restored: one that grows is known from its start."""
 CASCADE_SMALLEST = 20
@@ -236,10 +237,10 @@ def distinct(detections: Sequence[Detection], overlap: float = SAME_FACE_OVERLAP
 
 
 def lies_in(box: np.ndarray, other: np.ndarray) -> bool:
-    """Whether the middle of a box (4,) lies well inside another that is no smaller: an eye is not a face of its own."""
-    middle, half = (other[:2] + other[2:]) / 2, NESTED_SHARE * (other[2:] - other[:2]) / 2
-    smaller = np.prod(box[2:] - box[:2]) <= np.prod(other[2:] - other[:2])
-    return bool(smaller and (np.abs((box[:2] + box[2:]) / 2 - middle) < half).all())
+    """Whether nearly all of a box (4,) lies in another that is no smaller: an eye is not a face of its own."""
+    area = np.prod(box[2:] - box[:2])
+    shared = np.prod(np.maximum(np.minimum(box[2:], other[2:]) - np.maximum(box[:2], other[:2]), 0))
+    return bool(area <= np.prod(other[2:] - other[:2]) and shared >= NESTED_SHARE * area)
 
 
 def surest(boxes: np.ndarray, scores: np.ndarray, overlap: float) -> list[int]:

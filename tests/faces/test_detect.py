@@ -19,6 +19,7 @@ from dynface_video.faces.detect import (
     YuNetDetector,
     distinct,
     joint_score,
+    lies_in,
     make_detector,
     overlap_of,
     shrink_to,
@@ -116,6 +117,13 @@ class Proposing:
         box = np.concatenate([face.centre - face.side / 2, face.centre + face.side / 2])
         boxes = [box, box + 150]
         return [Detection(b, np.zeros((5, 2), np.float32), np.ones(5, np.float32), 0.97) for b in boxes]
+
+
+def test_a_face_half_behind_another_stays_a_face() -> None:
+    front, behind = np.array([0.0, 0, 100, 100]), np.array([80.0, 20, 130, 70])
+    assert not lies_in(behind, front)
+    assert lies_in(behind - [35, 0, 35, 0], front)
+    assert not lies_in(front, behind)
 
 
 def test_only_what_both_networks_believe_in_is_a_face() -> None:
