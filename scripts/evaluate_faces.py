@@ -26,7 +26,7 @@ import torch
 
 from dynface_video.config import DetectionSettings
 from dynface_video.evaluation.face_scenes import KINDS, Head, degraded_clip, degraded_frame, make_scene
-from dynface_video.evaluation.track_measures import TrackScores, jitter, landmark_error, score_tracks
+from dynface_video.evaluation.track_measures import TrackScores, jitter, landmark_error, lies_on, score_tracks
 from dynface_video.faces.detect import (
     Detection,
     FaceDetector,
@@ -66,6 +66,7 @@ class Tally:
     turns: tuple[float, float] = (0.0, 91.0)
     faces: int = 0
     found: int = 0
+    covered: int = 0
     reported: int = 0
     wrong: int = 0
     seconds: float = 0.0
@@ -85,6 +86,8 @@ class Tally:
             shared = overlap_of(np.array([r.box for r in sure]), boxes) if len(boxes) else np.zeros((len(sure), 1))
             hit = shared.max(axis=1) >= SAME
             self.faces, self.found = self.faces + len(sure), self.found + int(hit.sum())
+            on = lies_on(np.array([d.landmarks for d in detections]), np.array([r.landmarks for r in sure]))
+            self.covered += int(on.sum())
             for face, place in zip(np.flatnonzero(hit), shared[hit].argmax(axis=1), strict=True):
                 self.errors.append(landmark_error(detections[place].landmarks, sure[face].landmarks))
         counted = np.array([d.box for d in detections if self.asks_for(d)]).reshape(-1, 4)
@@ -93,10 +96,15 @@ class Tally:
         self.reported, self.wrong = self.reported + len(counted), self.wrong + int((~right).sum())
 
     def row(self) -> dict[str, float | int]:
-        """The figures; the landmark error is the median share of the eye distance, in percent."""
+        """The figures; the landmark error is the median share of the eye distance, in percent.
+
+        A face is found by a box that overlaps its own by `SAME`, covered by landmarks whose middle lies on it: five
+        points of a profile lie so close together that the box around them is small.
+        """
         return {
             "faces": self.faces,
             "recall": round(self.found / max(self.faces, 1), 3),
+            "coverage": round(self.covered / max(self.faces, 1), 3),
             "precision": round(1 - self.wrong / max(self.reported, 1), 3),
             "landmark_error": round(100 * float(np.median(self.errors or [np.nan])), 2),
             "ms_a_frame": round(1000 * self.seconds / max(self.frames, 1), 1),

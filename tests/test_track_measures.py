@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dynface_video.evaluation.face_scenes import HEIGHT, WIDTH, Head, degraded_clip, make_scene
-from dynface_video.evaluation.track_measures import jitter, score_tracks
+from dynface_video.evaluation.track_measures import jitter, lies_on, score_tracks
 from dynface_video.faces.align import TEMPLATE_512
 from dynface_video.faces.observation import FaceTrack, face_side
 
@@ -65,3 +65,10 @@ def test_made_clips_say_where_their_faces_are(kind: str) -> None:
         if 0 <= x < WIDTH and 0 <= y < HEIGHT:
             assert scene.frames[t, y, x].max() < 110
     assert degraded_clip(scene.frames[:2], "medium", np.random.default_rng(0)).shape == scene.frames[:2].shape
+
+
+def test_a_face_is_covered_by_landmarks_whose_middle_lies_on_it() -> None:
+    faces = np.stack([FACE, FACE + [300, 0]])
+    assert lies_on(faces[:1] + 5, faces).tolist() == [True, False]
+    assert lies_on(faces[:1] + [150, 0], faces).tolist() == [False, False]
+    assert lies_on(np.zeros((0, 5, 2)), faces).tolist() == [False, False]

@@ -81,6 +81,13 @@ def _near(points: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.asarray(np.linalg.norm(truth.mean(axis=1) - points.mean(axis=0), axis=1) / face_sides(truth))
 
 
+def lies_on(points: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Whether faces of (M, 5, 2) true landmarks have one of (N, 5, 2) found on them: (M,) bool."""
+    if not len(points):
+        return np.zeros(len(truth), bool)
+    return np.asarray(np.min([_near(found, truth) for found in points], axis=0) < SAME)
+
+
 def jitter(landmarks: np.ndarray, crop: int = 256) -> float:
     """Root mean square movement of a still face's landmarks (T, 5, 2) about their mean, pixels of an aligned crop."""
     away = landmarks - landmarks.mean(axis=0)
