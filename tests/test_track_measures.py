@@ -68,7 +68,7 @@ def test_made_clips_say_where_their_faces_are(kind: str) -> None:
 
 
 def test_a_face_is_covered_by_landmarks_whose_middle_lies_on_it() -> None:
-    faces = np.stack([FACE, FACE + [300, 0]])
+    faces = np.stack([FACE, FACE + np.array([300, 0])])
     assert lies_on(faces[:1] + 5, faces).tolist() == [True, False]
-    assert lies_on(faces[:1] + [150, 0], faces).tolist() == [False, False]
+    assert lies_on(faces[:1] + np.array([150, 0]), faces).tolist() == [False, False]
     assert lies_on(np.zeros((0, 5, 2)), faces).tolist() == [False, False]
