@@ -6,6 +6,8 @@ source. Pixel centres are integers.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 
@@ -33,8 +35,15 @@ def dense_flow(target: np.ndarray, source: np.ndarray) -> np.ndarray:
 
 def warp(source: np.ndarray, flow: np.ndarray, interpolation: int = cv2.INTER_CUBIC) -> np.ndarray:
     """The source as the target would show it, (R, R) or (R, R, C) float32; borders are replicated."""
-    y, x = np.mgrid[: flow.shape[0], : flow.shape[1]].astype(np.float32)
+    x, y = _places(*flow.shape[:2])
     return np.asarray(cv2.remap(source, x + flow[..., 0], y + flow[..., 1], interpolation, borderMode=REPLICATE))
+
+
+@lru_cache(maxsize=8)
+def _places(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """The coordinates x and y of every pixel, (H, W) float32 each."""
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    return x, y
 
 
 def agreement(forward: np.ndarray, backward: np.ndarray, *, tolerance: float) -> np.ndarray:

@@ -38,7 +38,7 @@ def motion(target: np.ndarray, source: np.ndarray) -> tuple[np.ndarray, np.ndarr
     noise = float(np.median(_unlike(warp(source, forward), target)))
     moved = cv2.GaussianBlur(_unlike(source, target), (0, 0), UNLIKE_BLUR * target.shape[0])
     flow = forward * (moved / (moved + noise + TINY))[..., None]
-    allowed = np.clip(UNLIKE * np.sqrt(noise), *UNLIKE_SPAN)
+    allowed = float(np.clip(UNLIKE * np.sqrt(noise), *UNLIKE_SPAN))
     return flow, agreed * np.exp(-_unlike(warp(source, flow), target) / (2 * allowed**2))
 
 
