@@ -33,6 +33,7 @@ __all__ = ["JobDirectory", "SegmentResult", "alone", "completed", "is_running", 
 PLAN = "plan.json"
 ANALYSIS = "analysis.json"
 COMPLETE = "complete.json"
+OUTPUT = "output"
 REMOVALS = 5
 
 
@@ -71,7 +72,7 @@ class JobDirectory:
                 write_atomically(existing, json.dumps(asdict(plan), indent=2))
             (path / "segments").mkdir(exist_ok=True)
             # A worker that was killed leaves what it was writing behind.
-            for leftover in (path / "segments").glob(".*"):
+            for leftover in [*(path / "segments").glob(".*"), *(path / OUTPUT).glob(".*")]:
                 leftover.unlink(missing_ok=True)
         except OSError as error:
             raise InputError(f"the job's directory {path} cannot be made ({error.strerror})") from error
@@ -100,7 +101,7 @@ class JobDirectory:
     @property
     def output_folder(self) -> Path:
         """Where the output is made before it goes to its place."""
-        return self.path / "output"
+        return self.path / OUTPUT
 
     def mark(self, call: Call) -> Path:
         """See `Performer.mark`."""

@@ -58,7 +58,8 @@ def assemble(segments: Sequence[Path], info: VideoInfo, target: Path, pts: np.nd
     container = container_format(target)
     if not segments:
         raise JobError(f"{info.path}: there are no segments to join; the video has {len(pts)} frames")
-    with complete_or_nothing(target) as partial:
+    # A worker of a driver that was killed may still be at the same file.
+    with complete_or_nothing(target, shared=True) as partial:
         written = _write(partial, container, segments, info, pts)
         lost_tags = _check(partial, info, pts, written)
     return AssemblyReport(len(pts), (*written.left_out, *lost_tags))

@@ -113,6 +113,17 @@ def test_fresh_starts_over(job: JobDirectory, analysis: Analysis) -> None:
     assert not list((job.path / "segments").iterdir())
 
 
+def test_what_killed_workers_were_writing_is_cleared_away(job: JobDirectory, analysis: Analysis) -> None:
+    path = finish(job, FIRST, analysis)
+    job.output_folder.mkdir()
+    halves = [path.with_name(".00001.partial-ab12.nut"), job.output_folder / ".out.partial-cd34.mp4"]
+    for half in halves:
+        half.write_bytes(b"half")
+    again = JobDirectory.open(job.path, PLAN)
+    assert not any(half.exists() for half in halves)
+    assert again.finished(FIRST, analysis) == RESULT
+
+
 def test_something_else_in_the_way_is_left_alone(tmp_path: Path) -> None:
     folder = tmp_path / "holiday"
     folder.mkdir()
