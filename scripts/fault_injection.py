@@ -204,6 +204,10 @@ class Arena:
         return found
 
     def _check(self, target: Path, expected: bytes) -> None:
+        if not target.exists():
+            there = sorted(str(path.relative_to(target.parent)) for path in target.parent.rglob("*"))
+            self.tally.complaints.append(f"{target.parent.name}: no output; there are {there}: {_tail(target)}")
+            return
         if target.read_bytes() != expected:
             self.tally.complaints.append(f"{target.parent.name}: the output differs from the undisturbed one")
         kept = {"out.mp4", "out.yaml", "out.err"}
