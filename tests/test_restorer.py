@@ -107,6 +107,21 @@ def test_tensors_in_and_out(restorer: FaceRestorer, degraded: np.ndarray) -> Non
     assert torch.equal(faces, restorer(crops))
 
 
+def test_the_gradient_through_the_network_follows_the_guide(restorer: FaceRestorer, degraded: np.ndarray) -> None:
+    estimate = restorer.restoration(degraded[None])[0]
+    faces = {
+        scale: restore_all(restorer.varied(guidance="gradient", guidance_scale=scale, steps=30), degraded[None])[0]
+        for scale in (0.0, 3.0)
+    }
+    assert psnr(faces[3.0], estimate) > psnr(faces[0.0], estimate) + 0.1
+
+
+def test_without_guidance_the_face_goes_its_own_way(restorer: FaceRestorer, degraded: np.ndarray) -> None:
+    estimate = restorer.restoration(degraded[None])[0]
+    unguided = restore_all(restorer.varied(guidance="none"), degraded[None])[0]
+    assert psnr(unguided, estimate) < psnr(restore_all(restorer, degraded[None])[0], estimate) - 1
+
+
 def test_no_crop_is_no_work(restorer: FaceRestorer) -> None:
     nothing = np.zeros((0, restorer.resolution, restorer.resolution, 3), np.float32)
     result = restorer.restore(nothing, np.zeros(0), np.zeros(0, np.int64), [])

@@ -14,6 +14,7 @@ from torch import Tensor
 
 
 @lru_cache(maxsize=16)
+@torch.inference_mode(False)  # what is kept must also serve where gradients are wanted
 def _dct_matrix_cpu(size: int) -> Tensor:
     k = torch.arange(size, dtype=torch.float64)[:, None]
     i = torch.arange(size, dtype=torch.float64)[None, :]
