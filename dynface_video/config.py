@@ -146,7 +146,8 @@ class RestorationSettings(_Section):
     noise_correlation: between the noises of two frames of a face: 1 is shared, 0 drawn anew in each frame
     window_radius:   neighbouring crops on either side that RM reads beside a crop, frames; 0 reads single crops
     temporal_radius: neighbours on either side that a face is drawn towards along the flow, frames; 0 draws to none
-    temporal_strength: how much such a neighbour counts where the flow is to be trusted; 1 is as much as the face itself
+    temporal_strength: how much such a neighbour counts where the flow is to be trusted, 1 being as much as the face
+                     itself; faces that are nearly sharp are drawn less
     grain:           share of the surroundings' grain that restored faces are given, as far as they lack it
     grayscale:       "auto" gives no colour to faces in shots without colour, "on" to none, "off" does not look
     """

@@ -131,8 +131,8 @@ def degraded_clips(
     clip: CleanClip, strengths: Sequence[str], seed: int, crop: int
 ) -> Iterator[tuple[str, CleanClip, np.ndarray]]:
     """Strength, clean clip and its degraded frames, for strengths of `DAMAGES` and `FRESH`."""
-    for number, strength in enumerate(strengths):
-        rng = np.random.default_rng([seed, number])
+    for strength in strengths:
+        rng = np.random.default_rng([seed, (*DAMAGES, FRESH).index(strength)])
         if strength == FRESH:
             still = still_clip(clip)
             yield strength, still, afresh(still.frames, rng, crop=crop)

@@ -28,6 +28,9 @@ from dynface_video.temporal.window import pulled, warped_neighbours
 
 Value = TypeVar("Value")
 
+FULLY_DRAWN = 1.5 / 128
+"""Blur level, in sides of the crop, from which on faces are drawn together as strongly as is set."""
+
 
 def reach(restorer: FaceRestorer) -> int:
     """How many frames on either side a restored face depends on."""
@@ -110,10 +113,12 @@ class FacesInTime:
         return self.restorer.restoration(np.stack([self._crops[face] for face in faces]), windows)
 
     def _drawn(self, pictures: dict[FaceAt, np.ndarray], guides: dict[FaceAt, np.ndarray], face: FaceAt) -> np.ndarray:
-        settings = self.restorer.settings
+        settings, level = self.restorer.settings, float(self.tracks[face.track].levels[face.at])
         others = [other for other in self._around(face, drawn_radius(settings)) if other != face]
         pairs = [(pictures[other], guides[other]) for other in others]
-        return pulled(pictures[face], guides[face], pairs, settings.temporal_strength)
+        # What is nearly sharp has little noise to lose, and motion finer than the flow can follow.
+        needed = min(1.0, level / (FULLY_DRAWN * self.restorer.resolution))
+        return pulled(pictures[face], guides[face], pairs, needed * settings.temporal_strength)
 
     def _sample(self, faces: Sequence[FaceAt]) -> np.ndarray:
         tracks, correlation = [self.tracks[face.track] for face in faces], self.restorer.settings.noise_correlation

@@ -60,9 +60,9 @@ def track(number: int = 0, start: int = 0, length: int = LENGTH) -> FaceTrack:
     return FaceTrack(number, start, points, np.ones(length, bool), np.ones(length, np.float32))
 
 
-def analyzed(one: FaceTrack) -> AnalyzedTrack:
+def analyzed(one: FaceTrack, level: float = 1.0) -> AnalyzedTrack:
     length = one.stop - one.start
-    return AnalyzedTrack(one, np.ones(length), np.ones(length, np.int64), grey=False, noise=5)
+    return AnalyzedTrack(one, np.full(length, level), np.ones(length, np.int64), grey=False, noise=5)
 
 
 def restore(restorer: Tracing, one: AnalyzedTrack, start: int, stop: int, *, block: int) -> list[np.ndarray]:
@@ -99,6 +99,14 @@ def test_fresh_noise_of_the_source_is_drawn_out_and_the_face_stays() -> None:
     together = restore(tracing(), analyzed(track()), 0, 24, block=8)
     assert spread(together) < 0.4 * spread(alone)
     assert np.abs(np.mean(together, axis=0) - np.mean(alone, axis=0)).mean() < 0.003
+
+
+def test_the_sharper_a_face_is_the_less_it_is_drawn() -> None:
+    spreads = []
+    for level in (0.0, 0.1, 1.0):
+        shown = restore(tracing(), analyzed(track(), level), 0, LENGTH, block=8)
+        spreads.append(float(np.std(shown, axis=0).mean()))
+    assert spreads[0] > spreads[1] > spreads[2]
 
 
 def test_strength_and_radius_of_nothing_leave_every_frame_to_itself() -> None:
