@@ -16,12 +16,14 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import logging
+import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from dynface_video.errors import InputError, JobError, JobMismatchError
 from dynface_video.jobs.analysis import Analysis, AnalyzedTrack, write_atomically
@@ -30,11 +32,14 @@ from dynface_video.jobs.plan import Plan, Segment
 
 __all__ = ["JobDirectory", "SegmentResult", "alone", "completed", "is_running", "segment_digest"]
 
+logger = logging.getLogger(__name__)
+
 PLAN = "plan.json"
 ANALYSIS = "analysis.json"
 COMPLETE = "complete.json"
 OUTPUT = "output"
 REMOVALS = 5
+LOCK_TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -154,21 +159,36 @@ def alone(path: Path) -> Iterator[None]:
     system knows no locks, none is held.
     """
     lock = path.with_name(f".{path.name}.lock")
-    try:
-        lock.touch()
-    except OSError as error:
-        raise InputError(f"{path.parent} cannot be written to ({error.strerror})") from error
-    with open(lock) as handle:
+    with ExitStack() as held:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError(f"another run is at work on {path}; wait for it or choose another output") from error
-        except OSError:
-            pass
+            for _ in range(LOCK_TRIES):
+                handle = held.enter_context(open(lock, "a"))
+                _lock(handle, path)
+                # The run before may have ended just now and taken away the file that was opened.
+                if _is_at(lock, handle):
+                    break
+        except OSError as error:
+            raise InputError(f"{path.parent} cannot be written to ({error.strerror})") from error
         try:
             yield
         finally:
             lock.unlink(missing_ok=True)
+
+
+def _lock(handle: TextIO, path: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise InputError(f"another run is at work on {path}; wait for it or choose another output") from error
+    except OSError as error:
+        logger.debug("%s knows no locks (%s)", path.parent, error)
+
+
+def _is_at(path: Path, handle: TextIO) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def is_running(path: Path) -> bool:

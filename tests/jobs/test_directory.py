@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import json
 from fractions import Fraction
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ import pytest
 from dynface_video.errors import InputError, JobError
 from dynface_video.faces.track import FaceTrack, LeftAlone
 from dynface_video.jobs.analysis import Analysis, AnalyzedTrack
-from dynface_video.jobs.directory import JobDirectory, SegmentResult
+from dynface_video.jobs.directory import JobDirectory, SegmentResult, alone
 from dynface_video.jobs.plan import Plan, Segment
 from dynface_video.media.read import FrameIndex
 from dynface_video.media.shots import Shot
@@ -122,6 +124,25 @@ def test_what_killed_workers_were_writing_is_cleared_away(job: JobDirectory, ana
     again = JobDirectory.open(job.path, PLAN)
     assert not any(half.exists() for half in halves)
     assert again.finished(FIRST, analysis) == RESULT
+
+
+def test_two_runs_never_hold_a_job_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, real, taken = tmp_path / "out.mp4.job", fcntl.flock, list[int]()
+    with alone(path), pytest.raises(InputError, match="another run"), alone(path):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+    def just_ended(handle: TextIO, how: int) -> None:
+        """The run that held the lock ends right before this one gets it."""
+        if not taken:
+            (tmp_path / ".out.mp4.job.lock").unlink()
+        taken.append(how)
+        real(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", just_ended)
+    with alone(path), pytest.raises(InputError, match="another run"), alone(path):
+        pass
+    assert len(taken) == 3
 
 
 def test_something_else_in_the_way_is_left_alone(tmp_path: Path) -> None:
