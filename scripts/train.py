@@ -67,7 +67,7 @@ def make_component(name: str, faces: FaceSet, options: argparse.Namespace) -> Co
     model = load_restoration_model(options.restoration, device=torch.device("cpu"))
     if name == "restoration_window":
         return WindowTraining(faces, model, FUSION)
-    return BlurLevelTraining(restoration, model, LevelEstimatorConfig())
+    return BlurLevelTraining(restoration, WindowTraining(faces, model, FUSION), model, LevelEstimatorConfig())
 
 
 def main() -> None:

@@ -19,18 +19,25 @@ from dynface_video.blur.mapping import (
 )
 from dynface_video.blur.restoration import RestorationModel
 from dynface_video.training.loop import Batch
-from dynface_video.training.restoration import RestorationTraining
+from dynface_video.training.restoration import RestorationTraining, WindowTraining
 
 
 class BlurLevelTraining:
-    """A `Component` that trains SE; RM stays as it is."""
+    """A `Component` that trains SE; RM stays as it is.
+
+    windows: clips of simulated motion; where RM reads windows, half of what SE learns from are those
+    """
 
     name = "blur_level"
 
     def __init__(
-        self, degraded_faces: RestorationTraining, model: RestorationModel, network: LevelEstimatorConfig
+        self,
+        degraded_faces: RestorationTraining,
+        windows: WindowTraining,
+        model: RestorationModel,
+        network: LevelEstimatorConfig,
     ) -> None:
-        self.degraded_faces, self.restoration, self.network = degraded_faces, model, network
+        self.degraded_faces, self.windows, self.restoration, self.network = degraded_faces, windows, model, network
 
     def build(self) -> nn.Module:
         """A freshly initialised SE."""
@@ -41,12 +48,18 @@ class BlurLevelTraining:
         return {"network": asdict(self.network)}
 
     def batch(self, rng: np.random.Generator, size: int, *, held_out: bool) -> Batch:
-        """Degraded crops, RM's estimates of them, and the levels measured against the truth."""
-        batch = self.degraded_faces.batch(rng, size, held_out=held_out)
-        with torch.no_grad():
-            estimate = self.restoration(batch["degraded"]).float()
-        level = trusted_level((estimate - batch["clean"]) * batch["mask"])
-        return {"degraded": batch["degraded"], "estimate": estimate, "level": level}
+        """What RM starts from (degraded crops, fused with their windows), its estimates, the levels by the truth."""
+        in_windows = 0 if self.restoration.fusion is None else size // 2
+        parts = [self._read(self.degraded_faces.batch(rng, size - in_windows, held_out=held_out))]
+        if in_windows:
+            parts.append(self._read(self.windows.batch(rng, in_windows, held_out=held_out)))
+        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+    @torch.no_grad()
+    def _read(self, batch: Batch) -> Batch:
+        start, estimate = self.restoration.read(batch["degraded"], batch.get("neighbours"), batch.get("valid"))
+        level = trusted_level((estimate.float() - batch["clean"]) * batch["mask"])
+        return {"degraded": start, "estimate": estimate.float(), "level": level}
 
     def loss(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
         """Negative log likelihood of a Gaussian over z."""
