@@ -13,10 +13,9 @@ import json
 import os
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from dynface_video.evaluation.calibration import plot_calibration, read_levels
+from dynface_video.evaluation.calibration import plot_calibration, pooled, read_levels
 from dynface_video.evaluation.faces import CleanFace, degrade_faces
 from dynface_video.evaluation.report import level_table
 from dynface_video.models.folder import CONFIG, read_config
@@ -43,7 +42,7 @@ def main() -> None:
     readings = {strength: read_levels(restorer, degrade_faces(clean, strength)) for strength in STRENGTHS}
     print(level_table(readings))
 
-    factor = float(np.mean([read.deviation_scale for read in readings.values()]))
+    factor = pooled(readings.values()).deviation_scale
     folder = model_folder(options.models) / "blur_level"
     config = read_config(folder)
     config["deviation_scale"] = config.get("deviation_scale", 1.0) * factor

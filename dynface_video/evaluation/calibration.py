@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +46,12 @@ class LevelReadings:
     def _surprise(self) -> np.ndarray:
         predicted, measured = (z_from_level(torch.from_numpy(x)).numpy() for x in (self.predicted, self.measured))
         return np.asarray(np.abs(measured - predicted) / self.deviation)
+
+
+def pooled(readings: Iterable[LevelReadings]) -> LevelReadings:
+    """All readings as one."""
+    parts = list(readings)
+    return LevelReadings(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(LevelReadings)))
 
 
 def read_levels(restorer: Restorer, faces: Sequence[DegradedFace], *, batch: int = 16) -> LevelReadings:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dynface_video.evaluation.baselines import classical_baselines
-from dynface_video.evaluation.calibration import LevelReadings
+from dynface_video.evaluation.calibration import LevelReadings, pooled
 from dynface_video.evaluation.measure import Evaluation
 from dynface_video.evaluation.methods import full_name, is_scale_name, is_step_name
 
@@ -73,12 +73,9 @@ def markdown(evaluation: Evaluation, *, default_strength: float | None = None) -
 
 def level_table(readings: Mapping[str, LevelReadings]) -> str:
     """SE's error as a share of the level's range and the coverage of its stated deviation, in Markdown."""
-    together = LevelReadings(
-        *(np.concatenate([getattr(r, f.name) for r in readings.values()]) for f in fields(LevelReadings))
-    )
     rows = [
         [name, f"{read.error_share:.1%}", f"{read.coverage:.1%}", f"{read.measured.mean():.2f}"]
-        for name, read in [*readings.items(), ("all", together)]
+        for name, read in [*readings.items(), ("all", pooled(readings.values()))]
     ]
     return markdown_table(("strength", "mean absolute error", "within one deviation", "mean level, pixels"), rows)
 
