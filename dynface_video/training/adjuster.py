@@ -80,10 +80,7 @@ class AdjusterTraining:
 
     def validate(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, float]:
         """Relative distance with the map and with the best global scale; the map's mean and deviation."""
-        of_scales = {
-            scale: float(self._relative_distance(torch.tensor(scale), batch, batch["face"].unique()))
-            for scale in GLOBAL_SCALES
-        }
+        of_scales = {scale: float(self._relative_distance(torch.tensor(scale), batch)) for scale in GLOBAL_SCALES}
         best = min(of_scales, key=of_scales.__getitem__)
         trained = _map(model, batch)
         return {
@@ -95,10 +92,9 @@ class AdjusterTraining:
         }
 
     @staticmethod
-    def _relative_distance(scale: Tensor, batch: Batch, faces: Tensor | None = None) -> Tensor:
-        """scale: one for all, or a map (N, 1, R, R) for each step; faces: of each, those of the steps by default."""
-        faces = batch["face"] if faces is None else faces
-        clean, mask, guided, unguided = (batch[name][faces] for name in ("clean", "mask", "guided", "unguided"))
+    def _relative_distance(scale: Tensor, batch: Batch) -> Tensor:
+        """scale: one for all steps, or a map for each, (N, 1, R, R)."""
+        clean, mask, guided, unguided = (batch[name][batch["face"]] for name in ("clean", "mask", "guided", "unguided"))
         full = _distance(guided, clean, mask).clamp(min=1e-3)
         return (_distance(unguided + scale * (guided - unguided), clean, mask) / full).mean()
 
