@@ -54,12 +54,21 @@ class FaceRestorer:
     settings: RestorationSettings
     device: torch.device
 
+    def __post_init__(self) -> None:
+        # Said here, or a film would be analysed to its end before its first face finds out.
+        if self.settings.guidance_map == "trained" and self.adjuster is None:
+            raise ModelError(
+                "this preset has no trained guidance map; set restoration.guidance_map to sobel or none, "
+                "or train one with scripts/train.py adjuster"
+            )
+
     @classmethod
     def from_preset(cls, preset: str = "mini", *, device: str = "auto", **overrides: Any) -> FaceRestorer:
         """Load the models of a preset.
 
         device: "auto", "cpu", "cuda" or "cuda:1"; overrides: strength, steps, as on the command line
-        Raises InputError for an unknown preset or an unusable value, ModelError when weights are missing.
+        Raises InputError for an unknown preset or an unusable value, ModelError when weights are missing, among them
+        those of a trained guidance map that is asked for.
         """
         return cls.from_settings(load_settings(preset, None, {"device": device, **overrides}))
 
@@ -94,7 +103,7 @@ class FaceRestorer:
     def varied(self, **changes: Any) -> FaceRestorer:
         """The same models under other settings, by the names of `RestorationSettings`.
 
-        Raises InputError for a name or a value that is none.
+        Raises InputError for a name or a value that is none, ModelError for a trained guidance map without weights.
         """
         return replace(self, settings=changed_restoration(self.settings, changes))
 
@@ -224,11 +233,6 @@ class FaceRestorer:
 
     def _guidance_map(self) -> GuidanceMap | None:
         if self.settings.guidance_map == "trained":
-            if self.adjuster is None:
-                raise ModelError(
-                    "this preset has no trained guidance map; set restoration.guidance_map to sobel or none, "
-                    "or train one with scripts/train.py adjuster"
-                )
             return self.adjuster
         return sobel_guidance_map if self.settings.guidance_map == "sobel" else None
 

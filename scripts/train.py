@@ -23,6 +23,7 @@ from safetensors.torch import load_file
 
 from dynface_video.blur.mapping import LevelEstimatorConfig
 from dynface_video.blur.restoration import RestorationConfig, load_restoration_model
+from dynface_video.config import changed_settings, load_settings
 from dynface_video.diffusion.adjuster import AdjusterConfig
 from dynface_video.diffusion.prior import PriorConfig
 from dynface_video.faces.landmarks import LandmarkConfig
@@ -63,7 +64,10 @@ def make_component(name: str, faces: FaceSet, options: argparse.Namespace) -> Co
     if name == "restoration":
         return restoration
     if name == "adjuster":
-        return AdjusterTraining(restoration, FaceRestorer.from_preset("mini", device="cpu"), AdjusterConfig())
+        settings = load_settings("mini", None, {"device": "cpu"})
+        # The preset may ask for the very map that is to be trained.
+        settings = changed_settings(settings, {"restoration": {"guidance_map": "none"}})
+        return AdjusterTraining(restoration, FaceRestorer.from_settings(settings), AdjusterConfig())
     model = load_restoration_model(options.restoration, device=torch.device("cpu"))
     if name == "restoration_window":
         return WindowTraining(faces, model, FUSION)

@@ -10,7 +10,7 @@ import torch
 
 from dynface_video.blur.restoration import RestorationModel
 from dynface_video.diffusion.noise import NoiseKey
-from dynface_video.errors import InputError
+from dynface_video.errors import InputError, ModelError
 from dynface_video.faces.align import align_transform, extract_crop
 from dynface_video.metrics.fidelity import log_spectrum_distance, psnr
 from dynface_video.restorer import FaceRestorer, resolve_device
@@ -149,6 +149,12 @@ def test_options_are_checked(restorer: FaceRestorer) -> None:
         FaceRestorer.from_preset("nonsense")
     with pytest.raises(InputError, match="tpu"):
         resolve_device("tpu9")
+
+
+def test_a_trained_map_without_weights_is_refused_before_any_work(restorer: FaceRestorer) -> None:
+    unadjusted = dataclasses.replace(restorer.varied(guidance_map="none"), adjuster=None)
+    with pytest.raises(ModelError, match="guidance map"):
+        unadjusted.varied(guidance_map="trained")
 
 
 def test_detail_above_the_crop_is_kept_only_where_it_can_be_real(restorer: FaceRestorer) -> None:
