@@ -13,7 +13,7 @@ with the temporal term is the weighted mean of `pulled`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -28,6 +28,8 @@ from dynface_video.temporal.window import pulled, warped_neighbours
 
 Value = TypeVar("Value")
 
+WINDOWS_AT_ONCE = 16
+"""Windows that are held for RM at a time: a crowd has a thousand faces within reach of a frame."""
 FULLY_DRAWN = 1.5 / 128
 """Blur level, in sides of the crop, from which on faces are drawn together as strongly as is set."""
 
@@ -104,7 +106,11 @@ class FacesInTime:
         near = (FaceAt(face.track, at) for at in range(face.at - radius, face.at + radius + 1))
         return [other for other in near if other == face or (other in self._crops and observed[other.at])]
 
-    def _estimate(self, faces: Sequence[FaceAt]) -> np.ndarray:
+    def _estimate(self, faces: Sequence[FaceAt]) -> Iterator[np.ndarray]:
+        for first in range(0, len(faces), WINDOWS_AT_ONCE):
+            yield from self._estimate_together(faces[first : first + WINDOWS_AT_ONCE])
+
+    def _estimate_together(self, faces: Sequence[FaceAt]) -> np.ndarray:
         windows = []
         for face in faces:
             others = [self._crops[other] for other in self._around(face, self.restorer.window_radius) if other != face]

@@ -16,7 +16,7 @@ from dynface_video.faces.detect import Detection
 from dynface_video.faces.track import FaceTrack, Observation
 from dynface_video.jobs.analysis import AnalyzedTrack
 from dynface_video.jobs.analyze import LevelReader, noise_numbers
-from dynface_video.jobs.faces_in_time import FaceAt, FacesInTime, reach
+from dynface_video.jobs.faces_in_time import WINDOWS_AT_ONCE, FaceAt, FacesInTime, reach
 from dynface_video.media.shots import Shot
 from dynface_video.restorer import FaceRestorer, RestoredFaces
 
@@ -35,10 +35,12 @@ class Tracing:
     window_radius: int = 1
     resolution: int = SIZE
     windows: list[int] = field(default_factory=list)
+    calls: list[int] = field(default_factory=list)
     keys: list[NoiseKey] = field(default_factory=list)
 
     def restoration(self, crops: np.ndarray, windows: Sequence[np.ndarray]) -> np.ndarray:
         self.windows += [len(window) for window in windows]
+        self.calls.append(len(windows))
         means = [np.concatenate([crop[None], window]).mean(axis=0) for crop, window in zip(crops, windows, strict=True)]
         return np.stack(means)
 
@@ -126,6 +128,17 @@ def test_windows_are_smaller_at_the_ends_of_a_track_and_over_gaps() -> None:
     assert restorer.windows[10:15] == [3, 3, 4, 3, 3]
 
 
+def test_a_crowd_is_read_a_few_windows_at_a_time() -> None:
+    restorer = tracing()
+    tracks = {number: analyzed(track(number)) for number in range(4)}
+    faces = FacesInTime(cast(FaceRestorer, restorer), tracks, seed=0)
+    everyone = [FaceAt(number, at) for number in tracks for at in range(LENGTH)]
+    for face in everyone:
+        faces.see(face, CROPS[face.at])
+    assert len(faces.shown(everyone)) == sum(restorer.calls) == 4 * LENGTH
+    assert max(restorer.calls) <= WINDOWS_AT_ONCE
+
+
 def test_noise_is_told_the_face_the_frame_and_the_correlation() -> None:
     restorer = tracing(noise_correlation=0.5, temporal_radius=0)
     restore(restorer, analyzed(track()), 2, 4, block=2)
@@ -133,12 +146,13 @@ def test_noise_is_told_the_face_the_frame_and_the_correlation() -> None:
 
 
 def test_nothing_is_kept_that_no_face_will_need() -> None:
-    faces = FacesInTime(cast(FaceRestorer, tracing()), {0: analyzed(track())}, seed=0)
+    faces = FacesInTime(cast(FaceRestorer, tracing(temporal_radius=2)), {0: analyzed(track())}, seed=0)
     for at in range(LENGTH):
         faces.see(FaceAt(0, at), CROPS[at])
     faces.shown([FaceAt(0, at) for at in range(10)])
     faces.forget({0: 10})
     far = reach(faces.restorer)
+    assert far == 5
     assert min(face.at for face in faces._crops) == 10 - far
     assert min(face.at for face in faces._faces) >= 10 - far
 
