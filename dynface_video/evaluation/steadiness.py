@@ -113,7 +113,7 @@ def _segment(
     info: VideoInfo, analysis: Analysis, models: Models, start: int, stop: int, work: Work
 ) -> Iterator[np.ndarray]:
     first, last = span_with_halo(analysis, models.restorer, start, stop)
-    seed = models.restorer.settings.seed
+    chosen = models.restorer.settings
     for frame in restored_frames(
         read_span(info, analysis.frames, first, last),
         info,
@@ -121,8 +121,9 @@ def _segment(
         models.restorer,
         start,
         stop,
-        seed=seed,
+        seed=chosen.seed,
         work=work,
+        grain=chosen.grain,
     ):
         yield frame.rgb()
 

@@ -63,7 +63,7 @@ def add_grain(
     """Give a pasted face the grain of the region that it came from.
 
     pasted, region: (h, w, 3) float32 RGB, nominally [0, 1], with the restored face and before; weight: (h, w) in
-    [0, 1], how much of the face shows; amount: 1 for as much as is missing, 0 for none; key: seed, track and frame,
+    [0, 1], how much of the face shows; amount: 1 for as much as is missing, 0 for none; key: seed, face and frame,
     which alone decide about the pattern. Returns the same as `pasted`: only luminance changes, and only where `weight`
     is.
     """

@@ -155,7 +155,8 @@ def _paste(
         visible = mask * fade(face.analyzed, face.at, analysis)
         rgb, weight = paste_face(region, face.crop, next(shown), face.to_crop, mask=visible, keep_detail=keep_detail)
         if grain > 0:
-            key = (seed, face.analyzed.track.number, frame.index)
+            # As the noise: by face and shot, so that a shot looks the same in every video.
+            key = (seed, face.analyzed.noise, face.at)
             rgb = add_grain(rgb, region, weight, amount=grain, key=key)
         # The face is blended already; what remains to be said is which samples may change at all.
         blend_region(frame.picture, face.box, rgb, (weight > 0).astype(np.float32), info.colour)
