@@ -18,7 +18,7 @@ class StartingStepTable:
 
     blur_levels: rising, pixels at `resolution`; steps: the starting step for each, never falling
     tolerance:   largest gap of log10 power between diffused clean and diffused blurred faces that counts as none
-    data_digest: SHA-256 of the faces' mean spectrum it was built from
+    data_digest: SHA-256 of the crops it was built from
     """
 
     blur_levels: tuple[float, ...]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dynface_video.blur.mapping import LARGEST_LEVEL, trusted_level, z_from_level
+from dynface_video.blur.mapping import LARGEST_LEVEL, LEVEL_OFFSET, trusted_level, z_from_level
 from dynface_video.errors import InputError
 from dynface_video.evaluation.faces import DegradedFace
 from dynface_video.evaluation.methods import Restorer
@@ -76,7 +76,7 @@ def plot_calibration(readings: Mapping[str, LevelReadings], path: Path) -> None:
     pyplot = pyplot_or_error()
     figure, axes = pyplot.subplots(figsize=(6, 6))
     for strength, read in readings.items():
-        low, high = ((read.predicted + 0.2) * np.exp(sign * read.deviation) - 0.2 for sign in (-1, 1))
+        low, high = ((read.predicted + LEVEL_OFFSET) * np.exp(sign * read.deviation) - LEVEL_OFFSET for sign in (-1, 1))
         bars = np.clip([read.predicted - low, high - read.predicted], 0, None)
         axes.errorbar(read.measured, read.predicted, yerr=bars, fmt="o", ms=3, lw=0.6, alpha=0.6, label=strength)
     axes.plot([0, LARGEST_LEVEL], [0, LARGEST_LEVEL], color="black", lw=0.8)
