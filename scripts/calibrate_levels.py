@@ -1,6 +1,6 @@
 """Make SE's stated uncertainty honest: scale it so that 68 % of held-out training faces lie within one deviation.
 
-python scripts/calibrate_levels.py --models mini --plot runs/calibration.png
+python scripts/calibrate_levels.py --preset mini --plot runs/calibration.png
 
 The factor goes into the exported model's config.json. The faces took no part in training; those of the evaluation are
 not looked at.
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from dynface_video.config import load_settings
 from dynface_video.evaluation.calibration import plot_calibration, pooled, read_levels
 from dynface_video.evaluation.faces import CleanFace, degrade_faces
 from dynface_video.evaluation.report import level_table
@@ -28,14 +29,15 @@ from dynface_video.training.degradation import STRENGTHS
 def main() -> None:
     """Parse the command line; read, fit, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", default="mini", help="the preset whose SE is calibrated")
+    parser.add_argument("--preset", default="mini", help="the preset whose SE is calibrated")
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("DYNFACE_DATA", "../shared/data")))
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"))
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
 
-    restorer = FaceRestorer.from_preset(options.models, device="cpu")
+    settings = load_settings(options.preset, None, {"device": "cpu"})
+    restorer = FaceRestorer.from_settings(settings)
     faces = load_faces(options.data / "faces_train", ("modern_256", "archive_256"), options.cache)
     chosen = faces.indices(held_out=True)
     clean = [CleanFace(str(i), plain_crop(faces, int(i), restorer.resolution)) for i in chosen]
@@ -43,13 +45,18 @@ def main() -> None:
     print(level_table(readings))
 
     factor = pooled(readings.values()).deviation_scale
-    folder = model_folder(options.models) / "blur_level"
-    config = read_config(folder)
-    config["deviation_scale"] = config.get("deviation_scale", 1.0) * factor
-    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
-    print(f"deviations are multiplied by {factor:.3f}: {config['deviation_scale']:.3f} in all")
+    in_all = scale_deviations(model_folder(settings.models) / "blur_level", factor)
+    print(f"deviations are multiplied by {factor:.3f}: {in_all:.3f} in all")
     if options.plot:
         plot_calibration(readings, options.plot)
+
+
+def scale_deviations(folder: Path, factor: float) -> float:
+    """Multiply the deviations that an exported SE states by a factor; returns what they are multiplied by in all."""
+    config = read_config(folder)
+    config["deviation_scale"] = float(config.get("deviation_scale", 1.0) * factor)
+    (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+    return config["deviation_scale"]
 
 
 if __name__ == "__main__":

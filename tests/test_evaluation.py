@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import io
 import subprocess
 import sys
@@ -9,13 +8,14 @@ import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from loading import load_script
 from typer.testing import CliRunner
 
 from dynface_video.cli import main
@@ -357,12 +357,3 @@ def test_the_benchmark_gives_ratios_to_rm() -> None:
     table = script._parts_table(script._parts(restorer, 2), rounds=1, count=2)
     assert "| RM | 1.00 |" in table
     assert "full, strength 0.5" in table and "wiener" in table
-
-
-def load_script(name: str) -> ModuleType:
-    path = Path(__file__).parents[1] / "scripts" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"scripts_{name}", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

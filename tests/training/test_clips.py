@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import torch
+from noise_faces import noise_faces
 
 from dynface_video.blur.restoration import RestorationConfig, RestorationModel
 from dynface_video.training.clips import codec_clip, degrade_clip, motion, sample_clip
-from dynface_video.training.data import NATIVE, FaceSet
 from dynface_video.training.degradation import Degradation
 from dynface_video.training.restoration import RADIUS, WindowTraining, inner_neighbours, some_neighbours
 
 SIZE, COUNT = 32, 2 * RADIUS + 1
 BAD = Degradation(blur_x=4, blur_y=4, angle=0, downscale=6, noise=10, jpeg=60)
-
-
-def faces() -> FaceSet:
-    noise = np.random.default_rng(0).standard_normal((4, NATIVE, NATIVE, 3)).astype(np.float32)
-    pictures = np.stack([np.clip(128 + 900 * cv2.GaussianBlur(picture, (0, 0), 8), 0, 255) for picture in noise])
-    corners = np.tile(np.array([[0, 0], [NATIVE, 0], [NATIVE, NATIVE], [0, NATIVE]], np.float32), (4, 1, 1))
-    held_out = np.array([False, False, False, True])
-    return FaceSet(pictures.astype(np.uint8), corners, np.zeros((4, 5, 2), np.float32), np.full(4, 20.0), held_out)
 
 
 def test_some_clips_move_and_some_are_held_still() -> None:
@@ -34,14 +25,14 @@ def test_some_clips_move_and_some_are_held_still() -> None:
 
 def test_a_clip_is_one_face_under_one_light() -> None:
     for seed in range(4):
-        clip, mask = sample_clip(faces(), 1, SIZE, COUNT, np.random.default_rng(seed))
+        clip, mask = sample_clip(noise_faces(), 1, SIZE, COUNT, np.random.default_rng(seed))
         assert clip.shape == (COUNT, SIZE, SIZE, 3) and mask.shape == (SIZE, SIZE)
         assert clip.dtype == np.float32 and clip.min() >= 0 and clip.max() <= 1
         assert np.ptp(clip.mean(axis=(1, 2)), axis=0).max() < 0.1
 
 
 def test_a_still_clip_gets_fresh_noise_in_each_frame() -> None:
-    clip = np.repeat(sample_clip(faces(), 0, SIZE, 1, np.random.default_rng(0))[0], COUNT, axis=0)
+    clip = np.repeat(sample_clip(noise_faces(), 0, SIZE, 1, np.random.default_rng(0))[0], COUNT, axis=0)
     degraded = degrade_clip(clip, BAD, np.random.default_rng(1))
     assert degraded.shape == clip.shape
     assert degraded.std(axis=0).mean() > 0.005
@@ -50,7 +41,7 @@ def test_a_still_clip_gets_fresh_noise_in_each_frame() -> None:
 
 
 def test_a_codec_predicts_from_frame_to_frame() -> None:
-    still = np.repeat(faces().images[:1, :48, :64], 4, axis=0)
+    still = np.repeat(noise_faces().images[:1, :48, :64], 4, axis=0)
     coded = codec_clip(still, "libx264", 34)
     assert coded.shape == still.shape
     assert np.abs(coded[3].astype(int) - coded[2]).mean() < np.abs(coded[3].astype(int) - still[3]).mean()
@@ -66,7 +57,7 @@ def test_neighbours_are_chosen_in_every_way() -> None:
 def test_the_window_network_begins_as_the_single_one_and_learns() -> None:
     torch.manual_seed(0)
     single = RestorationModel(RestorationConfig(resolution=SIZE, channels=(8, 16), blocks=(1, 1)))
-    training = WindowTraining(faces(), single, fusion=4)
+    training = WindowTraining(noise_faces(), single, fusion=4)
     model = training.build()
     batch = training.batch(np.random.default_rng(0), 4, held_out=False)
     assert torch.equal(model(batch["degraded"]), single(batch["degraded"]))
