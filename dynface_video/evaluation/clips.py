@@ -19,8 +19,8 @@ from dynface_video.faces.smooth import smooth_landmarks
 from dynface_video.media.display import to_display
 from dynface_video.media.probe import probe
 from dynface_video.media.read import read_frames
-from dynface_video.training.clips import JPEG_WAVER, codec_clip
-from dynface_video.training.degradation import Degradation, degrade_small, enlarge
+from dynface_video.training.clips import JPEG_WAVER
+from dynface_video.training.degradation import Degradation, codec_clip, degrade_small, enlarge
 
 if TYPE_CHECKING:
     from av import VideoFrame

@@ -7,15 +7,19 @@ whole clip, so that its errors are carried from frame to frame as real ones are.
 
 from __future__ import annotations
 
-import io
 from dataclasses import replace
-from typing import cast
 
 import cv2
 import numpy as np
 
 from dynface_video.training.data import NATIVE, FaceSet, jitter_colour, jitter_matrix, picture_mask, shrinkable
-from dynface_video.training.degradation import Degradation, degrade_small, enlarge, training_degradation
+from dynface_video.training.degradation import (
+    Degradation,
+    codec_clip,
+    degrade_small,
+    enlarge,
+    training_degradation,
+)
 
 STILL_SHARE = 0.25
 CODEC_SHARE = 0.3
@@ -105,30 +109,3 @@ def degrade_clip(clip: np.ndarray, degradation: Degradation, rng: np.random.Gene
     if degradation.codec is not None:
         small = codec_clip(small, *degradation.codec)
     return np.stack([enlarge(levels, clip.shape[1]) for levels in small])
-
-
-def codec_clip(levels: np.ndarray, encoder: str, quantiser: int) -> np.ndarray:
-    """A clip, (T, H, W, 3) uint8, through a real video encoder at a fixed quantiser, with prediction between frames."""
-    import av
-    from av.video.stream import VideoStream
-
-    height, width = levels.shape[1:3]
-    padded = np.pad(levels, ((0, 0), (0, -height % 16), (0, -width % 16), (0, 0)), mode="edge")
-    buffer = io.BytesIO()
-    with av.open(buffer, "w", format="nut") as container:
-        stream = cast(VideoStream, container.add_stream(encoder, rate=25))
-        stream.width, stream.height, stream.pix_fmt = padded.shape[2], padded.shape[1], "yuv420p"
-        if encoder == "libx264":
-            stream.options = {"qp": str(quantiser), "preset": "veryfast"}
-        else:
-            stream.codec_context.qmin = stream.codec_context.qmax = quantiser
-        stream.codec_context.thread_count = 1
-        for number, picture in enumerate(padded):
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-            frame.pts = number
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    buffer.seek(0)
-    with av.open(buffer, "r") as source:
-        decoded = [frame.to_ndarray(format="rgb24") for frame in source.decode(video=0)]
-    return np.stack(decoded)[:, :height, :width]

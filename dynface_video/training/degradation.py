@@ -156,24 +156,34 @@ def _jpeg(levels: np.ndarray, quality: int) -> np.ndarray:
 
 def codec_round_trip(levels: np.ndarray, encoder: str, quantiser: int) -> np.ndarray:
     """One intra frame through a real video encoder at a fixed quantiser; (H, W, 3) uint8 in and out."""
+    return codec_clip(levels[None], encoder, quantiser, preset="ultrafast")[0]
+
+
+def codec_clip(levels: np.ndarray, encoder: str, quantiser: int, *, preset: str = "veryfast") -> np.ndarray:
+    """A clip, (T, H, W, 3) uint8, through a real video encoder at a fixed quantiser, with prediction between frames.
+
+    preset: of libx264, by its own names
+    """
     import av
     from av.video.stream import VideoStream
 
-    height, width = levels.shape[:2]
-    padded = np.pad(levels, ((0, -height % 16), (0, -width % 16), (0, 0)), mode="edge")
+    height, width = levels.shape[1:3]
+    padded = np.pad(levels, ((0, 0), (0, -height % 16), (0, -width % 16), (0, 0)), mode="edge")
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="nut") as container:
         stream = cast(VideoStream, container.add_stream(encoder, rate=25))
-        stream.width, stream.height, stream.pix_fmt = padded.shape[1], padded.shape[0], "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = padded.shape[2], padded.shape[1], "yuv420p"
         if encoder == "libx264":
-            stream.options = {"qp": str(quantiser), "preset": "ultrafast"}
+            stream.options = {"qp": str(quantiser), "preset": preset}
         else:
             stream.codec_context.qmin = stream.codec_context.qmax = quantiser
         stream.codec_context.thread_count = 1
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(padded), format="rgb24")
-        container.mux(stream.encode(frame))
+        for number, picture in enumerate(padded):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+            frame.pts = number
+            container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     buffer.seek(0)
     with av.open(buffer, "r") as source:
-        decoded = next(source.decode(video=0)).to_ndarray(format="rgb24")
-    return decoded[:height, :width]
+        decoded = [frame.to_ndarray(format="rgb24") for frame in source.decode(video=0)]
+    return np.stack(decoded)[:, :height, :width]

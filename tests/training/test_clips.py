@@ -7,8 +7,8 @@ import torch
 from noise_faces import noise_faces
 
 from dynface_video.blur.restoration import RestorationConfig, RestorationModel
-from dynface_video.training.clips import codec_clip, degrade_clip, motion, sample_clip
-from dynface_video.training.degradation import Degradation
+from dynface_video.training.clips import degrade_clip, motion, sample_clip
+from dynface_video.training.degradation import Degradation, codec_clip
 from dynface_video.training.restoration import RADIUS, WindowTraining, inner_neighbours, some_neighbours
 
 SIZE, COUNT = 32, 2 * RADIUS + 1
