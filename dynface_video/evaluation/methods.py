@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dynface_video.restorer import RestoredFaces
 
 NOISE_SEED = 0
-GRADIENT_SCALE = 1.0
+GRADIENT_SCALE = 4.0
 VARIANTS: dict[str, dict[str, Any]] = {
     "unguided": {"guidance": "none"},
     "one_guide": {"guide_count": 1, "guidance_map": "none"},

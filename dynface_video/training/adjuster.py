@@ -19,7 +19,7 @@ from dynface_video.training.wavelets import band_distance, texture_distance
 
 STRENGTHS = (0.2, 1.0)
 BAND_WEIGHTS = (1.0, 1.0, 1.0, 0.5)
-TEXTURE_WEIGHT = 2.5
+TEXTURE_WEIGHT = 0.15
 GLOBAL_SCALES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 

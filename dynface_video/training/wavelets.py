@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-TEXTURE_WINDOW = 9
-SEEN_CONTRAST = 0.02
+TEXTURE_WINDOW = 31
+SEEN_CONTRAST = 0.005
 
 
 def stationary_haar(x: Tensor, levels: int) -> list[Tensor]:
@@ -64,7 +64,8 @@ def _log_contrasts(luminance: Tensor, levels: int) -> list[Tensor]:
     half = TEXTURE_WINDOW // 2
     logs = []
     for level, band in enumerate(stationary_haar(luminance, levels)[:-1]):
-        power = F.avg_pool2d(F.pad(band.flatten(1, 2).square(), (half,) * 4, "reflect"), TEXTURE_WINDOW, 1)
+        power = F.pad(band.flatten(1, 2).square(), (half,) * 4, "reflect")
+        power = F.avg_pool2d(F.avg_pool2d(power, (TEXTURE_WINDOW, 1), 1), (1, TEXTURE_WINDOW), 1)
         logs.append(0.5 * torch.log(power / 4.0 ** (level + 1) + SEEN_CONTRAST**2))
     return logs
 
