@@ -41,7 +41,7 @@ def evaluate(
 ) -> None:
     """Degrade clean FACES in three strengths, restore them by several methods, and measure what comes out.
 
-    DIR gets results.csv, table.md and contact_sheet.png, where there are any maps.png, and with --plots trade_off.png
+    DIR gets results.csv, table.md and contact_sheet.png, with learned methods maps.png, and with --plots trade_off.png
     and calibration.png.
     """
     with reporting(verbose, lambda: "interrupted; nothing was written"):

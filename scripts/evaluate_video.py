@@ -20,7 +20,7 @@ from pathlib import Path
 from dynface_video.blur.restoration import load_restoration_model
 from dynface_video.config import Settings, load_settings
 from dynface_video.demo_clip import write_clip
-from dynface_video.errors import DynfaceError
+from dynface_video.errors import DynfaceError, InputError
 from dynface_video.evaluation.clips import DAMAGES, load_clean_clip
 from dynface_video.evaluation.report import write_rows
 from dynface_video.evaluation.steadiness import (
@@ -70,6 +70,8 @@ def _parse() -> argparse.Namespace:
 
 def _run(options: argparse.Namespace) -> None:
     settings = load_settings(options.preset, options.config, {"device": options.device})
+    if not options.clips:
+        raise InputError("there is no clean clip: name some, or set DYNFACE_DATA to the folder of the data")
     models, rows = _models(options, settings), list[Row]()
     size = models.restorer.resolution
     options.out.mkdir(parents=True, exist_ok=True)

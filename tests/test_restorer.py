@@ -11,6 +11,8 @@ import torch
 from dynface_video.blur.restoration import RestorationModel
 from dynface_video.diffusion.noise import NoiseKey
 from dynface_video.errors import InputError, ModelError
+from dynface_video.evaluation.faces import CleanFace, DegradedFace
+from dynface_video.evaluation.maps import map_sheet, with_map
 from dynface_video.faces.align import align_transform, extract_crop
 from dynface_video.metrics.fidelity import log_spectrum_distance, psnr
 from dynface_video.restorer import FaceRestorer, resolve_device
@@ -155,6 +157,17 @@ def test_a_trained_map_without_weights_is_refused_before_any_work(restorer: Face
     unadjusted = dataclasses.replace(restorer.varied(guidance_map="none"), adjuster=None)
     with pytest.raises(ModelError, match="guidance map"):
         unadjusted.varied(guidance_map="trained")
+
+
+def test_maps_are_shown_also_where_the_preset_uses_none(restorer: FaceRestorer, degraded: np.ndarray) -> None:
+    without = dataclasses.replace(restorer.varied(guidance_map="none", steps=2), adjuster=None)
+    small = np.zeros((8, 8, 3), np.uint8)
+    face = DegradedFace(CleanFace("a", degraded), "medium", BAD, small, degraded)
+    shown = map_sheet(with_map(without), {"medium": [face]})
+    size = restorer.resolution
+    maps = shown[:, size : 5 * size]
+    assert shown.shape == (size, 6 * size, 3) and (maps == maps[..., :1]).all()
+    assert 255 * 0.4 <= maps.min() < maps.max() - 20
 
 
 def test_detail_above_the_crop_is_kept_only_where_it_can_be_real(restorer: FaceRestorer) -> None:

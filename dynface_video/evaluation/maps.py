@@ -28,6 +28,13 @@ def map_sheet(restorer: FaceRestorer, faces: Mapping[str, Sequence[DegradedFace]
     return np.concatenate(rows)
 
 
+def with_map(restorer: FaceRestorer) -> FaceRestorer:
+    """The restorer with its guidance map; where its settings use none, with the one it could use."""
+    if restorer.settings.guidance_map != "none":
+        return restorer
+    return restorer.varied(guidance_map="sobel" if restorer.adjuster is None else "trained")
+
+
 def _row(restorer: FaceRestorer, crop: np.ndarray) -> np.ndarray:
     seen: list[GuidedStep] = []
     levels, _ = restorer.estimate(crop[None])

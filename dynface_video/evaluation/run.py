@@ -12,7 +12,7 @@ from dynface_video.errors import InputError
 from dynface_video.evaluation.calibration import LevelReadings, plot_calibration, read_levels
 from dynface_video.evaluation.contact_sheet import contact_sheet
 from dynface_video.evaluation.faces import degrade_faces, load_clean_faces
-from dynface_video.evaluation.maps import map_sheet
+from dynface_video.evaluation.maps import map_sheet, with_map
 from dynface_video.evaluation.measure import Evaluation, evaluate
 from dynface_video.evaluation.methods import LEARNED, METHODS, full_name, make_methods
 from dynface_video.evaluation.report import best_classical, level_table, markdown, write_csv
@@ -52,7 +52,7 @@ def run_evaluation(options: EvaluationOptions, out: Path, *, progress: Callable[
     """Evaluate and write into the folder `out`; returns the report in Markdown.
 
     results.csv has a row for each method, strength and face; table.md the report; contact_sheet.png faces to judge by
-    eye; maps.png the guidance maps where there are any; trade_off.png and calibration.png the plots.
+    eye; maps.png, with learned methods, the maps of `with_map`; trade_off.png and calibration.png the plots.
     Raises InputError for unusable faces or options, ModelError when weights are missing.
     """
     restorer = None
@@ -82,8 +82,8 @@ def run_evaluation(options: EvaluationOptions, out: Path, *, progress: Callable[
     (out / "table.md").write_text(report)
     columns = {strength: _columns(evaluation, strength, restorer) for strength in STRENGTHS}
     _write_picture(out / "contact_sheet.png", contact_sheet(evaluation, columns))
-    if restorer is not None and restorer.settings.guidance_map != "none":
-        _write_picture(out / "maps.png", map_sheet(restorer, faces))
+    if restorer is not None:
+        _write_picture(out / "maps.png", map_sheet(with_map(restorer), faces))
     if options.plots:
         _draw(evaluation, readings, out)
     return report
