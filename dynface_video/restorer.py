@@ -179,7 +179,8 @@ class FaceRestorer:
     ) -> RestoredFaces:
         """Restore degraded crops, (B, R, R, 3) float32 in [0, 1], each with its level, starting step and noise.
 
-        on_step is shown every network evaluation with its guidance map; faces are numbered by their place in `crops`.
+        on_step is shown every network evaluation of the closed form with its guidance map (other guidance uses none);
+        faces are numbered by their place in `crops`.
         """
         return self.sample(self.restoration(crops), levels, starting_steps, noise_keys, on_step=on_step)
 
