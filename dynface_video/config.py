@@ -152,7 +152,7 @@ class RestorationSettings(_Section):
     grayscale:       "auto" gives no colour to faces in shots without colour, "on" to none, "off" does not look
     """
 
-    strength: float = Field(default=0.5, ge=0, le=1)
+    strength: float = Field(default=0.55, ge=0, le=1)
     steps: int = Field(default=12, ge=1, le=1000)
     faces: Literal["all", "largest"] = "all"
     seed: int = Field(default=0, ge=0, lt=2**32)
