@@ -69,36 +69,27 @@ def test_strength_zero_is_the_restoration_model_alone(restorer: FaceRestorer, de
     np.testing.assert_allclose(face, restorer.restoration(degraded[None]), atol=1e-6)
 
 
-@pytest.fixture(scope="module")
-def reading_windows(restorer: FaceRestorer) -> FaceRestorer:
-    """A restorer whose RM weighs all crops of a window alike: its fusion is untrained."""
-    single = restorer.restoration_model
-    windowed = RestorationModel(dataclasses.replace(single.config, fusion=8))
-    windowed.load_state_dict(single.state_dict(), strict=False)
-    return dataclasses.replace(restorer, restoration_model=windowed.eval())
-
-
-def test_neighbouring_crops_make_the_estimate_better(reading_windows: FaceRestorer, clean: np.ndarray) -> None:
+def test_neighbouring_crops_make_the_estimate_better(restorer: FaceRestorer, clean: np.ndarray) -> None:
     seen = np.stack([degrade(clean, BAD, np.random.default_rng(seed)) for seed in range(5)])
-    alone = reading_windows.restoration(seen[:1])[0]
-    together = reading_windows.restoration(seen[:1], [seen[1:]])[0]
+    alone = restorer.restoration(seen[:1])[0]
+    together = restorer.restoration(seen[:1], [seen[1:]])[0]
     assert psnr(together, clean) > psnr(alone, clean) + 0.5
-    assert reading_windows.estimate(seen[:1], [seen[1:]])[0] != reading_windows.estimate(seen[:1])[0]
+    assert restorer.estimate(seen[:1], [seen[1:]])[0] != restorer.estimate(seen[:1])[0]
 
 
-def test_windows_of_several_sizes_go_together(reading_windows: FaceRestorer, clean: np.ndarray) -> None:
+def test_windows_of_several_sizes_go_together(restorer: FaceRestorer, clean: np.ndarray) -> None:
     seen = np.stack([degrade(clean, BAD, np.random.default_rng(seed)) for seed in range(3)])
     windows = [seen[1:], seen[:0], seen[:1]]
-    together = reading_windows.restoration(seen, windows)
+    together = restorer.restoration(seen, windows)
     for crop, window, estimate in zip(seen, windows, together, strict=True):
-        np.testing.assert_allclose(reading_windows.restoration(crop[None], [window])[0], estimate, atol=1e-5)
-    np.testing.assert_allclose(reading_windows.restoration(seen[1:2])[0], together[1], atol=1e-5)
+        np.testing.assert_allclose(restorer.restoration(crop[None], [window])[0], estimate, atol=1e-5)
+    np.testing.assert_allclose(restorer.restoration(seen[1:2])[0], together[1], atol=1e-5)
 
 
-def test_a_model_of_single_crops_wants_no_window(restorer: FaceRestorer, reading_windows: FaceRestorer) -> None:
+def test_a_model_of_single_crops_wants_no_window(restorer: FaceRestorer) -> None:
     single = dataclasses.replace(restorer.restoration_model.config, fusion=0)
     assert dataclasses.replace(restorer, restoration_model=RestorationModel(single)).window_radius == 0
-    assert reading_windows.varied(window_radius=3).window_radius == 3
+    assert restorer.varied(window_radius=3).window_radius == 3
 
 
 def test_tensors_in_and_out(restorer: FaceRestorer, degraded: np.ndarray) -> None:
