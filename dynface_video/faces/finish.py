@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dynface_video.faces.appearance import difference
-from dynface_video.faces.link import Fragment, fragments_of, link, without_doubles
+from dynface_video.faces.link import Fragment, fragments_of, is_same, link, without_doubles
 from dynface_video.faces.observation import FaceTrack, LeftAlone, Observation, face_sides
 from dynface_video.faces.restraint import reason_to_leave, shown_while_turning, turn_of
 from dynface_video.faces.smooth import smooth_landmarks
@@ -30,7 +30,7 @@ def finish_tracks(
     observations: of all frames, in any order; cuts: the first frame of each shot
     Fragments are linked over absences of at most `settings.gap` frames, which are bridged by interpolation; tracks that
     are too short, too small, too unsure, too blurred or too dark are left alone, and those that turn too far to a side
-    where they do; landmarks are smoothed inside shots, never over a cut.
+    or are hidden by another face where they are; landmarks are smoothed inside shots, never over a cut.
     """
     fragments = without_doubles(fragments_of(observations, cuts, settings.gap))
     tracks: list[FaceTrack] = []
@@ -47,7 +47,10 @@ def finish_tracks(
                 left_alone += _turned_away(track, settings.largest_turn)
         if reason is not None:
             left_alone.append(_left(fragment.start, fragment.last + 1, fragment.points, reason))
-    return tracks, left_alone
+    hidden = [_hidden(track, tracks) for track in tracks]
+    for track, frames in zip(tracks, hidden, strict=True):
+        left_alone += _left_where(track, frames, lambda _: "hidden by another face")
+    return [_without(track, frames) for track, frames in zip(tracks, hidden, strict=True)], left_alone
 
 
 def _track(number: int, fragment: Fragment, settings: DetectionSettings) -> FaceTrack:
@@ -73,15 +76,32 @@ def _turn_reason(landmarks: np.ndarray, largest: float) -> str:
 
 def _turned_away(track: FaceTrack, largest: float) -> list[LeftAlone]:
     """The spans of a track in which its face is turned too far to be shown restored."""
-    hidden = np.flatnonzero([track.shown_at(i) == 0 for i in range(len(track.landmarks))])
-    spans = np.split(hidden, np.flatnonzero(np.diff(hidden) > 1) + 1) if len(hidden) else []
-    left = []
-    for span in spans:
-        points = track.landmarks[span]
-        left.append(
-            _left(track.start + int(span[0]), track.start + int(span[-1]) + 1, points, _turn_reason(points, largest))
-        )
-    return left
+    away = np.array([track.shown_at(i) == 0 for i in range(len(track.landmarks))])
+    return _left_where(track, away, lambda points: _turn_reason(points, largest))
+
+
+def _hidden(track: FaceTrack, tracks: Sequence[FaceTrack]) -> np.ndarray:
+    """Frames of a track, (T,) bool, that were bridged behind the face of another: restored, it would lie on that one."""
+    hidden = np.zeros(len(track.landmarks), bool)
+    for other in tracks:
+        for frame in range(max(track.start, other.start), min(track.stop, other.stop)):
+            own, before = frame - track.start, frame - other.start
+            if other.observed[before] and not track.observed[own]:
+                hidden[own] |= is_same(track.landmarks[own], other.landmarks[before])
+    return hidden
+
+
+def _without(track: FaceTrack, frames: np.ndarray) -> FaceTrack:
+    shown = [0.0 if left else track.shown_at(i) for i, left in enumerate(frames)]
+    return replace(track, shown=np.array(shown, np.float32))
+
+
+def _left_where(track: FaceTrack, frames: np.ndarray, reason: Callable[[np.ndarray], str]) -> list[LeftAlone]:
+    """The spans of a track that a mask (T,) names; reason: of landmarks (n, 5, 2)."""
+    chosen = np.flatnonzero(frames)
+    spans = np.split(chosen, np.flatnonzero(np.diff(chosen) > 1) + 1) if len(chosen) else []
+    places = [(track.start + int(span[0]), track.start + int(span[-1]) + 1, track.landmarks[span]) for span in spans]
+    return [_left(start, stop, points, reason(points)) for start, stop, points in places]
 
 
 def _known_face(

@@ -95,6 +95,18 @@ def test_two_tracks_on_one_face_become_one() -> None:
     assert spans(seen(range(30), 0) + seen(range(20, 50), 1, x=103)) == [(0, 50)]
 
 
+def test_a_face_bridged_behind_another_is_not_shown_on_it() -> None:
+    behind = seen(range(20), 0, speed=4) + seen(range(30, 50), 1, speed=4)
+    before = seen(range(50), 2, x=200, side=60)
+    tracks, left = finish_tracks(behind + before, [0], settings=SETTINGS)
+    assert [(t.start, t.stop) for t in tracks] == [(0, 50), (0, 50)]
+    hidden = [frame for frame in range(50) if tracks[0].shown_at(frame) == 0]
+    apart = np.abs(100 + 4 * np.arange(50) - 200)
+    assert hidden == [frame for frame in range(20, 30) if apart[frame] < 0.4 * 50]
+    assert [tracks[1].shown_at(frame) for frame in range(50)] == [1.0] * 50
+    assert [(a.start, a.stop, a.reason) for a in left] == [(hidden[0], hidden[-1] + 1, "hidden by another face")]
+
+
 def test_one_observation_lost_to_noise_does_not_move_the_face() -> None:
     observations = seen(range(40), 0)
     points = (FACE * 50 + [118.0, 120.0]).astype(np.float32)
