@@ -81,7 +81,7 @@ def _turned_away(track: FaceTrack, largest: float) -> list[LeftAlone]:
 
 
 def _hidden(track: FaceTrack, tracks: Sequence[FaceTrack]) -> np.ndarray:
-    """Frames of a track, (T,) bool, that were bridged behind the face of another: restored, it would lie on that one."""
+    """Frames of a track, (T,) bool, that were bridged behind another face: restored, it would lie on that one."""
     hidden = np.zeros(len(track.landmarks), bool)
     for other in tracks:
         for frame in range(max(track.start, other.start), min(track.stop, other.stop)):

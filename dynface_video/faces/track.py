@@ -23,6 +23,8 @@ __all__ = ["FaceTrack", "FaceTracker", "LeftAlone", "Observation"]
 
 FOLLOWED_SHARE = 0.6
 """A face being followed may be this much less sure than one newly found, or it would come and go."""
+LOOKED_BACK = 2
+"""Intervals over which a face is followed backwards: the detector may have missed it once."""
 LARGEST_JUMP = 0.5
 LARGEST_GROWTH = 0.4
 REACH_LOST = 0.08
@@ -73,12 +75,12 @@ class FaceTracker:
 
     Between detections a frame costs one call of `locator.locate` for all its faces. The detector looks when its turn
     comes, at a cut, when a face that was followed steadily is lost, and when the picture has changed much. Memory holds
-    `settings.interval - 1` pictures.
+    `LOOKED_BACK * settings.interval - 1` pictures.
     """
 
     def __init__(self, detector: FaceDetector, locator: FaceLocator, settings: DetectionSettings) -> None:
         self._detector, self._locator, self._settings = detector, locator, settings
-        self._past: deque[tuple[int, np.ndarray]] = deque(maxlen=settings.interval - 1)
+        self._past: deque[tuple[int, np.ndarray]] = deque(maxlen=LOOKED_BACK * settings.interval - 1)
         self._places: dict[int, list[np.ndarray]] = {}
         self._live: dict[int, _Live] = {}
         self._next_number = 0

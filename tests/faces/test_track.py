@@ -13,7 +13,7 @@ from dynface_video.faces.align import TEMPLATE_512
 from dynface_video.faces.detect import Detection
 from dynface_video.faces.finish import finish_tracks
 from dynface_video.faces.landmarks import Landmarks, box_from_landmarks, face_square
-from dynface_video.faces.track import FaceTrack, FaceTracker, Observation
+from dynface_video.faces.track import LOOKED_BACK, FaceTrack, FaceTracker, Observation
 
 WIDTH, HEIGHT = 640, 270
 FACE = (TEMPLATE_512 - TEMPLATE_512.mean(axis=0)) / face_square(TEMPLATE_512).side
@@ -34,6 +34,8 @@ class World:
     misses: float = 0.0
     blind: frozenset[int] = frozenset()
     """Frames in which neither detector nor locator sees any face."""
+    missed: frozenset[int] = frozenset()
+    """Frames in which the detector alone sees none."""
     looked: list[int] = field(default_factory=list)
     located: list[int] = field(default_factory=list)
 
@@ -74,7 +76,7 @@ class World:
         found = []
         for points in self.visible(frame).values():
             noisy = self._noisy(points, rng)
-            if rng.random() >= self.misses:
+            if rng.random() >= self.misses and frame not in self.missed:
                 found.append(Detection(box_from_landmarks(noisy), noisy, np.full(5, 1, np.float32), 0.9))
         return found
 
@@ -173,6 +175,11 @@ def test_a_face_that_appears_between_detections_is_followed_back() -> None:
     assert [o.frame for o in observations if o.detected] == list(range(25, 60, 5))
 
 
+def test_a_face_that_the_detector_missed_at_first_is_followed_back_to_its_start() -> None:
+    world = World([walk(100, 100, 50, speed=3, first=22)], missed=frozenset(range(30)))
+    assert sorted(o.frame for o in world.observe(SETTINGS)) == list(range(22, 60))
+
+
 def test_looking_back_stops_at_a_cut() -> None:
     world = World([walk(100, 100, 50, last=21), walk(104, 100, 50, first=22)], cuts=(0, 22))
     observations = world.observe(SETTINGS)
@@ -250,7 +257,7 @@ def test_memory_is_bounded() -> None:
     tracker = FaceTracker(world, world, SETTINGS)
     for frame in range(world.frames):
         tracker.step(frame, world.picture(frame), cut=frame == 0)
-    assert len(tracker._past) == len(tracker._places) == SETTINGS.interval - 1
+    assert len(tracker._past) == len(tracker._places) == LOOKED_BACK * SETTINGS.interval - 1
 
 
 def test_every_frame_may_be_detected() -> None:
