@@ -1,5 +1,7 @@
 """Measures of tracks on clips whose truth is known, and the clips themselves."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -43,6 +45,14 @@ def test_holes_fragments_and_wrong_tracks_are_counted() -> None:
     assert scores.coverage == pytest.approx(100 / 120, abs=0.06)
     assert (scores.switches, scores.fragments, scores.wrong) == (0, 1, 1)
     assert score_tracks(tracks[:3], TRUTH, SEEN, [0, 30]).fragments == 0
+
+
+def test_two_shown_on_one_face_are_a_double() -> None:
+    whole, late = track(TRUTH[:, 0]), track(TRUTH[50:, 0] + 3, 50)
+    assert score_tracks([whole, track(TRUTH[:20, 1])], TRUTH, SEEN, [0]).doubles == 0
+    assert score_tracks([whole, late], TRUTH, SEEN, [0]).doubles == 10
+    faded = replace(late, shown=np.repeat(np.array([0, 1], np.float32), 5))
+    assert score_tracks([whole, faded], TRUTH, SEEN, [0]).doubles == 5
 
 
 def test_jitter_is_in_pixels_of_the_crop() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from dynface_video.faces.align import TEMPLATE_512
 from dynface_video.faces.landmarks import face_square
+from dynface_video.faces.motion import is_among
 from dynface_video.faces.observation import FaceTrack, face_side, face_sides
 
 SAME = 0.35
@@ -23,6 +24,7 @@ class TrackScores:
     switches:  how often a track goes over from one face to another
     fragments: tracks of a face beyond one a shot
     wrong:     tracks that are never on a face that stands alone
+    doubles:   frames in which the restored faces of two tracks would lie on one
     error:     median landmark error as a share of the eye distance
     """
 
@@ -30,6 +32,7 @@ class TrackScores:
     switches: int
     fragments: int
     wrong: int
+    doubles: int
     error: float
 
 
@@ -63,7 +66,14 @@ def score_tracks(
             pieces[shot, face] = pieces.get((shot, face), 0) + 1
     fragments = sum(count - 1 for count in pieces.values())
     share = float(covered[visible].mean()) if visible.any() else 1.0
-    return TrackScores(share, switches, fragments, wrong, float(np.median(errors or [np.nan])))
+    doubles = sum(_is_double(tracks, t) for t in range(len(truth)))
+    return TrackScores(share, switches, fragments, wrong, doubles, float(np.median(errors or [np.nan])))
+
+
+def _is_double(tracks: Sequence[FaceTrack], frame: int) -> bool:
+    there = [(track, frame - track.start) for track in tracks if track.start <= frame < track.stop]
+    shown = [track.landmarks[place] for track, place in there if track.shown_at(place) > 0]
+    return any(is_among(points, shown[:i]) for i, points in enumerate(shown))
 
 
 def _face_under(points: np.ndarray, truth: np.ndarray, visible: np.ndarray) -> int | None:
