@@ -24,14 +24,15 @@ from dynface_video.diffusion.noise import NoiseKey
 from dynface_video.faces.colour import ColourMatch, colour_match, mean_match, with_colour
 from dynface_video.jobs.analysis import AnalyzedTrack
 from dynface_video.restorer import FaceRestorer
-from dynface_video.temporal.window import pulled, warped_neighbours
+from dynface_video.temporal.window import Motion, motion, pulled, warped_neighbours
 
 Value = TypeVar("Value")
 
 WINDOWS_AT_ONCE = 16
 """Windows that are held for RM at a time: a crowd has a thousand faces within reach of a frame."""
 FULLY_DRAWN = 1.5 / 128
-"""Blur level, in sides of the crop, from which on faces are drawn together as strongly as is set."""
+"""Blur level, in sides of the crop, from which on faces are drawn together as strongly as is set; less below it, by the
+square."""
 
 
 def reach(restorer: FaceRestorer) -> int:
@@ -65,6 +66,7 @@ class FacesInTime:
     unet_evaluations: int = 0
     _crops: dict[FaceAt, np.ndarray] = field(default_factory=dict)
     _estimates: dict[FaceAt, np.ndarray] = field(default_factory=dict)
+    _motions: dict[FaceAt, dict[FaceAt, Motion]] = field(default_factory=dict)
     _guides: dict[FaceAt, np.ndarray] = field(default_factory=dict)
     _faces: dict[FaceAt, np.ndarray] = field(default_factory=dict)
     _matches: dict[FaceAt, ColourMatch] = field(default_factory=dict)
@@ -79,12 +81,12 @@ class FacesInTime:
         sampled = _all_of(self._around(face, radius) for face in wanted)
         estimated = _all_of(self._around(face, radius) for face in sampled)
         _fill(self._estimates, estimated, self._estimate)
-        _fill(self._guides, sampled, lambda faces: [self._drawn(self._estimates, self._estimates, f) for f in faces])
+        _fill(self._guides, sampled, lambda faces: [self._drawn(self._estimates, face) for face in faces])
         _fill(self._faces, sampled, self._sample)
         _fill(self._matches, sampled, lambda faces: [self._match(face) for face in faces])
         return [
             with_colour(
-                self._drawn(self._faces, self._guides, face),
+                self._drawn(self._faces, face),
                 mean_match([self._matches[other] for other in self._around(face, radius)]),
             )
             for face in wanted
@@ -99,6 +101,9 @@ class FacesInTime:
         for kept in (self._crops, self._estimates, self._guides, self._faces, self._matches):
             for face in [face for face in kept if face.at < still_wanted.get(face.track, face.at) - far]:
                 del kept[face]
+        # A motion serves the face's guide and the face itself, and is the largest thing kept.
+        for face in [face for face in self._motions if face.at < still_wanted.get(face.track, face.at)]:
+            del self._motions[face]
 
     def _around(self, face: FaceAt, radius: int) -> list[FaceAt]:
         """The face itself and its neighbours that were seen: a bridged gap may show anything in the face's place."""
@@ -118,13 +123,21 @@ class FacesInTime:
             windows.append(warped_neighbours(self._crops[face], stack, np.ones(len(others), bool)))
         return self.restorer.restoration(np.stack([self._crops[face] for face in faces]), windows)
 
-    def _drawn(self, pictures: dict[FaceAt, np.ndarray], guides: dict[FaceAt, np.ndarray], face: FaceAt) -> np.ndarray:
+    def _drawn(self, pictures: dict[FaceAt, np.ndarray], face: FaceAt) -> np.ndarray:
         settings, level = self.restorer.settings, float(self.tracks[face.track].levels[face.at])
-        others = [other for other in self._around(face, drawn_radius(settings)) if other != face]
-        pairs = [(pictures[other], guides[other]) for other in others]
+        _fill(self._motions, [face], lambda faces: [self._motions_of(face) for face in faces])
         # What is nearly sharp has little noise to lose, and motion finer than the flow can follow.
-        needed = min(1.0, level / (FULLY_DRAWN * self.restorer.resolution))
-        return pulled(pictures[face], guides[face], pairs, needed * settings.temporal_strength)
+        needed = min(1.0, level / (FULLY_DRAWN * self.restorer.resolution)) ** 2
+        others = (
+            (pictures[other], (flow.astype(np.float32), trust)) for other, (flow, trust) in self._motions[face].items()
+        )
+        return pulled(pictures[face], others, needed * settings.temporal_strength)
+
+    def _motions_of(self, face: FaceAt) -> dict[FaceAt, Motion]:
+        """Where a face's points lie in the frames that it is drawn towards; half precision errs by 0.001 pixels."""
+        others = (other for other in self._around(face, drawn_radius(self.restorer.settings)) if other != face)
+        moved = {other: motion(self._estimates[face], self._estimates[other]) for other in others}
+        return {other: (flow.astype(np.float16), trust.astype(np.float16)) for other, (flow, trust) in moved.items()}
 
     def _sample(self, faces: Sequence[FaceAt]) -> np.ndarray:
         tracks, correlation = [self.tracks[face.track] for face in faces], self.restorer.settings.noise_correlation

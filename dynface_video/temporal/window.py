@@ -5,7 +5,7 @@ All crops are (R, R, 3) float32 RGB in [0, 1] of one face in one shot.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import cv2
 import numpy as np
@@ -14,46 +14,71 @@ from dynface_video.temporal.flow import agreement, dense_flow, flow_picture, war
 
 MISSED_FLOW = 0.7 / 128
 """By how much the flows there and back may miss, in sides."""
-UNLIKE = 2.5
-"""By how much two crops may differ where they show the same, in their typical difference (their noise): more is motion
-that the flow has not followed."""
-UNLIKE_SPAN = (0.006, 0.05)
-"""What that may come to at least and at most."""
-UNLIKE_BLUR = 2 / 128
+UNLIKE = 4.0
+"""How many times as much as they typically do (their noise) two crops may differ, squared, where they show the same:
+more is motion that the flow has not followed."""
+NOISE_SPAN = (0.0024, 0.04)
+"""What the noise is taken for at least and at most, standard deviation."""
+DETAIL_BLUR, PLACE_BLUR = 2 / 128, 3 / 128
+"""What is finer is not compared; over how large a place a difference is judged. Standard deviations, in sides."""
+FAR = 2 / 128
+"""Length of a flow at which a mean gives its end half the weight: a flow errs in proportion to its length, and the
+mean loses detail by it."""
+REGION = 12 / 128
+"""Over how large a region it is decided whether the face moves there, standard deviation in sides."""
+STILL, MOVING = 0.85, 0.6
+"""What a flow leaves of a region's difference. A flow that has only followed noise leaves more than nine tenths of it,
+one that has followed movement at most a half: between the two it is taken in part."""
 TINY = 1e-12
-COARSE = 0.1
+COARSE = 0.25
 """Standard deviation, in sides, above which brightness and colour are the light's and not the face's."""
+DARKEST = 0.02
+"""Where it is darker, light is not measured by its ratio."""
+
+Motion = tuple[np.ndarray, np.ndarray]
+"""The flow from a crop to another one, (R, R, 2) pixels, and how far it is to be trusted, (R, R) in [0, 1]."""
 
 
-def motion(target: np.ndarray, source: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The flow from a target crop to a source crop, (R, R, 2) pixels, and how far it is to be trusted, (R, R).
+def motion(target: np.ndarray, source: np.ndarray) -> Motion:
+    """The motion from a target crop to a source crop, (R, R, 3) each; float32.
 
     Trust is near 1 where the flows there and back cancel and the source, warped, looks like the target; it is near 0
-    where something is covered or the flow has not followed. A change of light is no reason to distrust. Where the two
-    differ by no more than their noise as they are, there is no flow: it would follow the noise and shake the face.
+    where something is covered or the flow has not followed. A change of light is no reason to distrust. In regions that
+    do not move there is no flow: it would follow the noise and shake the face.
     """
+    size = target.shape[0]
     here, there = flow_picture(target), flow_picture(source)
     forward, backward = dense_flow(here, there), dense_flow(there, here)
-    agreed = agreement(forward, backward, tolerance=MISSED_FLOW * target.shape[0])
-    noise = float(np.median(_unlike(warp(source, forward), target)))
-    moved = cv2.GaussianBlur(_unlike(source, target), (0, 0), UNLIKE_BLUR * target.shape[0])
-    flow = forward * (moved / (moved + noise + TINY))[..., None]
-    allowed = float(np.clip(UNLIKE * np.sqrt(noise), *UNLIKE_SPAN))
-    return flow, agreed * np.exp(-_unlike(warp(source, flow), target) / (2 * allowed**2))
+    agreed = agreement(forward, backward, tolerance=MISSED_FLOW * size)
+    before, after = (_region(_unlike(crop, target)) for crop in (source, warp(source, forward)))
+    moves = np.clip((STILL - after / (before + TINY)) / (STILL - MOVING), 0, 1)
+    flow = forward * moves[..., None]
+    unlike = _unlike(warp(source, flow), target)
+    allowed = UNLIKE * np.clip(np.median(unlike), *np.square(NOISE_SPAN))
+    return flow.astype(np.float32), agreed * np.exp(-((unlike / allowed) ** 2) / 2)
 
 
 def _unlike(crop: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Squared difference of two crops at each point, (R, R), under the same light and without the finest noise."""
-    apart = cv2.GaussianBlur(with_light_of(crop, target) - target, (0, 0), UNLIKE_BLUR * crop.shape[0])
-    return np.asarray((apart**2).sum(axis=-1))
+    """Squared difference of two crops around each point, (R, R), under the same light and without the finest noise."""
+    size = crop.shape[0]
+    apart = cv2.GaussianBlur(with_light_of(crop, target) - target, (0, 0), DETAIL_BLUR * size)
+    return np.asarray(cv2.GaussianBlur((apart**2).sum(axis=-1), (0, 0), PLACE_BLUR * size))
+
+
+def _region(values: np.ndarray) -> np.ndarray:
+    return cv2.GaussianBlur(values, (0, 0), REGION * values.shape[0])
 
 
 def with_light_of(crop: np.ndarray, target: np.ndarray) -> np.ndarray:
     """A crop with the coarse brightness and colour of another one: old film flickers, and the face has to as well."""
     size = crop.shape[0]
-    small = cv2.resize(target - crop, (size // 8, size // 8), interpolation=cv2.INTER_AREA)
-    coarse = cv2.GaussianBlur(small, (0, 0), COARSE * size / 8, borderType=cv2.BORDER_REFLECT)
-    return np.asarray(crop + cv2.resize(coarse, (size, size), interpolation=cv2.INTER_LINEAR))
+    here, there = (_coarse(picture) + DARKEST for picture in (target, crop))
+    return np.asarray(crop * cv2.resize(here / there, (size, size), interpolation=cv2.INTER_LINEAR))
+
+
+def _coarse(picture: np.ndarray) -> np.ndarray:
+    small = cv2.resize(picture, None, fx=1 / 8, fy=1 / 8, interpolation=cv2.INTER_AREA)
+    return cv2.GaussianBlur(small, (0, 0), COARSE * small.shape[0], borderType=cv2.BORDER_REFLECT)
 
 
 def warped_neighbours(middle: np.ndarray, neighbours: np.ndarray, valid: np.ndarray) -> np.ndarray:
@@ -70,20 +95,18 @@ def warped_neighbours(middle: np.ndarray, neighbours: np.ndarray, valid: np.ndar
     return warped
 
 
-def pulled(
-    picture: np.ndarray, guide: np.ndarray, others: Sequence[tuple[np.ndarray, np.ndarray]], strength: float
-) -> np.ndarray:
+def pulled(picture: np.ndarray, others: Iterable[tuple[np.ndarray, Motion]], strength: float) -> np.ndarray:
     """A picture drawn towards those of other frames along the flow: the temporal term of the closed form.
 
     It is `argmin_u ||u - x||^2 + strength sum_k c_k ||u - W_k x_k||^2` for each pixel, a weighted mean: `W_k` warps,
-    `c_k` is the flow's trust, and each `W_k x_k` is first given the light of x.
+    `c_k` is the flow's trust, less where the flow is long, and each `W_k x_k` is first given the light of x.
 
-    picture: x, (R, R, 3); guide: what its motion is measured on; others: pairs (x_k, its guide); strength: at least 0
+    picture: x, (R, R, 3); others: pairs of x_k, (R, R, 3), and the motion from x to it; strength: at least 0
     """
     total, weight = picture.copy(), np.ones((*picture.shape[:2], 1), np.float32)
-    for other, its_guide in others:
-        flow, trust = motion(guide, its_guide)
-        share = np.float32(strength) * trust[..., None]
+    for other, (flow, trust) in others:
+        near = 1 / (1 + np.square(flow / (FAR * picture.shape[0])).sum(axis=-1))
+        share = np.float32(strength) * (near * trust)[..., None]
         total += share * with_light_of(warp(other, flow), picture)
         weight += share
     return np.asarray(np.clip(total / weight, 0, 1))

@@ -78,7 +78,27 @@ def test_a_neighbour_that_is_none_is_the_middle_crop() -> None:
 def test_pulling_takes_noise_away_and_leaves_motion() -> None:
     truths = [at(dx) for dx in (0, 2, 4)]
     seen = [noisy(truth, seed) for seed, truth in enumerate(truths)]
-    drawn = pulled(seen[1], seen[1], [(seen[0], seen[0]), (seen[2], seen[2])], 1.0)
+    others = [(seen[k], motion(seen[1], seen[k])) for k in (0, 2)]
+    drawn = pulled(seen[1], others, 1.0)
     assert error(drawn, truths[1]) < 0.7 * error(seen[1], truths[1])
-    np.testing.assert_array_equal(pulled(seen[1], seen[1], [(seen[0], seen[0])], 0.0), seen[1])
-    np.testing.assert_array_equal(pulled(seen[1], seen[1], [], 1.0), seen[1])
+    np.testing.assert_array_equal(pulled(seen[1], others, 0.0), seen[1])
+    np.testing.assert_array_equal(pulled(seen[1], [], 1.0), seen[1])
+
+
+def test_a_face_that_has_moved_far_is_drawn_less() -> None:
+    picture, other = np.full((SIZE, SIZE, 3), 0.4, np.float32), texture()[:SIZE, :SIZE]
+    sure = np.ones((SIZE, SIZE), np.float32)
+    shifts = [
+        np.abs(pulled(picture, [(other, (np.full((SIZE, SIZE, 2), dx, np.float32), sure))], 1.0) - picture)[
+            INNER
+        ].mean()
+        for dx in (0, 2, 6)
+    ]
+    assert shifts[0] > 1.2 * shifts[1] > 1.4 * shifts[2]
+
+
+def test_a_region_that_stands_still_is_not_shaken_by_the_flow_of_its_noise() -> None:
+    still = at(0)
+    flow, trust = motion(noisy(still, 1), noisy(still, 2))
+    assert np.abs(flow[INNER]).mean() < 0.02
+    assert trust[INNER].mean() > 0.7
