@@ -52,7 +52,7 @@ class BlurLevelTraining:
         in_windows = 0 if self.restoration.fusion is None else size // 2
         parts = [self._read(self.degraded_faces.batch(rng, size - in_windows, held_out=held_out))]
         if in_windows:
-            parts.append(self._read(self.windows.batch(rng, in_windows, held_out=held_out)))
+            parts.append(self._read(self.windows.windows(rng, in_windows, held_out=held_out)))
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
     @torch.no_grad()

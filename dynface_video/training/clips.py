@@ -22,7 +22,7 @@ from dynface_video.training.degradation import (
 )
 
 STILL_SHARE = 0.25
-CODEC_SHARE = 0.3
+CODEC_SHARE = 0.5
 BUMPS = 4
 MEDIAN_SPEED = 1.2
 """Of what a clip's motions are scaled by; with it crops move as those of talking people do (a pixel of 128 a frame)."""

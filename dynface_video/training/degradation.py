@@ -75,8 +75,8 @@ def training_degradation(rng: np.random.Generator) -> Degradation:
         downscale=float(np.exp(rng.uniform(np.log(0.8), np.log(26.0)))),
         noise=rng.uniform(0, 20) if rng.random() < 0.85 else 0.0,
         grain=rng.uniform(0, 1) if rng.random() < 0.4 else 0.0,
-        jpeg=int(rng.uniform(28, 98)) if compression < 0.62 else None,
-        codec=_random_codec(rng) if compression > 0.86 else None,
+        jpeg=int(rng.uniform(28, 98)) if compression < 0.5 else None,
+        codec=_random_codec(rng) if compression > 0.7 else None,
         gamma=float(np.exp(rng.normal(0, 0.05))) if rng.random() < 0.2 else 1.0,
         grey=rng.random() < 0.1,
     )

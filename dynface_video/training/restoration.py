@@ -18,9 +18,9 @@ from dynface_video.training.degradation import STRENGTHS, degrade, evaluation_de
 from dynface_video.training.loop import Batch
 
 SMALLEST_ERROR = 1e-5
-RADIUS = 3
-WINDOW_RADIUS = 2
-ALONE_SHARE = 0.15
+RADIUS = 2
+ALONE_SHARE = 0.5
+"""Of the batches of `WindowTraining`: single crops, at a quarter of a window's cost; a track's ends read no more."""
 
 
 class RestorationTraining:
@@ -76,7 +76,9 @@ class RestorationTraining:
 class WindowTraining:
     """A `Component` that teaches a trained RM to read neighbouring crops too, on clips of simulated motion.
 
-    initial: the RM of single crops that it begins as
+    Half of the batches are of single crops, so that it goes on learning these.
+
+    initial: the RM that it begins as, of single crops or of windows
     """
 
     name = "restoration_window"
@@ -84,9 +86,10 @@ class WindowTraining:
     def __init__(self, faces: FaceSet, initial: RestorationModel, fusion: int) -> None:
         self.faces, self.initial = faces, initial
         self.network = replace(initial.config, fusion=fusion)
+        self.single = RestorationTraining(faces, self.network)
 
     def build(self) -> nn.Module:
-        """The initial network with an untrained fusion."""
+        """The initial network, with an untrained fusion where it has none."""
         model = RestorationModel(self.network)
         missing, unexpected = model.load_state_dict(self.initial.state_dict(), strict=False)
         if unexpected or any(not name.startswith("fusion.") for name in missing):
@@ -98,10 +101,16 @@ class WindowTraining:
         return {"network": asdict(self.network)}
 
     def batch(self, rng: np.random.Generator, size: int, *, held_out: bool) -> Batch:
+        """Single crops (`RestorationTraining.batch`) or windows; held-out ones are windows."""
+        if not held_out and rng.random() < ALONE_SHARE:
+            return self.single.batch(rng, size, held_out=False)
+        return self.windows(rng, size, held_out=held_out)
+
+    def windows(self, rng: np.random.Generator, size: int, *, held_out: bool) -> Batch:
         """The middle frames of clips, clean and degraded in [-1, 1], and their neighbours warped onto them.
 
-        Of the 2 * RADIUS neighbours a training clip has at random all, the inner ones, one side or single ones, and
-        one crop in seven has none; held-out clips have the inner ones, and the three evaluation strengths in turn.
+        Of the 2 * RADIUS neighbours a training clip has at random all, the inner ones, one side or single ones;
+        held-out clips have all, and the three evaluation strengths in turn.
         """
         resolution, count = self.network.resolution, 2 * RADIUS + 1
         rows: dict[str, list[np.ndarray]] = {"clean": [], "degraded": [], "mask": [], "neighbours": [], "valid": []}
@@ -109,7 +118,7 @@ class WindowTraining:
             clip, mask = sample_clip(self.faces, int(index), resolution, count, rng)
             kind = evaluation_degradation(list(STRENGTHS)[k % 3], rng) if held_out else clip_degradation(rng)
             degraded = degrade_clip(clip, kind, rng)
-            valid = inner_neighbours(WINDOW_RADIUS) if held_out else some_neighbours(rng)
+            valid = np.ones(2 * RADIUS, bool) if held_out else some_neighbours(rng)
             others = np.delete(np.arange(count), RADIUS)
             rows["clean"].append(clip[RADIUS])
             rows["degraded"].append(degraded[RADIUS])
@@ -124,7 +133,7 @@ class WindowTraining:
 
     def loss(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
         """As that of single crops."""
-        return log_error(model(batch["degraded"], batch["neighbours"], batch["valid"]).float(), batch)
+        return log_error(model(batch["degraded"], batch.get("neighbours"), batch.get("valid")).float(), batch)
 
     def validate(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, float]:
         """PSNR at each evaluation strength with the window, and what it gains over the same network without one."""
@@ -135,21 +144,14 @@ class WindowTraining:
 
 
 def some_neighbours(rng: np.random.Generator) -> np.ndarray:
-    """Which of the neighbours -RADIUS .. RADIUS (without 0) a training crop has, (2 * RADIUS,) bool."""
+    """Which of the neighbours -RADIUS .. RADIUS (without 0) a training crop has, (2 * RADIUS,) bool, at least one."""
     offsets = np.delete(np.arange(-RADIUS, RADIUS + 1), RADIUS)
     kind = rng.random()
-    if kind < ALONE_SHARE:
-        return np.zeros(2 * RADIUS, bool)
-    if kind < 0.6:
-        return inner_neighbours(int(rng.integers(1, RADIUS + 1)))
+    if kind < 0.55:
+        return np.asarray(np.abs(offsets) <= rng.integers(1, RADIUS + 1))
     if kind < 0.75:
         return np.asarray((offsets > 0) == (rng.random() < 0.5))
-    return rng.random(2 * RADIUS) < 0.6
-
-
-def inner_neighbours(radius: int) -> np.ndarray:
-    """The neighbours at most `radius` frames away, of -RADIUS .. RADIUS without 0, (2 * RADIUS,) bool."""
-    return np.abs(np.delete(np.arange(-RADIUS, RADIUS + 1), RADIUS)) <= radius
+    return np.asarray((rng.random(2 * RADIUS) < 0.6) | (offsets == rng.choice(offsets)))
 
 
 def log_error(restored: Tensor, batch: Batch) -> Tensor:
