@@ -27,6 +27,7 @@ from dynface_video.config import changed_settings, load_settings
 from dynface_video.diffusion.adjuster import AdjusterConfig
 from dynface_video.diffusion.prior import PriorConfig
 from dynface_video.faces.landmarks import LandmarkConfig
+from dynface_video.faces.retinaface import RetinaFaceDetector
 from dynface_video.models.folder import WEIGHTS, save_folder
 from dynface_video.restorer import FaceRestorer
 from dynface_video.training.adjuster import AdjusterTraining
@@ -39,10 +40,12 @@ from dynface_video.training.landmarks import LandmarkTraining
 from dynface_video.training.loop import Component, LoopConfig, load_average, train
 from dynface_video.training.prior import PriorTraining
 from dynface_video.training.restoration import RestorationTraining, WindowTraining
-from dynface_video.training.scenes import cascade_mistakes, load_scenes
+from dynface_video.training.scenes import gullible_cascades, load_scenes, mistakes_of
 
 FUSION = 32
 """Channels of the network that weighs neighbouring crops."""
+VIEWS = 16
+"""Answers of the teacher that a training label is the median of."""
 CROWD = 224
 """Side in pixels of the pictures that the detector is trained on."""
 
@@ -53,9 +56,13 @@ def make_component(name: str, faces: FaceSet, options: argparse.Namespace) -> Co
         return PriorTraining(faces, PriorConfig())
     if name == "landmarks":
         scenes = load_scenes(options.data / "faces_train")
-        mistakes = cascade_mistakes(scenes, options.cache / "mistakes.json")
+        mistakes = mistakes_of(gullible_cascades, scenes, options.cache / "mistakes.json", every=4)
+        if options.detector:
+            detector = RetinaFaceDetector.from_folder(options.detector, minimum_score=0.05)
+            mistakes += mistakes_of(detector.propose, scenes, options.cache / "detector_mistakes.json")
         teacher = options.data / "detectors" / "yunet_n_640_640.onnx"
-        faces = replace(faces, landmarks=steady_landmarks(faces, teacher, options.cache / "landmarks.npy"))
+        points = steady_landmarks(faces, teacher, options.cache / f"landmarks_{VIEWS}.npy", views=VIEWS)
+        faces = replace(faces, landmarks=points)
         return LandmarkTraining(faces, scenes, mistakes, LandmarkConfig())
     if name == "detector":
         scenes = load_scenes(options.data / "faces_train")
@@ -88,6 +95,7 @@ def main() -> None:
     parser.add_argument("--restoration", type=Path, default=Path("dynface_video/models/mini/restoration"),
                         help="blur_level: the exported RM whose trustworthiness is learned; "
                         "restoration_window: the one of single crops to begin as")  # fmt: skip
+    parser.add_argument("--detector", type=Path, help="landmarks: the exported detector whose mistakes are learned too")
     parser.add_argument("--initial", type=Path, help="exported weights of the same component to begin with")
     parser.add_argument("--crops", type=int, default=200_000)
     parser.add_argument("--batch-size", type=int, default=16)

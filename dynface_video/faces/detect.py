@@ -25,7 +25,7 @@ SAME_FACE_OVERLAP = 0.4
 PROPOSAL_OVERLAP = 0.6
 PROPOSAL_SCORE = 0.15
 """RetinaFace's boxes less sure than this are not shown to the landmark network."""
-PRIOR_LOG_ODDS = 6.0
+PRIOR_LOG_ODDS = 4.0
 """Both networks learned from as many faces as backgrounds; in a video most places are background."""
 LARGEST_LOG_ODDS = 9.0
 NESTED_SHARE = 0.8

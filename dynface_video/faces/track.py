@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FaceTrack", "FaceTracker", "LeftAlone", "Observation"]
 
-FOLLOWED_SHARE = 0.6
+FOLLOWED_SHARE = 0.3
 """A face being followed may be this much less sure than one newly found, or it would come and go."""
 LOOKED_BACK = 2
 """Intervals over which a face is followed backwards: the detector may have missed it once."""

@@ -19,15 +19,21 @@ from dynface_video.faces.landmarks import (
     face_square,
     square_from_box,
 )
+from dynface_video.faces.restraint import turn_of
 from dynface_video.training.data import FaceSet
 from dynface_video.training.degradation import degrade, training_degradation
-from dynface_video.training.film import fade, occlude, wear
+from dynface_video.training.film import drawn, fade, occlude, wear
 from dynface_video.training.loop import Batch
 from dynface_video.training.scenes import Scene, overlap
 
 FACE_SHARE = 0.7
 SCENE_SHARE = 0.3
 CLEAN_SHARE = 0.25
+OCCLUDED_SHARE = 0.3
+MISTAKEN_SHARE, BACKGROUND_SHARE, DRAWN_SHARE = 0.4, 0.25, 0.1
+"""What is shown where no face is; the rest are squares that miss a face."""
+TURN_WEIGHT = 15.0
+"""Degrees by which a head is turned for its face to be drawn twice as often: few in the data are."""
 PLAIN = 14.0
 MIRRORED = [1, 0, 2, 4, 3]
 
@@ -37,7 +43,7 @@ class LandmarkTraining:
 
     faces:    aligned crops, set into scenes or continued by their own mirror image
     scenes:   whole pictures with boxes and landmarks, also the source of backgrounds and of what is no face
-    mistakes: (scene, box) that cascades take for a face
+    mistakes: (scene, box) that a detector takes for a face
     """
 
     name = "landmarks"
@@ -54,10 +60,16 @@ class LandmarkTraining:
         self.pictures = np.stack([cv2.resize(i, (128, 128), interpolation=cv2.INTER_AREA) for i in faces.images])
         self.landmarks = (faces.landmarks + 0.5) / 2 - 0.5
         self.corners = (faces.corners + 0.5) / 2 - 0.5
-        self.aligned = {h: np.flatnonzero(faces.held_out == h) for h in (False, True)}
+        self.aligned = {h: Pool(np.flatnonzero(faces.held_out == h), faces.landmarks) for h in (False, True)}
         kept = {h: [i for i, s in enumerate(scenes) if s.held_out == h] for h in (False, True)}
         self.kept = kept
-        self.scene_faces = {h: [(i, j) for i in kept[h] for j in range(len(scenes[i].boxes))] for h in kept}
+        places = [(i, j) for i, scene in enumerate(scenes) for j in range(len(scene.boxes))]
+        points = np.array([scenes[i].landmarks[j] for i, j in places]).reshape(-1, 5, 2)
+        self.places = places
+        self.scene_faces = {
+            h: Pool(np.array([k for k, (i, _) in enumerate(places) if scenes[i].held_out == h], int), points)
+            for h in kept
+        }
         self.mistakes = {h: [m for m in mistakes if scenes[m[0]].held_out == h] for h in kept}
 
     def build(self) -> nn.Module:
@@ -97,7 +109,7 @@ class LandmarkTraining:
         return crop if clean else self._damage(crop, rng, held_out), points, clean
 
     def _scene_face(self, rng: np.random.Generator, held_out: bool) -> tuple[np.ndarray, np.ndarray]:
-        index, face = self.scene_faces[held_out][rng.integers(len(self.scene_faces[held_out]))]
+        index, face = self.places[self.scene_faces[held_out].draw(rng)]
         scene = self.scenes[index]
         square = face_square(scene.landmarks[face].astype(np.float64))
         if rng.random() < 0.5:
@@ -107,7 +119,7 @@ class LandmarkTraining:
         return self._cut(scene.picture, seen, border=border), seen.from_picture(scene.landmarks[face])
 
     def _aligned_face(self, rng: np.random.Generator, held_out: bool) -> tuple[np.ndarray, np.ndarray]:
-        index = int(rng.choice(self.aligned[held_out]))
+        index = self.aligned[held_out].draw(rng)
         seen = self._wider(jitter_square(face_square(self.landmarks[index].astype(np.float64)), rng))
         crop = self._set_in(index, seen, rng, held_out)
         return crop, seen.from_picture(self.landmarks[index])
@@ -124,15 +136,18 @@ class LandmarkTraining:
 
     def _no_face(self, rng: np.random.Generator, held_out: bool) -> np.ndarray:
         kind = rng.random()
-        if kind < 0.35 and self.mistakes[held_out]:
+        if kind < MISTAKEN_SHARE and self.mistakes[held_out]:
             index, box = self.mistakes[held_out][rng.integers(len(self.mistakes[held_out]))]
             seen = self._wider(jitter_square(square_from_box(box), rng))
             return self._cut(self.scenes[index].picture, seen, border=cv2.BORDER_REFLECT_101)
-        if kind < 0.7:
+        if kind < MISTAKEN_SHARE + BACKGROUND_SHARE:
             return self._background(rng, held_out)
-        index = int(rng.choice(self.aligned[held_out]))
-        missed = miss_square(face_square(self.landmarks[index].astype(np.float64)), rng)
-        return self._set_in(index, self._wider(missed), rng, held_out)
+        index = self.aligned[held_out].draw(rng)
+        square = face_square(self.landmarks[index].astype(np.float64))
+        if kind < MISTAKEN_SHARE + BACKGROUND_SHARE + DRAWN_SHARE:
+            seen = self._wider(jitter_square(square, rng))
+            return drawn(self._cut(self.pictures[index], seen), self._background(rng, held_out), rng)
+        return self._set_in(index, self._wider(miss_square(square, rng)), rng, held_out)
 
     def _background(self, rng: np.random.Generator, held_out: bool) -> np.ndarray:
         for _ in range(20):
@@ -149,7 +164,7 @@ class LandmarkTraining:
         return np.full((self.network.size, self.network.size, 3), int(rng.integers(256)), np.uint8)
 
     def _damage(self, crop: np.ndarray, rng: np.random.Generator, held_out: bool) -> np.ndarray:
-        if rng.random() < 0.12:
+        if rng.random() < OCCLUDED_SHARE:
             crop = occlude(crop, self._background(rng, held_out).astype(np.float32) / 255, rng)
         if rng.random() < 0.7:
             crop = fade(crop, rng)
@@ -188,6 +203,20 @@ class LandmarkTraining:
             "within": float(within[face].float().mean()),
             "auc": area_under_curve(logit[face], logit[~face]),
         }
+
+
+class Pool:
+    """Positions (n,) of faces among those whose points (N, 5, 2) are given, drawn the more often the more turned."""
+
+    def __init__(self, positions: np.ndarray, points: np.ndarray) -> None:
+        self.positions = positions
+        weights = 1 + turn_of(points[positions]) / TURN_WEIGHT
+        self.shares = np.cumsum(weights) / max(weights.sum(), 1e-9)
+
+    def draw(self, rng: np.random.Generator) -> int:
+        """One of the positions."""
+        place = int(np.searchsorted(self.shares, rng.random(), side="right"))
+        return int(self.positions[min(place, len(self.positions) - 1)])
 
 
 def laplace_nll(squared_distance: Tensor, log_deviation: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tarfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,6 @@ import numpy as np
 
 from dynface_video.training.data import is_held_out
 
-MINED_EVERY = 4
 SURE = 0.75
 
 
@@ -71,13 +71,20 @@ def overlap(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     return shared / np.maximum(areas[0][:, None] + areas[1][None] - shared, 1e-9)
 
 
-def cascade_mistakes(scenes: list[Scene], cache: Path) -> list[tuple[int, np.ndarray]]:
-    """Where gullible OpenCV cascades see faces that the teacher does not: (scene, box (4,)), kept in `cache`.
+Propose = Callable[[np.ndarray], np.ndarray]
+"""A picture (H, W, 3) uint8 RGB to boxes (N, 4) that may hold faces."""
 
-    These are the boxes that a landmark network has to turn down when cascades propose.
+
+def mistakes_of(
+    propose: Propose, scenes: Sequence[Scene], cache: Path, *, every: int = 1
+) -> list[tuple[int, np.ndarray]]:
+    """Where `propose` sees faces that the teacher does not: (scene, box (4,)), kept in `cache`.
+
+    These are the boxes that a landmark network has to turn down when that detector proposes. every: look at every so
+    many scenes
     """
     if not cache.exists():
-        found = [[s.name, *map(float, box)] for s in scenes[::MINED_EVERY] for box in _mistakes(s)]
+        found = [[s.name, *map(float, box)] for s in scenes[::every] for box in _mistakes(propose(s.picture), s)]
         cache.parent.mkdir(parents=True, exist_ok=True)
         cache.write_text(json.dumps(found))
     places = {scene.name: index for index, scene in enumerate(scenes)}
@@ -85,14 +92,19 @@ def cascade_mistakes(scenes: list[Scene], cache: Path) -> list[tuple[int, np.nda
     return [(places[row[0]], np.array(row[1:], np.float32)) for row in rows if row[0] in places]
 
 
-def _mistakes(scene: Scene) -> np.ndarray:
-    grey = cv2.cvtColor(scene.picture, cv2.COLOR_RGB2GRAY)
+def gullible_cascades(picture: np.ndarray) -> np.ndarray:
+    """What OpenCV's cascades propose (see `Propose`) when they ask for no neighbour."""
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     proposals = []
     for name in ("haarcascade_frontalface_alt2.xml", "haarcascade_profileface.xml"):
         cascade = cv2.CascadeClassifier(str(Path(cv2.__file__).parent / "data" / name))
         proposals += [*cascade.detectMultiScale(grey, 1.2, 0, minSize=(20, 20))]
     boxes = np.array(proposals, np.float32).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
+    return boxes
+
+
+def _mistakes(boxes: np.ndarray, scene: Scene) -> np.ndarray:
     if len(scene.boxes) and len(boxes):
         boxes = boxes[overlap(boxes, scene.boxes).max(axis=1) < 0.12]
     return boxes[:12]

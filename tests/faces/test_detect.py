@@ -129,7 +129,7 @@ def test_a_face_half_behind_another_stays_a_face() -> None:
 def test_only_what_both_networks_believe_in_is_a_face() -> None:
     (face,) = ConfirmedDetector(Proposing(), Knowing(), minimum_score=0.3).detect(astronaut())
     np.testing.assert_allclose(face.landmarks, TRUTH, atol=1e-4)
-    assert face.score == pytest.approx(0.42, abs=0.02)
+    assert face.score == pytest.approx(0.84, abs=0.02)
 
 
 def test_two_witnesses_are_surer_than_one() -> None:

@@ -83,11 +83,13 @@ def test_a_face_comes_back_once_in_the_pictures_own_pixels() -> None:
     points = np.array([[40, 40], [56, 40], [48, 50], [42, 58], [54, 58.0]])
     network = Planted(np.array([32.0, 24.0, 64.0, 68.0]), points)
     detector = RetinaFaceDetector(network, torch.device("cpu"), working_size=160)
-    (found,) = detector.detect(np.zeros((240, 320, 3), np.uint8))
+    picture = np.zeros((240, 320, 3), np.uint8)
+    (found,) = detector.detect(picture)
     assert network.seen[0].shape == (1, 3, 120, 160)
     assert np.allclose(found.box, np.array([64, 48, 128, 136]) - 0.5, atol=1e-3)
     assert np.allclose(found.landmarks, points * 2 - 0.5, atol=1e-3)
     assert found.score > 0.9 and (found.deviation > 0).all()
+    assert np.array_equal(detector.propose(picture), found.box[None])
 
 
 def test_faces_below_the_smallest_size_are_not_reported() -> None:

@@ -1,20 +1,23 @@
 """What the landmark network learns from."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from dynface_video.faces.landmarks import LandmarkConfig, face_square
 from dynface_video.training.data import FaceSet
-from dynface_video.training.film import fade, occlude, wear
+from dynface_video.training.film import drawn, fade, occlude, wear
 from dynface_video.training.landmarks import (
     LandmarkTraining,
+    Pool,
     area_under_curve,
     jitter_square,
     laplace_nll,
     miss_square,
 )
-from dynface_video.training.scenes import Scene, overlap
+from dynface_video.training.scenes import Scene, mistakes_of, overlap
 
 TEMPLATE = np.array([[96, 120], [160, 120], [128, 158], [101, 185], [155, 185]], np.float32)
 
@@ -104,3 +107,48 @@ def test_film_keeps_shape_and_range() -> None:
         for out in (fade(picture, rng), wear(picture, rng), occlude(picture, picture[::-1], rng)):
             assert out.shape == picture.shape and out.dtype == np.float32
             assert out.min() >= 0 and out.max() <= 1
+
+
+def test_what_is_in_front_leaves_more_than_half_to_be_seen() -> None:
+    picture, shares = np.zeros((64, 64, 3), np.float32), []
+    for seed in range(200):
+        shares.append(float(occlude(picture, np.ones_like(picture), np.random.default_rng(seed)).mean()))
+    assert max(shares) < 0.5 and np.mean(np.array(shares) > 0.2) > 0.2
+
+
+def test_a_drawn_face_has_two_tones_on_a_plain_ground() -> None:
+    ramp = np.repeat(np.linspace(0, 255, 64).astype(np.uint8)[None, :, None], 64, axis=0).repeat(3, axis=2)
+    plain = np.full((64, 64, 3), 120, np.uint8)
+    for seed in range(20):
+        out = drawn(ramp, plain, np.random.default_rng(seed))
+        assert out.shape == ramp.shape and out.dtype == np.uint8
+        levels = np.bincount(out[..., 0].ravel(), minlength=256)
+        assert np.sort(levels)[-2:].sum() > 0.85 * levels.sum()
+
+
+def test_turned_faces_are_drawn_more_often() -> None:
+    turned = TEMPLATE.copy()
+    turned[2, 0] += 40
+    pool, rng = Pool(np.array([3, 5]), np.stack([TEMPLATE] * 5 + [turned])), np.random.default_rng(0)
+    counts = np.bincount([pool.draw(rng) for _ in range(2000)], minlength=6)
+    assert counts[[3, 5]].sum() == 2000 and counts[5] > 2 * counts[3]
+
+
+def test_mistakes_are_what_is_proposed_where_no_face_is(tmp_path: Path) -> None:
+    picture, box = np.zeros((90, 120, 3), np.uint8), np.array([20, 20, 60, 70], np.float32)
+    scenes = [Scene("a", picture, box[None], TEMPLATE[None]), Scene("b", picture, np.zeros((0, 4)), TEMPLATE[:0])]
+    asked = []
+
+    def propose(picture: np.ndarray) -> np.ndarray:
+        asked.append(picture)
+        return np.array([[22, 22, 60, 70], [80, 10, 110, 40]], np.float32)
+
+    found = mistakes_of(propose, scenes, tmp_path / "cache" / "mistakes.json")
+    assert [(place, [*mistake]) for place, mistake in found] == [
+        (0, [80, 10, 110, 40]),
+        (1, [22, 22, 60, 70]),
+        (1, [80, 10, 110, 40]),
+    ]
+    # What is kept is read again, also where other scenes come before.
+    again = mistakes_of(propose, scenes[1:], tmp_path / "cache" / "mistakes.json")
+    assert [place for place, _ in again] == [0, 0] and len(asked) == 2
