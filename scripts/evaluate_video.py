@@ -1,9 +1,10 @@
-"""Evaluate how well frames agree: clean clips degraded by a codec in three strengths, and a face that stands still.
+"""Evaluate how well frames agree: clean clips degraded by a codec in three strengths, or anew in each frame.
 
 python scripts/evaluate_video.py --out runs/video                       # 24 frames of each clean clip of the data
 python scripts/evaluate_video.py CLIP.mp4 --frames 0 --methods "frame by frame" all --strengths medium fresh
 
-Each clip is cut around its face, degraded, and restored frame by frame, with each part of what makes frames agree alone
+Each clip is cut around its face, degraded (by a codec, or each frame by itself, of the clip and of its first frame
+standing still), and restored frame by frame, with each part of what makes frames agree alone
 (smoothed levels, smoothed landmarks, shared noise, RM's window, drawing along the flow), and with all. Writes
 results.csv, table.md and side_by_side_*.mp4.
 """
@@ -21,13 +22,13 @@ from dynface_video.blur.restoration import load_restoration_model
 from dynface_video.config import Settings, load_settings
 from dynface_video.demo_clip import write_clip
 from dynface_video.errors import DynfaceError, InputError
-from dynface_video.evaluation.clips import DAMAGES, load_clean_clip
+from dynface_video.evaluation.clips import load_clean_clip
 from dynface_video.evaluation.report import write_rows
 from dynface_video.evaluation.steadiness import (
     ALL,
     ALONE,
-    FRESH,
     METHODS,
+    STRENGTHS,
     Row,
     degraded_clips,
     evaluate_clip,
@@ -56,7 +57,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("runs/video"))
     parser.add_argument("--frames", type=int, default=24, help="of each clip, from its start; 0 takes all")
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
-    parser.add_argument("--strengths", nargs="+", default=[*DAMAGES, FRESH], choices=[*DAMAGES, FRESH])
+    parser.add_argument("--strengths", nargs="+", default=list(STRENGTHS), choices=STRENGTHS)
     parser.add_argument("--preset", default="mini")
     parser.add_argument("--config", type=Path, help="YAML file over the preset")
     parser.add_argument("--restoration", type=Path, help="an exported RM instead of the preset's")

@@ -45,8 +45,9 @@ PARTS: dict[str, Changes] = {
 ALONE, ALL = "frame by frame", "all"
 RM = {"RM, single crops": ("levels", "landmarks"), "RM, windows": ("levels", "landmarks", "window")}
 METHODS = (ALONE, *PARTS, ALL, *RM)
-FRESH = "fresh"
-"""In place of a codec's strength: the still clip, degraded anew in each frame."""
+FRESH, MOVING = "fresh", "fresh_moving"
+"""In place of a codec's strength: the still clip, and the clip itself, degraded anew in each frame."""
+STRENGTHS = (*DAMAGES, FRESH, MOVING)
 
 
 @dataclass(frozen=True)
@@ -131,12 +132,12 @@ def _segment(
 def degraded_clips(
     clip: CleanClip, strengths: Sequence[str], seed: int, crop: int
 ) -> Iterator[tuple[str, CleanClip, np.ndarray]]:
-    """Strength, clean clip and its degraded frames, for strengths of `DAMAGES` and `FRESH`."""
+    """Strength, clean clip and its degraded frames, for some of `STRENGTHS`."""
     for strength in strengths:
-        rng = np.random.default_rng([seed, (*DAMAGES, FRESH).index(strength)])
-        if strength == FRESH:
-            still = still_clip(clip)
-            yield strength, still, afresh(still.frames, rng, crop=crop)
+        rng = np.random.default_rng([seed, STRENGTHS.index(strength)])
+        if strength in (FRESH, MOVING):
+            shown = still_clip(clip) if strength == FRESH else clip
+            yield strength, shown, afresh(shown.frames, rng, crop=crop)
         else:
             yield strength, clip, through_codec(clip.frames, DAMAGES[strength], rng)
 
