@@ -135,8 +135,9 @@ class RestorationSettings(_Section):
     trust:           lambda: how much the prior weighs against the guides
     eta_scale:       1 is the paper's stochasticity, 0 deterministic sampling
     guidance:        "closed_form", the paper's "gradient" through the network (many steps, slow), or "none"
-    guidance_scale:  of the guidance everywhere: 1 is full, 0 is none; of the step in gradient mode
-    guidance_map:    where the guidance is weakened: by the "trained" map (DGSA), by "sobel" on texture, or "none"
+    guidance_scale:  of the guidance everywhere: 1 is full, 0 is none, and more only lengthens the step of the gradient
+    guidance_map:    closed form only: where the guidance is weakened: by the "trained" map (DGSA), by "sobel" on
+                     texture, or "none"
     level_rate:      gradient mode: how fast the level follows its gradient (Eq. 7 of the paper), pixels; 0 keeps it
     batch_size:      faces in one network evaluation
     level_interval:  frames from one reading of a track's blur level to the next
@@ -174,6 +175,14 @@ class RestorationSettings(_Section):
     temporal_strength: float = Field(default=1.0, ge=0)
     grayscale: Literal["auto", "on", "off"] = "auto"
     grain: float = Field(default=0.0, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _guidance_has_what_it_takes(self) -> RestorationSettings:
+        if self.guidance != "gradient" and self.guidance_scale > 1:
+            raise ValueError("guidance_scale above 1 is for the guidance by gradient; 1 is full guidance elsewhere")
+        if self.guidance != "closed_form" and self.guidance_map != "none":
+            raise ValueError("guidance_map weakens the guidance in closed form and none else")
+        return self
 
 
 class OutputSettings(_Section):

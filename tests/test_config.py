@@ -113,6 +113,8 @@ def test_settings_that_exclude_each_other_say_what_to_do(overrides: dict[str, An
         ("detection: {intervall: 3}", r"no setting 'detection\.intervall'; did you mean 'interval'"),
         ("detection: {gap: -1}", r"detection\.gap is -1; it must be at least 0"),
         ("output: {crf: yes}", "crf is True"),
+        ("restoration: {guidance_scale: 2}", "guidance_scale above 1 is for the guidance by gradient"),
+        ("restoration: {guidance: gradient, guidance_map: sobel}", "guidance_map weakens the guidance in closed form"),
     ],
 )
 def test_a_bad_file_is_named_with_what_is_wrong_in_it(tmp_path: Path, text: str, message: str) -> None:
