@@ -33,12 +33,18 @@ __all__ = [
 
 @dataclass(frozen=True)
 class RestoreResult:
-    """What was done. faces: face crops restored, one a face and frame; seconds: wall time by stage."""
+    """What was done.
+
+    faces: face crops restored, one a face and frame
+    left_alone: stretches of faces that were found and are not restored; `analyze_video` gives their reasons
+    seconds: wall time by stage
+    """
 
     output: Path | str
     frames: int
     faces: int
     tracks: int
+    left_alone: int
     unet_evaluations: int
     seconds: dict[str, float]
     warnings: tuple[str, ...]
@@ -99,7 +105,7 @@ def _restore_remote(
     if not waiting:
         result = _restore_video(here, made, settings, overwrite or is_remote(target), fresh, progress)
     else:
-        result = RestoreResult(made, 0, 0, 0, 0, {}, ("it was made by an earlier run and only had to be sent",))
+        result = RestoreResult(made, 0, 0, 0, 0, 0, {}, ("it was made by an earlier run and only had to be sent",))
     if not is_remote(target):
         return result
     send(made, target)
@@ -115,6 +121,7 @@ def _restore_video(
         frames=totals.frames,
         faces=totals.faces,
         tracks=totals.tracks,
+        left_alone=totals.left_alone,
         unet_evaluations=totals.unet_evaluations,
         seconds=totals.seconds,
         warnings=tuple(totals.warnings),
@@ -225,6 +232,7 @@ def _restore_stills(job: StillsJob, progress: Progress | None) -> RestoreResult:
         frames=result.pictures,
         faces=result.work.faces,
         tracks=result.tracks,
+        left_alone=result.left_alone,
         unet_evaluations=result.work.unet_evaluations,
         seconds=result.work.seconds,
         warnings=(*dict.fromkeys(result.warnings), *nothing),

@@ -157,9 +157,10 @@ def restore(
             )
         _warn(result.warnings)
         restored = f"{result.faces} faces of {_count(result.tracks, 'track')} restored"
+        alone = f", {result.left_alone} left alone (analyze says why)" if result.left_alone else ""
         effort = f"{result.unet_evaluations} network evaluations"
         times = ", ".join(f"{stage} {spent:.1f} s" for stage, spent in result.seconds.items())
-        summary = [f"{result.output}: {result.frames} frames, {restored} with {effort}", times]
+        summary = [f"{result.output}: {result.frames} frames, {restored} with {effort}{alone}", times]
     _answer(result.as_dict() if as_json else summary)
 
 

@@ -41,7 +41,7 @@ class FakeApi:
         if self.error is not None:
             raise self.error
         result = {
-            "output": str(target), "frames": 50, "faces": 48, "tracks": 1, "unet_evaluations": 480,
+            "output": str(target), "frames": 50, "faces": 48, "tracks": 1, "left_alone": 2, "unet_evaluations": 480,
             "seconds": {"analyze": 1.25, "restore": 2.5, "assemble": 0.125}, "warnings": list(self.warnings),
         }  # fmt: skip
         return SimpleNamespace(**result | {"warnings": self.warnings}, as_dict=lambda: result)

@@ -78,7 +78,7 @@ def run_batch(
     """Restore the videos with one pool of workers; a row for each, in the order of `entries`.
 
     settings_of: the settings of a video, may raise InputError; log: file to which every call that ends adds a line;
-    on_plan: told in a line what is to be done and what it will take
+    on_plan: told in a line each which videos cannot be restored, then what is to be done and what it will take
     Raises BatchInterrupted when it was stopped, JobError when the disk is full or nothing succeeds any more.
     """
     rows = [BatchRow(entry.source, entry.output) for entry in entries]
@@ -88,6 +88,8 @@ def run_batch(
         job = _prepare(entry, row, settings_of, overwrite, fresh, log, progress)
         if job is not None:
             prepared.append(_Prepared(row, job))
+        elif row.status == FAILED:
+            on_plan(f"left out: {row.source}: {row.error}")
     progress.total = sum(one.job.task.expected().frames or 0 for one in prepared)
     if prepared:
         on_plan(_what_it_takes(prepared, execution))

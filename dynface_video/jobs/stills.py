@@ -29,10 +29,11 @@ WORKING_SIZE = 1280
 
 @dataclass
 class StillsResult:
-    """What was done in this run. restored: pictures with a face restored; others as in `JobResult`."""
+    """What was done in this run. restored: pictures with a face restored; left_alone as in `Totals`."""
 
     pictures: int = 0
     tracks: int = 0
+    left_alone: int = 0
     work: Work = field(default_factory=Work)
     warnings: list[str] = field(default_factory=list)
 
@@ -117,6 +118,7 @@ class StillsJob:
         )
         result.warnings += write_image(target, samples_of(frame.picture, frame.colour), read_image(path))
         result.tracks += sum(track.restore for track in analysis.tracks)
+        result.left_alone += len(analysis.left_alone)
         result.pictures += 1
 
 
