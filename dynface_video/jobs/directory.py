@@ -25,6 +25,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+import numpy as np
+
 from dynface_video.errors import InputError, JobError, JobMismatchError
 from dynface_video.jobs.analysis import Analysis, AnalyzedTrack, write_atomically
 from dynface_video.jobs.calls import Call, SegmentResult
@@ -222,17 +224,17 @@ def segment_digest(plan: Plan, segment: Segment, analysis: Analysis) -> str:
         if shot.start < segment.stop and shot.stop > segment.start:
             digest.update(f"shot {shot.start}:{shot.stop}".encode())
     for analyzed in analysis.faces_in(segment.start, segment.stop):
-        _update_with_track(digest, analyzed, segment)
+        _update_with_track(digest, analyzed)
     return digest.hexdigest()[:12]
 
 
-def _update_with_track(digest: Any, analyzed: AnalyzedTrack, segment: Segment) -> None:
+def _update_with_track(digest: Any, analyzed: AnalyzedTrack) -> None:
+    # Of the whole track: a face depends on frames well outside its segment.
     track = analyzed.track
-    # One frame more than the segment's: the second field of an interlaced frame lies halfway to the next frame.
-    span = slice(max(segment.start - track.start, 0), segment.stop - track.start + 1)
-    digest.update(f"{track.number}:{track.start}:{track.stop}:{analyzed.grey}".encode())
-    for values in (track.landmarks, analyzed.levels, analyzed.starting_steps):
-        digest.update(values[span].tobytes())
+    shown = np.array([track.shown_at(at) for at in range(len(track.landmarks))])
+    digest.update(f"{track.number}:{track.start}:{track.stop}:{analyzed.grey}:{analyzed.noise}".encode())
+    for values in (track.landmarks, track.observed, shown, analyzed.levels, analyzed.starting_steps):
+        digest.update(values.tobytes())
 
 
 def _load_plan(path: Path) -> Plan:

@@ -15,7 +15,7 @@ import pytest
 from dynface_video.errors import InputError, JobError
 from dynface_video.faces.track import FaceTrack, LeftAlone
 from dynface_video.jobs.analysis import Analysis, AnalyzedTrack
-from dynface_video.jobs.directory import JobDirectory, SegmentResult, alone
+from dynface_video.jobs.directory import JobDirectory, SegmentResult, alone, segment_digest
 from dynface_video.jobs.plan import Plan, Segment
 from dynface_video.media.read import FrameIndex
 from dynface_video.media.shots import Shot
@@ -56,6 +56,28 @@ def test_an_analysis_is_read_back_as_written(analysis: Analysis, tmp_path: Path)
     assert loaded.tracks[0].grey and loaded.shots == analysis.shots
     assert loaded.left_alone == analysis.left_alone and loaded.warnings == analysis.warnings
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_segment_is_done_again_when_anything_changes_that_its_faces_depend_on(
+    analysis: Analysis, tmp_path: Path
+) -> None:
+    (analyzed,) = analysis.tracks
+    faded = dataclasses.replace(analyzed.track, shown=np.linspace(0, 1 / 3, 6).astype(np.float32))
+    analysis = dataclasses.replace(analysis, tracks=(dataclasses.replace(analyzed, track=faded),))
+    analysis.save(tmp_path / "a.json")
+    analysis = Analysis.load(tmp_path / "a.json")
+    (analyzed,) = analysis.tracks
+    faded, digest = analyzed.track, segment_digest(PLAN, Segment(0, 0, 4), analysis)
+    assert segment_digest(PLAN, Segment(0, 0, 4), Analysis.load(tmp_path / "a.json")) == digest
+    unseen = dataclasses.replace(faded, observed=np.arange(6) != 5)
+    gone = dataclasses.replace(faded, shown=np.zeros(6, np.float32))
+    for changed in (
+        dataclasses.replace(analyzed, track=unseen),
+        dataclasses.replace(analyzed, track=gone),
+        dataclasses.replace(analyzed, track=faded, noise=1),
+        dataclasses.replace(analyzed, track=faded, levels=analyzed.levels + (np.arange(6) == 5)),
+    ):
+        assert segment_digest(PLAN, Segment(0, 0, 4), dataclasses.replace(analysis, tracks=(changed,))) != digest
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"format": 99}'])
