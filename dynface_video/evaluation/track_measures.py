@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
 from dynface_video.faces.align import TEMPLATE_512
 from dynface_video.faces.landmarks import face_square
-from dynface_video.faces.motion import is_among
+from dynface_video.faces.link import is_nested, is_same
 from dynface_video.faces.observation import FaceTrack, face_side, face_sides
 
 SAME = 0.35
@@ -73,7 +74,7 @@ def score_tracks(
 def _is_double(tracks: Sequence[FaceTrack], frame: int) -> bool:
     there = [(track, frame - track.start) for track in tracks if track.start <= frame < track.stop]
     shown = [track.landmarks[place] for track, place in there if track.shown_at(place) > 0]
-    return any(is_among(points, shown[:i]) for i, points in enumerate(shown))
+    return any(is_same(one, other) or is_nested(one, other) for one, other in combinations(shown, 2))
 
 
 def _face_under(points: np.ndarray, truth: np.ndarray, visible: np.ndarray) -> int | None:

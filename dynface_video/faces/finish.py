@@ -8,9 +8,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.ndimage import distance_transform_edt
 
 from dynface_video.faces.appearance import difference
-from dynface_video.faces.link import Fragment, fragments_of, is_same, link, without_doubles
+from dynface_video.faces.link import Fragment, fragments_of, is_nested, is_same, link, without_doubles
 from dynface_video.faces.observation import FaceTrack, LeftAlone, Observation, face_sides
 from dynface_video.faces.restraint import reason_to_leave, shown_while_turning, turn_of
 from dynface_video.faces.smooth import smooth_landmarks
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 SAME_FACE_DIFFERENCE = 0.3
 SAME_FACE_SIZE = 0.4
+FADE_FRAMES = 5
+"""Over which a face fades before another one hides it, and comes back."""
 
 
 def finish_tracks(
@@ -49,7 +52,7 @@ def finish_tracks(
             left_alone.append(_left(fragment.start, fragment.last + 1, fragment.points, reason))
     hidden = [_hidden(track, tracks) for track in tracks]
     for track, frames in zip(tracks, hidden, strict=True):
-        left_alone += _left_where(track, frames, lambda _: "hidden by another face")
+        left_alone += _left_where(track, frames & (_shown(track) > 0), lambda _: "hidden by another face")
     return [_without(track, frames) for track, frames in zip(tracks, hidden, strict=True)], left_alone
 
 
@@ -76,8 +79,7 @@ def _turn_reason(landmarks: np.ndarray, largest: float) -> str:
 
 def _turned_away(track: FaceTrack, largest: float) -> list[LeftAlone]:
     """The spans of a track in which its face is turned too far to be shown restored."""
-    away = np.array([track.shown_at(i) == 0 for i in range(len(track.landmarks))])
-    return _left_where(track, away, lambda points: _turn_reason(points, largest))
+    return _left_where(track, _shown(track) == 0, lambda points: _turn_reason(points, largest))
 
 
 def _hidden(track: FaceTrack, tracks: Sequence[FaceTrack]) -> np.ndarray:
@@ -85,15 +87,23 @@ def _hidden(track: FaceTrack, tracks: Sequence[FaceTrack]) -> np.ndarray:
     hidden = np.zeros(len(track.landmarks), bool)
     for other in tracks:
         for frame in range(max(track.start, other.start), min(track.stop, other.stop)):
-            own, before = frame - track.start, frame - other.start
-            if other.observed[before] and not track.observed[own]:
-                hidden[own] |= is_same(track.landmarks[own], other.landmarks[before])
+            own, there = frame - track.start, frame - other.start
+            if other.observed[there] and not track.observed[own]:
+                points, others = track.landmarks[own], other.landmarks[there]
+                hidden[own] |= is_same(points, others) or is_nested(points, others)
     return hidden
 
 
 def _without(track: FaceTrack, frames: np.ndarray) -> FaceTrack:
-    shown = [0.0 if left else track.shown_at(i) for i, left in enumerate(frames)]
-    return replace(track, shown=np.array(shown, np.float32))
+    """The track without the frames of a mask (T,): it fades before them and comes back as slowly."""
+    if not frames.any():
+        return track
+    away = distance_transform_edt(~frames)
+    return replace(track, shown=(_shown(track) * np.clip(away / FADE_FRAMES, 0, 1)).astype(np.float32))
+
+
+def _shown(track: FaceTrack) -> np.ndarray:
+    return np.array([track.shown_at(at) for at in range(len(track.landmarks))])
 
 
 def _left_where(track: FaceTrack, frames: np.ndarray, reason: Callable[[np.ndarray], str]) -> list[LeftAlone]:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["FaceTrack", "FaceTracker", "LeftAlone", "Observation"]
 
 FOLLOWED_SHARE = 0.3
-"""A face being followed may be this much less sure than one newly found, or it would come and go."""
+"""Of the minimum score, what is asked of a face that is being followed, or it would come and go; chosen on the clips of
+the evaluation (model card)."""
 LOOKED_BACK = 2
 """Intervals over which a face is followed backwards: the detector may have missed it once."""
 LARGEST_JUMP = 0.5

@@ -1,6 +1,7 @@
 """The second look: what is linked, what is bridged, what is left alone and why."""
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 import numpy as np
 
@@ -105,6 +106,15 @@ def test_a_face_bridged_behind_another_is_not_shown_on_it() -> None:
     assert hidden == [frame for frame in range(20, 30) if apart[frame] < 0.4 * 50]
     assert [tracks[1].shown_at(frame) for frame in range(50)] == [1.0] * 50
     assert [(a.start, a.stop, a.reason) for a in left] == [(hidden[0], hidden[-1] + 1, "hidden by another face")]
+    shares = [tracks[0].shown_at(frame) for frame in range(50)]
+    assert max(abs(b - a) for a, b in pairwise(shares)) < 0.21
+
+
+def test_a_small_face_bridged_behind_a_large_one_is_hidden_all_over_it() -> None:
+    behind = seen(range(20), 0, side=30, speed=4) + seen(range(30, 50), 1, side=30, speed=4)
+    tracks, _ = finish_tracks(behind + seen(range(50), 2, x=200, side=100), [0], settings=SETTINGS)
+    (small,) = [track for track in tracks if not track.observed.all()]
+    assert [frame for frame in range(50) if small.shown_at(frame) == 0] == list(range(20, 30))
 
 
 def test_one_observation_lost_to_noise_does_not_move_the_face() -> None:
