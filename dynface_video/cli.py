@@ -157,7 +157,11 @@ def restore(
             )
         _warn(result.warnings)
         restored = f"{result.faces} faces of {_count(result.tracks, 'track')} restored"
-        alone = f", {result.left_alone} left alone (analyze says why)" if result.left_alone else ""
+        alone = (
+            f"; {result.left_alone} stretches of faces left alone (the file that analyze -o writes says why)"
+            if result.left_alone
+            else ""
+        )
         effort = f"{result.unet_evaluations} network evaluations"
         times = ", ".join(f"{stage} {spent:.1f} s" for stage, spent in result.seconds.items())
         summary = [f"{result.output}: {result.frames} frames, {restored} with {effort}{alone}", times]
@@ -272,4 +276,4 @@ def _description(analysis: Analysis) -> list[str]:
         f"blur level {t['blur_level']:.2f}{', grey' if t['grey'] else ''}{'' if t['restore'] else ', left alone'}"
         for t in seen["tracks"]
     ]
-    return [head, *lines, f"{seen['left_alone']} left alone as too small, too short or too unsure"]
+    return [head, *lines, f"{seen['left_alone']} stretches of faces left alone; the analysis file says why"]

@@ -181,7 +181,7 @@ class RestorationSettings(_Section):
         if self.guidance != "gradient" and self.guidance_scale > 1:
             raise ValueError("guidance_scale above 1 is for the guidance by gradient; 1 is full guidance elsewhere")
         if self.guidance != "closed_form" and self.guidance_map != "none":
-            raise ValueError("guidance_map weakens the guidance in closed form and none else")
+            raise ValueError("guidance_map weakens the guidance in closed form and nothing else")
         return self
 
 

@@ -28,6 +28,7 @@ from dynface_video.diffusion.adjuster import AdjusterConfig
 from dynface_video.diffusion.prior import PriorConfig
 from dynface_video.faces.landmarks import LandmarkConfig
 from dynface_video.faces.retinaface import RetinaFaceDetector
+from dynface_video.jobs.plan import file_digest
 from dynface_video.models.folder import WEIGHTS, save_folder
 from dynface_video.restorer import FaceRestorer
 from dynface_video.training.adjuster import AdjusterTraining
@@ -46,6 +47,8 @@ FUSION = 32
 """Channels of the network that weighs neighbouring crops."""
 VIEWS = 16
 """Answers of the teacher that a training label is the median of."""
+PROPOSED = 0.05
+"""Score from which on what the detector sees and the teacher does not is a mistake to learn from."""
 CROWD = 224
 """Side in pixels of the pictures that the detector is trained on."""
 
@@ -58,8 +61,9 @@ def make_component(name: str, faces: FaceSet, options: argparse.Namespace) -> Co
         scenes = load_scenes(options.data / "faces_train")
         mistakes = mistakes_of(gullible_cascades, scenes, options.cache / "mistakes.json", every=4)
         if options.detector:
-            detector = RetinaFaceDetector.from_folder(options.detector, minimum_score=0.05)
-            mistakes += mistakes_of(detector.propose, scenes, options.cache / "detector_mistakes.json")
+            detector = RetinaFaceDetector.from_folder(options.detector, minimum_score=PROPOSED)
+            cache = options.cache / f"mistakes_{file_digest(options.detector / WEIGHTS)[:12]}.json"
+            mistakes += mistakes_of(detector.propose, scenes, cache)
         teacher = options.data / "detectors" / "yunet_n_640_640.onnx"
         points = steady_landmarks(faces, teacher, options.cache / f"landmarks_{VIEWS}.npy", views=VIEWS)
         faces = replace(faces, landmarks=points)
@@ -94,7 +98,7 @@ def main() -> None:
     parser.add_argument("--export", type=Path, help="write the averaged weights of the last checkpoint and stop")
     parser.add_argument("--restoration", type=Path, default=Path("dynface_video/models/mini/restoration"),
                         help="blur_level: the exported RM whose trustworthiness is learned; "
-                        "restoration_window: the one of single crops to begin as")  # fmt: skip
+                        "restoration_window: the one to begin as, of single crops or of windows")  # fmt: skip
     parser.add_argument("--detector", type=Path, help="landmarks: the exported detector whose mistakes are learned too")
     parser.add_argument("--initial", type=Path, help="exported weights of the same component to begin with")
     parser.add_argument("--crops", type=int, default=200_000)

@@ -231,7 +231,7 @@ def test_analyze_describes_and_writes(api: FakeApi, command: Command, tmp_path: 
     assert code == 0 and target.exists()
     assert "50 frames, 1 shot, 1 face track" in out
     assert "track 3: frames 2 to 49, 96 px, blur level 1.50, grey" in out
-    assert "2 left alone" in out
+    assert "2 stretches of faces left alone" in out
     assert api.calls[0]["faces"] == "largest"
 
     code, out, err = command("analyze", "in.mkv", "-o", str(target), "--json")

@@ -3,8 +3,9 @@
     crops t-w .. t+w --RM--> estimate t     estimates t-r .. t+r --along the flow--> guide t
     guide t --sampler--> face t             faces t-r .. t+r --along the flow--> shown t
 
-w is `window_radius`, r `temporal_radius`. What is shown in a frame depends on the w + 2 r frames on either side that
-the face has in its shot, and on no others: a segment that is given those makes what the whole video would make.
+w is `window_radius`, r `temporal_radius`; both drawings go along the flow of the estimates. What is shown in a frame
+depends on the w + 2 r frames on either side that the face has in its shot, and on no others: a segment that is given
+those makes what the whole video would make.
 (Drawing faces towards each other at every step of the sampler would make it depend on r frames more for each step.)
 
 At the sampler's last step rho (see `guidance`) is so large that the guides have no say any more, and the closed form
@@ -125,7 +126,8 @@ class FacesInTime:
 
     def _drawn(self, pictures: dict[FaceAt, np.ndarray], face: FaceAt) -> np.ndarray:
         settings, level = self.restorer.settings, float(self.tracks[face.track].levels[face.at])
-        _fill(self._motions, [face], lambda faces: [self._motions_of(face) for face in faces])
+        if face not in self._motions:
+            self._motions[face] = self._motions_of(face)
         # What is nearly sharp has little noise to lose, and motion finer than the flow can follow.
         needed = min(1.0, level / (FULLY_DRAWN * self.restorer.resolution)) ** 2
         others = (
@@ -134,7 +136,7 @@ class FacesInTime:
         return pulled(pictures[face], others, needed * settings.temporal_strength)
 
     def _motions_of(self, face: FaceAt) -> dict[FaceAt, Motion]:
-        """Where a face's points lie in the frames that it is drawn towards; half precision errs by 0.001 pixels."""
+        """Where a face's points lie in the frames that it is drawn towards; half precision errs by 1/2000."""
         others = (other for other in self._around(face, drawn_radius(self.restorer.settings)) if other != face)
         moved = {other: motion(self._estimates[face], self._estimates[other]) for other in others}
         return {other: (flow.astype(np.float16), trust.astype(np.float16)) for other, (flow, trust) in moved.items()}

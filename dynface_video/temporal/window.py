@@ -14,26 +14,26 @@ from dynface_video.temporal.flow import agreement, dense_flow, flow_picture, war
 
 MISSED_FLOW = 0.7 / 128
 """By how much the flows there and back may miss, in sides."""
+# Chosen by `scripts/evaluate_video.py` on the clips clean_talk_512 and clean_address_mpeg4.
 UNLIKE = 4.0
 """How many times as much as they typically do (their noise) two crops may differ, squared, where they show the same:
 more is motion that the flow has not followed."""
 NOISE_SPAN = (0.0024, 0.04)
-"""What the noise is taken for at least and at most, standard deviation."""
+"""What the noise of the three channels together is taken for at least and at most, standard deviation."""
 DETAIL_BLUR, PLACE_BLUR = 2 / 128, 3 / 128
 """What is finer is not compared; over how large a place a difference is judged. Standard deviations, in sides."""
 FAR = 2 / 128
-"""Length of a flow at which a mean gives its end half the weight: a flow errs in proportion to its length, and the
-mean loses detail by it."""
+"""Length of a flow at which a mean gives its end half the weight: means along longer ones lose detail."""
 REGION = 12 / 128
 """Over how large a region it is decided whether the face moves there, standard deviation in sides."""
 STILL, MOVING = 0.85, 0.6
-"""What a flow leaves of a region's difference. A flow that has only followed noise leaves more than nine tenths of it,
-one that has followed movement at most a half: between the two it is taken in part."""
+"""What a flow leaves of a region's difference: from the first share on the region stands still and the flow has
+followed noise, up to the second it moves; in between the flow is taken in part."""
 TINY = 1e-12
 COARSE = 0.25
 """Standard deviation, in sides, above which brightness and colour are the light's and not the face's."""
 DARKEST = 0.02
-"""Where it is darker, light is not measured by its ratio."""
+"""Added to both sides of the ratio of two lights, so that it says little where it is darker."""
 
 Motion = tuple[np.ndarray, np.ndarray]
 """The flow from a crop to another one, (R, R, 2) pixels, and how far it is to be trusted, (R, R) in [0, 1]."""
@@ -54,8 +54,8 @@ def motion(target: np.ndarray, source: np.ndarray) -> Motion:
     moves = np.clip((STILL - after / (before + TINY)) / (STILL - MOVING), 0, 1)
     flow = forward * moves[..., None]
     unlike = _unlike(warp(source, flow), target)
-    allowed = UNLIKE * np.clip(np.median(unlike), *np.square(NOISE_SPAN))
-    return flow.astype(np.float32), agreed * np.exp(-((unlike / allowed) ** 2) / 2)
+    allowed = UNLIKE * float(np.clip(np.median(unlike), *np.square(NOISE_SPAN)))
+    return flow, agreed * np.exp(-((unlike / allowed) ** 2) / 2)
 
 
 def _unlike(crop: np.ndarray, target: np.ndarray) -> np.ndarray:

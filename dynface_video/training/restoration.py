@@ -20,7 +20,7 @@ from dynface_video.training.loop import Batch
 SMALLEST_ERROR = 1e-5
 RADIUS = 2
 ALONE_SHARE = 0.5
-"""Of the batches of `WindowTraining`: single crops, at a quarter of a window's cost; a track's ends read no more."""
+"""Of the batches of `WindowTraining`: single crops, at a quarter of a window's cost; bridged faces read no more."""
 
 
 class RestorationTraining:

@@ -155,6 +155,7 @@ def test_nothing_is_kept_that_no_face_will_need() -> None:
     assert far == 5
     assert min(face.at for face in faces._crops) == 10 - far
     assert min(face.at for face in faces._faces) >= 10 - far
+    assert min(face.at for face in faces._motions) == 10
 
 
 def test_a_shot_has_the_same_noise_wherever_it_stands() -> None:

@@ -71,3 +71,14 @@ def test_the_window_network_begins_as_the_single_one_and_learns() -> None:
     assert losses[-1] < losses[0] - 0.05
     scores = training.validate(model, training.batch(np.random.default_rng(1), 3, held_out=True), torch.Generator())
     assert {"psnr_mild", "gain_medium", "gain_severe"} <= set(scores)
+
+
+def test_half_of_the_training_is_of_single_crops_and_none_of_the_validation() -> None:
+    training = WindowTraining(
+        noise_faces(), RestorationModel(RestorationConfig(resolution=SIZE, channels=(8, 16), blocks=(1, 1))), fusion=4
+    )
+    model = training.build()
+    batches = [training.batch(np.random.default_rng(seed), 2, held_out=False) for seed in range(12)]
+    assert {"neighbours" in batch for batch in batches} == {True, False}
+    assert all(bool(torch.isfinite(training.loss(model, batch, torch.Generator()))) for batch in batches)
+    assert all("neighbours" in training.batch(np.random.default_rng(seed), 1, held_out=True) for seed in range(6))
