@@ -171,7 +171,7 @@ class RestorationSettings(_Section):
     step_hysteresis: float = Field(default=0.06, ge=0, lt=1)
     noise_correlation: float = Field(default=1.0, ge=0, le=1)
     window_radius: int = Field(default=2, ge=0, le=8)
-    temporal_radius: int = Field(default=6, ge=0, le=8)
+    temporal_radius: int = Field(default=8, ge=0, le=16)
     temporal_strength: float = Field(default=1.0, ge=0)
     grayscale: Literal["auto", "on", "off"] = "auto"
     grain: float = Field(default=0.0, ge=0, le=1)
