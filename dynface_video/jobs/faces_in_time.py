@@ -25,7 +25,7 @@ from dynface_video.diffusion.noise import NoiseKey
 from dynface_video.faces.colour import ColourMatch, colour_match, mean_match, with_colour
 from dynface_video.jobs.analysis import AnalyzedTrack
 from dynface_video.restorer import FaceRestorer
-from dynface_video.temporal.window import Motion, motion, pulled, warped_neighbours
+from dynface_video.temporal.window import Motion, motion, packed, pulled, unpacked, warped_neighbours
 
 Value = TypeVar("Value")
 
@@ -102,7 +102,7 @@ class FacesInTime:
         for kept in (self._crops, self._estimates, self._guides, self._faces, self._matches):
             for face in [face for face in kept if face.at < still_wanted.get(face.track, face.at) - far]:
                 del kept[face]
-        # A motion serves the face's guide and the face itself, and is the largest thing kept.
+        # A motion serves the face's guide and the face itself.
         for face in [face for face in self._motions if face.at < still_wanted.get(face.track, face.at)]:
             del self._motions[face]
 
@@ -130,16 +130,13 @@ class FacesInTime:
             self._motions[face] = self._motions_of(face)
         # What is nearly sharp has little noise to lose, and motion finer than the flow can follow.
         needed = min(1.0, level / (FULLY_DRAWN * self.restorer.resolution)) ** 2
-        others = (
-            (pictures[other], (flow.astype(np.float32), trust)) for other, (flow, trust) in self._motions[face].items()
-        )
+        others = ((pictures[other], unpacked(moved)) for other, moved in self._motions[face].items())
         return pulled(pictures[face], others, needed * settings.temporal_strength)
 
     def _motions_of(self, face: FaceAt) -> dict[FaceAt, Motion]:
-        """Where a face's points lie in the frames that it is drawn towards; half precision errs by 1/2000."""
+        """Where a face's points lie in each frame that it is drawn towards, packed."""
         others = (other for other in self._around(face, drawn_radius(self.restorer.settings)) if other != face)
-        moved = {other: motion(self._estimates[face], self._estimates[other]) for other in others}
-        return {other: (flow.astype(np.float16), trust.astype(np.float16)) for other, (flow, trust) in moved.items()}
+        return {other: packed(motion(self._estimates[face], self._estimates[other])) for other in others}
 
     def _sample(self, faces: Sequence[FaceAt]) -> np.ndarray:
         tracks, correlation = [self.tracks[face.track] for face in faces], self.restorer.settings.noise_correlation

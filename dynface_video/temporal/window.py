@@ -58,6 +58,18 @@ def motion(target: np.ndarray, source: np.ndarray) -> Motion:
     return flow, agreed * np.exp(-((unlike / allowed) ** 2) / 2)
 
 
+def packed(moved: Motion) -> Motion:
+    """A motion at half the resolution, flow in float16 and trust in uint8: a tenth of the memory. See `unpacked`."""
+    flow, trust = (cv2.resize(part, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for part in moved)
+    return flow.astype(np.float16), np.rint(255 * trust).astype(np.uint8)
+
+
+def unpacked(moved: Motion) -> Motion:
+    """What `packed` has kept of a motion, in full size."""
+    flow, trust = moved[0].astype(np.float32), moved[1].astype(np.float32) / 255
+    return cv2.resize(flow, None, fx=2, fy=2), cv2.resize(trust, None, fx=2, fy=2)
+
+
 def _unlike(crop: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Squared difference of two crops around each point, (R, R), under the same light and without the finest noise."""
     size = crop.shape[0]

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from dynface_video.temporal.flow import agreement, dense_flow, flow_picture, warp
-from dynface_video.temporal.window import motion, pulled, warped_neighbours, with_light_of
+from dynface_video.temporal.window import motion, packed, pulled, unpacked, warped_neighbours, with_light_of
 
 SIZE = 128
 INNER = np.s_[24:-24, 24:-24]
@@ -117,3 +117,12 @@ def test_only_the_part_that_moves_has_a_flow() -> None:
     here[64:], there[64:] = noisy(at(3), 1)[64:], noisy(at(0), 2)[64:]
     flow, _ = motion(here, there)
     assert np.abs(flow[20:40, 30:-30, 0]).mean() < 0.3 < 2.5 < flow[90:110, 30:-30, 0].mean()
+
+
+def test_a_packed_motion_is_nearly_the_same_in_a_tenth_of_the_memory() -> None:
+    moved = motion(noisy(at(3), 1), noisy(at(0), 2))
+    kept = packed(moved)
+    assert 9 * sum(part.nbytes for part in kept) < sum(part.nbytes for part in moved)
+    for part, before in zip(unpacked(kept), moved, strict=True):
+        assert part.dtype == np.float32 and part.shape == before.shape
+        assert np.abs(part - before)[INNER].mean() < 0.03
