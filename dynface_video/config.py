@@ -180,6 +180,8 @@ class RestorationSettings(_Section):
     def _guidance_has_what_it_takes(self) -> RestorationSettings:
         if self.guidance != "gradient" and self.guidance_scale > 1:
             raise ValueError("guidance_scale above 1 is for the guidance by gradient; 1 is full guidance elsewhere")
+        if self.guidance == "none" and self.guidance_scale != 1:
+            raise ValueError("guidance_scale is of a guidance, and guidance is none")
         if self.guidance != "closed_form" and self.guidance_map != "none":
             raise ValueError("guidance_map weakens the guidance in closed form and nothing else")
         return self

@@ -114,6 +114,7 @@ def test_settings_that_exclude_each_other_say_what_to_do(overrides: dict[str, An
         ("detection: {gap: -1}", r"detection\.gap is -1; it must be at least 0"),
         ("output: {crf: yes}", "crf is True"),
         ("restoration: {guidance_scale: 2}", "guidance_scale above 1 is for the guidance by gradient"),
+        ("restoration: {guidance: none, guidance_scale: 0.5}", "guidance_scale is of a guidance"),
         ("restoration: {guidance: gradient, guidance_map: sobel}", "guidance_map weakens the guidance in closed form"),
     ],
 )

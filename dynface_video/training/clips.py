@@ -18,6 +18,7 @@ from dynface_video.training.degradation import (
     codec_clip,
     degrade_small,
     enlarge,
+    random_codec,
     training_degradation,
 )
 
@@ -86,12 +87,6 @@ def clip_degradation(rng: np.random.Generator) -> Degradation:
     if degradation.codec is None and rng.random() < CODEC_SHARE:
         return replace(degradation, jpeg=None, codec=random_codec(rng))
     return degradation
-
-
-def random_codec(rng: np.random.Generator) -> tuple[str, int]:
-    """An encoder and a quantiser for it."""
-    encoder = str(rng.choice(["libx264", "mpeg4", "mpeg2video"]))
-    return encoder, int(rng.integers(22, 42) if encoder == "libx264" else rng.integers(3, 20))
 
 
 def degrade_clip(clip: np.ndarray, degradation: Degradation, rng: np.random.Generator) -> np.ndarray:

@@ -76,15 +76,16 @@ def training_degradation(rng: np.random.Generator) -> Degradation:
         noise=rng.uniform(0, 20) if rng.random() < 0.85 else 0.0,
         grain=rng.uniform(0, 1) if rng.random() < 0.4 else 0.0,
         jpeg=int(rng.uniform(28, 98)) if compression < 0.5 else None,
-        codec=_random_codec(rng) if compression > 0.7 else None,
+        codec=random_codec(rng) if compression > 0.7 else None,
         gamma=float(np.exp(rng.normal(0, 0.05))) if rng.random() < 0.2 else 1.0,
         grey=rng.random() < 0.1,
     )
 
 
-def _random_codec(rng: np.random.Generator) -> tuple[str, int]:
+def random_codec(rng: np.random.Generator) -> tuple[str, int]:
+    """An encoder and a quantiser for it."""
     encoder = str(rng.choice(["libx264", "mpeg4", "mpeg2video"]))
-    return encoder, int(rng.integers(24, 42) if encoder == "libx264" else rng.integers(3, 20))
+    return encoder, int(rng.integers(22, 42) if encoder == "libx264" else rng.integers(3, 20))
 
 
 def degrade(crop: np.ndarray, degradation: Degradation, rng: np.random.Generator) -> np.ndarray:
