@@ -48,6 +48,7 @@ from dynface_video.errors import InputError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from dynface_video.api import RestoreResult
     from dynface_video.jobs.analysis import Analysis
     from dynface_video.progress import Report
 
@@ -156,16 +157,15 @@ def restore(
                 grain=grain,
             )
         _warn(result.warnings)
-        restored = f"{result.faces} faces of {_count(result.tracks, 'track')} restored"
-        alone = (
-            f"; {result.left_alone} stretches of faces left alone (the file that analyze -o writes says why)"
-            if result.left_alone
-            else ""
-        )
-        effort = f"{result.unet_evaluations} network evaluations"
-        times = ", ".join(f"{stage} {spent:.1f} s" for stage, spent in result.seconds.items())
-        summary = [f"{result.output}: {result.frames} frames, {restored} with {effort}{alone}", times]
-    _answer(result.as_dict() if as_json else summary)
+    _answer(result.as_dict() if as_json else _summary(result))
+
+
+def _summary(result: RestoreResult) -> list[str]:
+    restored = f"{result.faces} faces of {_count(result.tracks, 'track')} restored"
+    done = f"{result.output}: {result.frames} frames, {restored} with {result.unet_evaluations} network evaluations"
+    if result.left_alone:
+        done += f"; {result.left_alone} stretches of faces left alone (the file that analyze -o writes says why)"
+    return [done, ", ".join(f"{stage} {spent:.1f} s" for stage, spent in result.seconds.items())]
 
 
 @main.command()

@@ -3,10 +3,10 @@
 python scripts/evaluate_video.py --out runs/video                       # 24 frames of each clean clip of the data
 python scripts/evaluate_video.py CLIP.mp4 --frames 0 --methods "frame by frame" all --strengths medium fresh
 
-Each clip is cut around its face, degraded (by a codec, or each frame by itself, of the clip and of its first frame
-standing still), and restored frame by frame, with each part of what makes frames agree alone
-(smoothed levels, smoothed landmarks, shared noise, RM's window, drawing along the flow), and with all. Writes
-results.csv, table.md and side_by_side_*.mp4.
+Each clip is cut around its face, degraded (by a codec; or each frame by itself: of the clip, and of its first frame
+standing still), and restored frame by frame, with each part of what makes frames agree alone (smoothed levels, smoothed
+landmarks, shared noise, RM's window, drawing along the flow), and with all. Writes results.csv, table.md and
+side_by_side_*.mp4.
 """
 
 from __future__ import annotations
