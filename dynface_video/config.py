@@ -149,6 +149,8 @@ class RestorationSettings(_Section):
     temporal_radius: neighbours on either side that a face is drawn towards along the flow, frames; 0 draws to none
     temporal_strength: how much such a neighbour counts where the flow is to be trusted, 1 being as much as the face
                      itself; faces that are nearly sharp are drawn less
+    cascade:         draw faces that are larger than the models' crop at twice its resolution too, where the preset has
+                     the second stage for it
     grain:           share of the surroundings' grain that restored faces are given, as far as they lack it
     grayscale:       "auto" gives no colour to faces in shots without colour, "on" to none, "off" does not look
     """
@@ -173,6 +175,7 @@ class RestorationSettings(_Section):
     window_radius: int = Field(default=2, ge=0, le=8)
     temporal_radius: int = Field(default=8, ge=0, le=16)
     temporal_strength: float = Field(default=1.0, ge=0)
+    cascade: bool = True
     grayscale: Literal["auto", "on", "off"] = "auto"
     grain: float = Field(default=0.0, ge=0, le=1)
 

@@ -15,15 +15,19 @@ from dynface_video.blur.restoration import RestorationModel, load_restoration_mo
 from dynface_video.blur.starting_step import StartingStepTable
 from dynface_video.config import RestorationSettings, Settings, changed_restoration, load_settings
 from dynface_video.diffusion.adjuster import GuidanceAdjuster, GuidanceMap, load_adjuster, sobel_guidance_map
+from dynface_video.diffusion.cascade import Cascade, enlarged, load_cascade, octave_missing
 from dynface_video.diffusion.engine import FaceJob, GuidedStep, SamplingEngine, SamplingOptions
 from dynface_video.diffusion.guidance import Guide
 from dynface_video.diffusion.noise import NoiseKey
 from dynface_video.diffusion.prior import GuidedPrior, load_prior
 from dynface_video.errors import InputError, ModelError
+from dynface_video.faces.align import doubled
 from dynface_video.models.registry import model_folder
 
 FINEST_DETAIL_LOST = (0.5, 1.5)
 FINEST_LEVEL = 0.25
+LARGE_FACE = (1.0, 1.5)
+"""Frame pixels for one of the crop's from which on a face is drawn by the second stage too, and wholly so."""
 LUMINANCE = (0.299, 0.587, 0.114)
 RANGE_SLACK = 0.1
 RM_BATCH = 16
@@ -51,6 +55,7 @@ class FaceRestorer:
     prior: GuidedPrior
     starting_steps: StartingStepTable
     adjuster: GuidanceAdjuster | None
+    cascade: Cascade | None
     settings: RestorationSettings
     device: torch.device
 
@@ -86,6 +91,7 @@ class FaceRestorer:
             prior=prior,
             starting_steps=table,
             adjuster=load_adjuster(adjuster, device=device) if adjuster.is_dir() else None,
+            cascade=load_cascade(folder, device=device),
             settings=settings.restoration,
             device=device,
         )
@@ -166,6 +172,40 @@ class FaceRestorer:
         """
         low, high = FINEST_DETAIL_LOST
         return np.clip((high - np.asarray(levels, np.float64)) / (high - low), 0, 1)
+
+    def largest_detail_share(self, scale: float) -> float:
+        """The `detail_share` of faces of a size, in [0, 1], that have no detail above the crop's resolution themselves.
+
+        scale: crop pixels for one frame pixel. It is 0 for faces that the crop holds whole.
+        """
+        if self.cascade is None or not self.settings.cascade:
+            return 0.0
+        low, high = LARGE_FACE
+        return float(np.clip((1 / scale - low) / (high - low), 0, 1)) * min(1.0, 2 * self.settings.strength)
+
+    def detail_share(self, level: float, scale: float, source: np.ndarray) -> float:
+        """How much of its `detail` a face gets, in [0, 1]: as far as the source has none itself, or noise in its place.
+
+        level: that of `estimate`; scale: crop pixels for one frame pixel; source: its crop of (2 R, 2 R, 3)
+        """
+        lost = 1 - float(self.keep_detail(np.array([level]))[0])
+        # Shares are of amplitudes, what is missing is of power.
+        return self.largest_detail_share(scale) * max(lost, octave_missing(source) ** 0.5)
+
+    @torch.no_grad()
+    def detail(self, faces: np.ndarray, noise_keys: Sequence[NoiseKey]) -> tuple[np.ndarray, int]:
+        """What the second stage draws into restored faces, (B, R, R, 3) float32 in [0, 1], above their resolution.
+
+        Gives (B, 2 R, 2 R, 3), to be added to the faces at twice their resolution (`align.doubled`), and the network
+        evaluations that were spent. Raises ModelError when the preset has no second stage.
+        """
+        if self.cascade is None:
+            raise ModelError("this preset has no second stage: there is no fine_prior among its models")
+        soft = self._to_tensor(faces)
+        drawn, evaluations = self.cascade.draw(soft, noise_keys, _sampling_options(self.settings), self.device)
+        pairs = zip(drawn, enlarged(soft), strict=True)
+        detailed = _to_images(torch.stack([with_chroma_of(face, estimate) for face, estimate in pairs]))
+        return detailed - np.stack([doubled(face) for face in faces]), evaluations
 
     @torch.no_grad()
     def restore(

@@ -1,6 +1,8 @@
 """Build the dynamic starting-step table of a prior from clean faces, and optionally plot it.
 
 python scripts/build_dsst.py --prior dynface_video/models/mini/prior --out dynface_video/models/mini/starting_steps.json
+
+The prior of the second stage needs faces that were not enlarged to its resolution: --largest-scale 0.85.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("DYNFACE_DATA", "../shared/data")))
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"))
     parser.add_argument("--faces", type=int, default=1000)
+    parser.add_argument("--largest-scale", type=float, default=np.inf, help="leaves out faces enlarged by more")
     parser.add_argument("--tolerance", type=float, default=0.05)
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
@@ -36,7 +39,8 @@ def main() -> None:
     resolution, schedule = config["network"]["resolution"], NoiseSchedule(**config["schedule"])
     last_step = config["last_timestep"] - 1
     faces = load_faces(options.data / "faces_train", ("modern_256",), options.cache)
-    chosen = faces.indices(held_out=False)[:: max(1, len(faces.images) // options.faces)]
+    sharp = faces.indices(held_out=False, largest_scale=options.largest_scale)
+    chosen = sharp[:: max(1, len(faces.images) // options.faces)]
     images = np.stack([plain_crop(faces, int(i), resolution) for i in chosen]) * 2 - 1
     levels = tuple(level * resolution / 512 for level in BLUR_LEVELS_512)
     digest = hashlib.sha256(images.tobytes()).hexdigest()

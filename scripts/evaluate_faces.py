@@ -356,7 +356,9 @@ def evaluate_landmarks(options: argparse.Namespace) -> None:
 def many_views(faces: FaceSet, options: argparse.Namespace) -> dict[int, np.ndarray]:
     """Landmarks of the held-out crops by the median of 24 views, without the label at hand among many."""
     held_out = np.flatnonzero(faces.held_out)[:: options.every]
-    part = FaceSet(*(getattr(faces, f)[held_out] for f in ("images", "corners", "landmarks", "detail", "held_out")))
+    part = FaceSet(
+        *(getattr(faces, f)[held_out] for f in ("images", "corners", "landmarks", "detail", "scale", "held_out"))
+    )
     path = options.data / "detectors" / "yunet_n_640_640.onnx"
     points = steady_landmarks(part, path, options.cache / f"held_out_{options.every}.npy", views=24)
     return dict(zip(held_out.tolist(), points, strict=True))

@@ -2,6 +2,7 @@
 
 python scripts/train.py prior --out runs/prior --crops 200000
 python scripts/train.py prior --out runs/prior --export dynface_video/models/mini/prior
+python scripts/train.py fine_prior --out runs/fine_prior --crops 100000   # of the second stage, for large faces
 python scripts/train.py landmarks --out runs/landmarks --crops 180000 --batch-size 64 --learning-rate 3e-3 \\
     --decay 75000 --ema 0.998 --validation-crops 1024
 python scripts/train.py detector --out runs/detector --crops 60000 --learning-rate 2e-3 --decay 20000 --ema 0.998
@@ -39,10 +40,14 @@ from dynface_video.training.detection import DetectorTraining
 from dynface_video.training.labels import steady_landmarks
 from dynface_video.training.landmarks import LandmarkTraining
 from dynface_video.training.loop import Component, LoopConfig, load_average, train
-from dynface_video.training.prior import PriorTraining
+from dynface_video.training.prior import FinePriorTraining, PriorTraining
 from dynface_video.training.restoration import RestorationTraining, WindowTraining
 from dynface_video.training.scenes import gullible_cascades, load_scenes, mistakes_of
 
+COMPONENTS = (
+    "prior", "fine_prior", "restoration", "restoration_window", "blur_level", "landmarks", "detector", "adjuster"
+)  # fmt: skip
+FINE_PRIOR = PriorConfig(resolution=256, block_out_channels=(64, 64, 128))
 FUSION = 32
 """Channels of the network that weighs neighbouring crops."""
 VIEWS = 16
@@ -57,6 +62,9 @@ def make_component(name: str, faces: FaceSet, options: argparse.Namespace) -> Co
     """The component of that name on these faces."""
     if name == "prior":
         return PriorTraining(faces, PriorConfig())
+    if name == "fine_prior":
+        # Archive photographs have grain at this size, which it would learn to draw.
+        return FinePriorTraining(load_faces(options.data / "faces_train", ("modern_256",), options.cache), FINE_PRIOR)
     if name == "landmarks":
         scenes = load_scenes(options.data / "faces_train")
         mistakes = mistakes_of(gullible_cascades, scenes, options.cache / "mistakes.json", every=4)
@@ -90,7 +98,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "component",
-        choices=["prior", "restoration", "blur_level", "landmarks", "detector", "adjuster", "restoration_window"],
+        choices=COMPONENTS,
     )
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("DYNFACE_DATA", "../shared/data")))
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"), help="decoded crops are kept here")

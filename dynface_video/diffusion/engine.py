@@ -41,6 +41,7 @@ class SamplingOptions:
                  not told the guide either
     guidance_scale: of the guidance everywhere (closed form: in [0, 1]), before the map; of the gradient's step
     level_rate:  gradient mode: how fast the level follows its own gradient (Eq. 7); 0 keeps it
+    temperature: deviation of the noise that a face begins with, 1 as trained; below, a face has less texture
     slots:       faces in one network evaluation
     """
 
@@ -51,6 +52,7 @@ class SamplingOptions:
     guidance: Literal["closed_form", "gradient", "none"] = "closed_form"
     guidance_scale: float = 1.0
     level_rate: float = 0.0
+    temperature: float = 1.0
     slots: int = 8
 
 
@@ -167,7 +169,7 @@ class SamplingEngine:
         levels = torch.tensor([guide.level for guide in job.guides], device=self.device)
         estimate = job.estimate.to(self.device).float()
         guides = gaussian_blur(estimate[None].expand(len(levels), -1, -1, -1), levels)
-        start_noise = noise_for(job.key, START, size).to(self.device)
+        start_noise = options.temperature * noise_for(job.key, START, size).to(self.device)
         return _Slot(
             job,
             timesteps,

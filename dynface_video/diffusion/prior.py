@@ -88,13 +88,18 @@ class GuidedPrior(nn.Module):
         """Posterior mean of Gaussian faces given `x_t` and, where `told` is 1, `G_s x` under noise of `GUIDE_NOISE`.
 
         level, told: (B,). Returns the mean (B, 3, R, R) and the root of the mean posterior variance, (B,).
+        Samples may also be parts of crops whose side goes into R without rest: a part of half the side has every other
+        frequency of the whole, at the same power.
         """
         column = (slice(None), None, None, None)
+        size = sample.shape[-1]
+        every = self.resolution // size
         alphas = self.alphas_cumprod[timestep][column]
-        transfer = gaussian_transfer(level, self.resolution)
+        transfer = gaussian_transfer(level, size)
         trust_guide = told.float()[column] / GUIDE_NOISE**2
         evidence = alphas.sqrt() / (1 - alphas) * dct2(sample.float()) + trust_guide * transfer * dct2(guide.float())
-        precision = torch.exp(-self.log_power) + alphas / (1 - alphas) + trust_guide * transfer**2
+        own_precision = torch.exp(-self.log_power[::every, ::every])
+        precision = own_precision + alphas / (1 - alphas) + trust_guide * transfer**2
         return idct2(evidence / precision), (1 / precision).mean(dim=(1, 2, 3)).sqrt()
 
     def forward(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from dynface_video.faces.align import sample
+from dynface_video.faces.align import TWICE, compose, sample
 
 MASK_CENTRE = (0.5, 0.535)
 MASK_AXES = (0.455, 0.46)
@@ -38,6 +38,8 @@ def paste_face(
     *,
     mask: np.ndarray,
     keep_detail: float,
+    detail: np.ndarray | None = None,
+    detail_share: float = 1.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Paste a restored face into the region of the frame that its crop came from.
 
@@ -46,9 +48,12 @@ def paste_face(
     transform:      (2, 3) region to crop, the one the crop was taken by
     mask:           (R, R) float32 in [0, 1], 0 at its border
     keep_detail:    share in [0, 1] of the region's detail above the crop's resolution that stays
+    detail:         (2 R, 2 R, 3) float32 RGB, what the restored face has above the crop's resolution, of which
+                    `detail_share`, in [0, 1], is added
 
     Returns the region with the face, (h, w, 3) float32, and the mask in region pixels, (h, w) float32 in [0, 1]:
-    `region + mask * (warp(restored - crop) + (keep_detail - 1) * (region - warp(crop)))`. With `keep_detail` 1 only the
+    `region + mask * (warp(restored - crop) + (keep_detail - 1) * (region - warp(crop)) + detail_share *
+    warp(detail))`. With `keep_detail` 1 only the
     change is pasted, with 0 the face is replaced. Values are limited to [0, 1], or to what the region had beyond it;
     where the mask is 0 the region is unchanged.
     """
@@ -56,6 +61,8 @@ def paste_face(
     change = _to_region(restored - crop, transform, width, height)
     if keep_detail < 1:
         change += (keep_detail - 1) * (region - _to_region(crop, transform, width, height))
+    if detail is not None:
+        change += detail_share * _to_region(detail, compose(TWICE, transform), width, height)
     weight = np.clip(sample(mask, transform, (width, height), cv2.BORDER_CONSTANT), 0, 1)
     pasted = np.clip(region + weight[..., None] * change, np.minimum(region, 0), np.maximum(region, 1))
     return pasted, weight

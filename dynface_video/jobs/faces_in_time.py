@@ -2,10 +2,11 @@
 
     crops t-w .. t+w --RM--> estimate t     estimates t-r .. t+r --along the flow--> guide t
     guide t --sampler--> face t             faces t-r .. t+r --along the flow--> shown t
+    shown t --second stage--> detail t      details t-d .. t+d --along the flow--> detail shown with t
 
-w is `window_radius`, r `temporal_radius`; both drawings go along the flow of the estimates. What is shown in a frame
-depends on the w + 2 r frames on either side that the face has in its shot, and on no others: a segment that is given
-those makes what the whole video would make.
+w is `window_radius`, r `temporal_radius`, d `DETAIL_RADIUS`; all go along the flow of the estimates. What is shown in a
+frame depends on the w + 2 r + d frames on either side that the face has in its shot, and on no others: a segment that
+is given those makes what the whole video would make.
 (Drawing faces towards each other at every step of the sampler would make it depend on r frames more for each step.)
 
 At the sampler's last step rho (see `guidance`) is so large that the guides have no say any more, and the closed form
@@ -14,7 +15,7 @@ with the temporal term is the weighted mean of `pulled`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -25,7 +26,7 @@ from dynface_video.diffusion.noise import NoiseKey
 from dynface_video.faces.colour import ColourMatch, colour_match, mean_match, with_colour
 from dynface_video.jobs.analysis import AnalyzedTrack
 from dynface_video.restorer import FaceRestorer
-from dynface_video.temporal.window import Motion, motion, packed, pulled, unpacked, warped_neighbours
+from dynface_video.temporal.window import Motion, motion, packed, pulled, pulled_detail, unpacked, warped_neighbours
 
 Value = TypeVar("Value")
 
@@ -34,16 +35,23 @@ WINDOWS_AT_ONCE = 16
 FULLY_DRAWN = 1.5 / 128
 """Blur level, in sides of the crop, from which on faces are drawn together as strongly as is set; less below it, by the
 square."""
+DETAIL_RADIUS = 4
+"""Frames on either side that the second stage's detail is drawn towards, where `temporal_radius` is no smaller."""
 
 
 def reach(restorer: FaceRestorer) -> int:
     """How many frames on either side a restored face depends on."""
-    return restorer.window_radius + 2 * drawn_radius(restorer.settings)
+    return restorer.window_radius + 2 * drawn_radius(restorer.settings) + detail_radius(restorer.settings)
 
 
 def drawn_radius(settings: RestorationSettings) -> int:
     """How many frames on either side a face is drawn towards at once."""
     return settings.temporal_radius if settings.temporal_strength > 0 else 0
+
+
+def detail_radius(settings: RestorationSettings) -> int:
+    """How many frames on either side a face's detail is drawn towards."""
+    return min(DETAIL_RADIUS, drawn_radius(settings)) if settings.cascade else 0
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,14 @@ class FaceAt:
 
     track: int
     at: int
+
+
+@dataclass(frozen=True, eq=False)
+class ShownFace:
+    """picture: (R, R, 3); detail: what the second stage draws above that, (2 R, 2 R, 3), where it was asked for."""
+
+    picture: np.ndarray
+    detail: np.ndarray | None = None
 
 
 @dataclass(eq=False)
@@ -71,27 +87,27 @@ class FacesInTime:
     _guides: dict[FaceAt, np.ndarray] = field(default_factory=dict)
     _faces: dict[FaceAt, np.ndarray] = field(default_factory=dict)
     _matches: dict[FaceAt, ColourMatch] = field(default_factory=dict)
+    _shown: dict[FaceAt, np.ndarray] = field(default_factory=dict)
+    _details: dict[FaceAt, np.ndarray] = field(default_factory=dict)
 
     def see(self, face: FaceAt, crop: np.ndarray) -> None:
         """Take in the crop of a face; those of the frames within `reach` must be there before a face is asked for."""
         self._crops[face] = crop
 
-    def shown(self, wanted: Sequence[FaceAt]) -> list[np.ndarray]:
-        """The restored faces, in the colour of their source."""
-        radius = drawn_radius(self.restorer.settings)
-        sampled = _all_of(self._around(face, radius) for face in wanted)
+    def shown(self, wanted: Sequence[FaceAt], detailed: Collection[FaceAt] = ()) -> list[ShownFace]:
+        """The restored faces, in the colour of their source; detailed: those that the second stage draws too."""
+        radius, settings = drawn_radius(self.restorer.settings), self.restorer.settings
+        drawn = _all_of(self._around(face, detail_radius(settings)) for face in wanted if face in detailed)
+        finished = list(dict.fromkeys([*wanted, *drawn]))
+        sampled = _all_of(self._around(face, radius) for face in finished)
         estimated = _all_of(self._around(face, radius) for face in sampled)
         _fill(self._estimates, estimated, self._estimate)
         _fill(self._guides, sampled, lambda faces: [self._drawn(self._estimates, face) for face in faces])
         _fill(self._faces, sampled, self._sample)
         _fill(self._matches, sampled, lambda faces: [self._match(face) for face in faces])
-        return [
-            with_colour(
-                self._drawn(self._faces, face),
-                mean_match([self._matches[other] for other in self._around(face, radius)]),
-            )
-            for face in wanted
-        ]
+        _fill(self._shown, finished, lambda faces: [self._finished(face, radius) for face in faces])
+        _fill(self._details, drawn, self._draw_detail)
+        return [ShownFace(self._shown[f], self._drawn_detail(f) if f in detailed else None) for f in wanted]
 
     def forget(self, still_wanted: dict[int, int]) -> None:
         """Drop what no face will need any more.
@@ -99,7 +115,8 @@ class FacesInTime:
         still_wanted: for each track the first frame, counted from its start, that may still be asked for
         """
         far = reach(self.restorer)
-        for kept in (self._crops, self._estimates, self._guides, self._faces, self._matches):
+        pictures = (self._crops, self._estimates, self._guides, self._faces, self._shown, self._details)
+        for kept in (*pictures, self._matches):
             for face in [face for face in kept if face.at < still_wanted.get(face.track, face.at) - far]:
                 del kept[face]
         # A motion serves the face's guide and the face itself.
@@ -126,28 +143,48 @@ class FacesInTime:
 
     def _drawn(self, pictures: dict[FaceAt, np.ndarray], face: FaceAt) -> np.ndarray:
         settings, level = self.restorer.settings, float(self.tracks[face.track].levels[face.at])
-        if face not in self._motions:
-            self._motions[face] = self._motions_of(face)
         # What is nearly sharp has little noise to lose, and motion finer than the flow can follow.
         needed = min(1.0, level / (FULLY_DRAWN * self.restorer.resolution)) ** 2
-        others = ((pictures[other], unpacked(moved)) for other, moved in self._motions[face].items())
+        near = (other for other in self._around(face, drawn_radius(settings)) if other != face)
+        others = ((pictures[other], unpacked(self._motion(face, other))) for other in near)
         return pulled(pictures[face], others, needed * settings.temporal_strength)
 
-    def _motions_of(self, face: FaceAt) -> dict[FaceAt, Motion]:
-        """Where a face's points lie in each frame that it is drawn towards, packed."""
-        others = (other for other in self._around(face, drawn_radius(self.restorer.settings)) if other != face)
-        return {other: packed(motion(self._estimates[face], self._estimates[other])) for other in others}
+    def _motion(self, face: FaceAt, other: FaceAt) -> Motion:
+        """Where a face's points lie in another frame, packed."""
+        known = self._motions.setdefault(face, {})
+        if other not in known:
+            known[other] = packed(motion(self._estimates[face], self._estimates[other]))
+        return known[other]
 
     def _sample(self, faces: Sequence[FaceAt]) -> np.ndarray:
-        tracks, correlation = [self.tracks[face.track] for face in faces], self.restorer.settings.noise_correlation
+        tracks = [self.tracks[face.track] for face in faces]
         result = self.restorer.sample(
             np.stack([self._guides[face] for face in faces]),
             np.array([track.levels[face.at] for track, face in zip(tracks, faces, strict=True)]),
             np.array([track.starting_steps[face.at] for track, face in zip(tracks, faces, strict=True)]),
-            [NoiseKey(self.seed, t.noise, face.at, correlation) for t, face in zip(tracks, faces, strict=True)],
+            [self._noise_key(face) for face in faces],
         )
         self.unet_evaluations += result.unet_evaluations
         return result.images
+
+    def _finished(self, face: FaceAt, radius: int) -> np.ndarray:
+        matches = [self._matches[other] for other in self._around(face, radius)]
+        return with_colour(self._drawn(self._faces, face), mean_match(matches))
+
+    def _draw_detail(self, faces: Sequence[FaceAt]) -> np.ndarray:
+        details, evaluations = self.restorer.detail(
+            np.stack([self._shown[face] for face in faces]), [self._noise_key(face) for face in faces]
+        )
+        self.unet_evaluations += evaluations
+        return details
+
+    def _drawn_detail(self, face: FaceAt) -> np.ndarray:
+        near = self._around(face, detail_radius(self.restorer.settings))
+        others = ((self._details[other], unpacked(self._motion(face, other), 4)) for other in near if other != face)
+        return pulled_detail(self._details[face], others, self.restorer.settings.temporal_strength)
+
+    def _noise_key(self, face: FaceAt) -> NoiseKey:
+        return NoiseKey(self.seed, self.tracks[face.track].noise, face.at, self.restorer.settings.noise_correlation)
 
     def _match(self, face: FaceAt) -> ColourMatch:
         return colour_match(self._faces[face], self._crops[face], grey=self.tracks[face.track].grey)

@@ -10,11 +10,11 @@ from itertools import islice
 
 import numpy as np
 
-from dynface_video.faces.align import align_transform, compose, crop_box, extract_crop
+from dynface_video.faces.align import TWICE, align_transform, compose, crop_box, extract_crop, transform_scale
 from dynface_video.faces.grain import add_grain
 from dynface_video.faces.paste import face_mask, paste_face
 from dynface_video.jobs.analysis import Analysis, AnalyzedTrack
-from dynface_video.jobs.faces_in_time import FaceAt, FacesInTime, reach
+from dynface_video.jobs.faces_in_time import FaceAt, FacesInTime, ShownFace, reach
 from dynface_video.media.colour import blend_region, read_region, writable_copy
 from dynface_video.media.probe import VideoInfo
 from dynface_video.media.read import Frame
@@ -36,13 +36,19 @@ class Work:
 
 @dataclass(frozen=True)
 class _Placed:
-    """A face of a frame. box: its region of the frame; to_crop: region pixels to crop pixels; crop: (R, R, 3)."""
+    """A face of a frame.
+
+    box: its region of the frame; to_crop: region pixels to crop pixels; crop: (R, R, 3)
+    keep_detail, detail_share: as of `paste_face`
+    """
 
     analyzed: AnalyzedTrack
     at: int
     box: tuple[int, int, int, int]
     to_crop: np.ndarray
     crop: np.ndarray
+    keep_detail: float
+    detail_share: float
 
     @property
     def key(self) -> FaceAt:
@@ -92,13 +98,14 @@ def restored_frames(
         block = [held.popleft() for _ in range(_block_length([len(placed) for _, placed in held]))]
         block = [(frame, placed if start <= frame.index < stop else []) for frame, placed in block]
         began, evaluated = time.perf_counter(), faces.unet_evaluations
-        shown = iter(faces.shown([face.key for _, placed in block for face in placed]))
+        wanted = [face for _, placed in block for face in placed]
+        shown = iter(faces.shown([face.key for face in wanted], {face.key for face in wanted if face.detail_share > 0}))
         following = block[-1][0].index + 1
         faces.forget({number: following - analyzed.track.start for number, analyzed in tracks.items()})
         work.seconds["faces"] += time.perf_counter() - began
         began = time.perf_counter()
         done = [
-            _paste(frame, placed, shown, info, analysis, restorer, mask, seed, grain)
+            _paste(frame, placed, shown, info, analysis, mask, seed, grain)
             for frame, placed in block
             if start <= frame.index < stop
         ]
@@ -131,16 +138,20 @@ def _faces_of(frame: Frame, info: VideoInfo, analysis: Analysis, restorer: FaceR
         to_crop = compose(to_crop, np.array([[1.0, 0.0, box[0]], [0.0, 1.0, box[1]]]))
         region = read_region(frame.picture, box, info.colour)
         crop = np.clip(extract_crop(region, to_crop, size), 0, 1)
-        yield _Placed(analyzed, at, box, to_crop, crop)
+        keep_detail = float(restorer.keep_detail(analyzed.levels[at : at + 1])[0])
+        detail_share, scale = 0.0, transform_scale(to_crop)
+        if restorer.largest_detail_share(scale) > 0:
+            source = np.clip(extract_crop(region, compose(TWICE, to_crop), 2 * size), 0, 1)
+            detail_share = restorer.detail_share(float(analyzed.levels[at]), scale, source)
+        yield _Placed(analyzed, at, box, to_crop, crop, keep_detail, detail_share)
 
 
 def _paste(
     frame: Frame,
     faces: Sequence[_Placed],
-    shown: Iterator[np.ndarray],
+    shown: Iterator[ShownFace],
     info: VideoInfo,
     analysis: Analysis,
-    restorer: FaceRestorer,
     mask: np.ndarray,
     seed: int,
     grain: float,
@@ -150,10 +161,19 @@ def _paste(
         return frame
     frame = replace(frame, picture=writable_copy(frame.picture))
     for face in faces:
-        keep_detail = float(restorer.keep_detail(face.analyzed.levels[face.at : face.at + 1])[0])
         region = read_region(frame.picture, face.box, info.colour)
         visible = mask * fade(face.analyzed, face.at, analysis)
-        rgb, weight = paste_face(region, face.crop, next(shown), face.to_crop, mask=visible, keep_detail=keep_detail)
+        restored = next(shown)
+        rgb, weight = paste_face(
+            region,
+            face.crop,
+            restored.picture,
+            face.to_crop,
+            mask=visible,
+            keep_detail=face.keep_detail,
+            detail=restored.detail,
+            detail_share=face.detail_share,
+        )
         if grain > 0:
             # As the noise: by face and shot, so that a shot looks the same in every video.
             key = (seed, face.analyzed.noise, face.at)

@@ -64,10 +64,10 @@ def packed(moved: Motion) -> Motion:
     return flow.astype(np.float16), np.rint(255 * trust).astype(np.uint8)
 
 
-def unpacked(moved: Motion) -> Motion:
-    """What `packed` has kept of a motion, in full size."""
-    flow, trust = moved[0].astype(np.float32), moved[1].astype(np.float32) / 255
-    return cv2.resize(flow, None, fx=2, fy=2), cv2.resize(trust, None, fx=2, fy=2)
+def unpacked(moved: Motion, zoom: int = 2) -> Motion:
+    """What `packed` has kept of a motion, in full size; zoom: 4 for pictures of twice the size."""
+    flow, trust = moved[0].astype(np.float32) * (zoom / 2), moved[1].astype(np.float32) / 255
+    return cv2.resize(flow, None, fx=zoom, fy=zoom), cv2.resize(trust, None, fx=zoom, fy=zoom)
 
 
 def _unlike(crop: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -115,10 +115,20 @@ def pulled(picture: np.ndarray, others: Iterable[tuple[np.ndarray, Motion]], str
 
     picture: x, (R, R, 3); others: pairs of x_k, (R, R, 3), and the motion from x to it; strength: at least 0
     """
+    lit = ((with_light_of(warp(other, moved[0]), picture), moved) for other, moved in others)
+    return np.asarray(np.clip(_weighted_mean(picture, lit, strength), 0, 1))
+
+
+def pulled_detail(detail: np.ndarray, others: Iterable[tuple[np.ndarray, Motion]], strength: float) -> np.ndarray:
+    """As `pulled`, of what is added to a picture, (R, R, 3) of either sign; it has no light of its own."""
+    return _weighted_mean(detail, ((warp(other, moved[0]), moved) for other, moved in others), strength)
+
+
+def _weighted_mean(picture: np.ndarray, warped: Iterable[tuple[np.ndarray, Motion]], strength: float) -> np.ndarray:
     total, weight = picture.copy(), np.ones((*picture.shape[:2], 1), np.float32)
-    for other, (flow, trust) in others:
+    for other, (flow, trust) in warped:
         near = 1 / (1 + np.square(flow / (FAR * picture.shape[0])).sum(axis=-1))
         share = np.float32(strength) * (near * trust)[..., None]
-        total += share * with_light_of(warp(other, flow), picture)
+        total += share * other
         weight += share
-    return np.asarray(np.clip(total / weight, 0, 1))
+    return np.asarray(total / weight)

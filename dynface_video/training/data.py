@@ -27,6 +27,7 @@ class FaceSet:
     corners:   (N, 4, 2) float32, the source picture's corners in crop pixels; outside lies mirrored filling
     landmarks: (N, 5, 2) float32, crop pixels
     detail:    (N,) float32, percent of contrast in the top octave of the face; `SOFT_DETAIL` and less is soft
+    scale:     (N,) float32, crop pixels per source pixel; above 1 the crop was enlarged
     held_out:  (N,) bool, by a hash of the original picture
     """
 
@@ -34,11 +35,16 @@ class FaceSet:
     corners: np.ndarray
     landmarks: np.ndarray
     detail: np.ndarray
+    scale: np.ndarray
     held_out: np.ndarray
 
-    def indices(self, *, held_out: bool) -> np.ndarray:
-        """Positions of the training (or held-out) crops; soft ones are left out, they would teach blur."""
-        return np.flatnonzero((self.held_out == held_out) & (self.detail > SOFT_DETAIL))
+    def indices(self, *, held_out: bool, largest_scale: float = np.inf) -> np.ndarray:
+        """Positions of the training (or held-out) crops; soft ones are left out, they would teach blur.
+
+        largest_scale: leaves out those that were enlarged by more, which lack their finest detail
+        """
+        sharp = (self.detail > SOFT_DETAIL) & (self.scale <= largest_scale)
+        return np.flatnonzero((self.held_out == held_out) & sharp)
 
 
 def is_held_out(original: str) -> bool:
@@ -55,6 +61,7 @@ def load_faces(root: Path, sets: tuple[str, ...], cache: Path) -> FaceSet:
         corners=np.concatenate([p.corners for p in parts]),
         landmarks=np.concatenate([p.landmarks for p in parts]),
         detail=np.concatenate([p.detail for p in parts]),
+        scale=np.concatenate([p.scale for p in parts]),
         held_out=np.concatenate([p.held_out for p in parts]),
     )
 
@@ -76,6 +83,7 @@ def _load_set(root: Path, name: str, cache: Path) -> FaceSet:
         corners=points("c", 4),
         landmarks=points("lm", 5),
         detail=np.array([float(r["detail"] or 0.0) for r in rows], np.float32),
+        scale=np.array([float(r["native_scale"] or np.inf) for r in rows], np.float32),
         held_out=np.array([is_held_out(r["original"]) for r in rows]),
     )
 
@@ -122,6 +130,19 @@ def sample_crop(faces: FaceSet, index: int, size: int, rng: np.random.Generator)
     if rng.random() < 0.5:
         crop, mask = crop[:, ::-1], mask[:, ::-1]
     return jitter_colour(crop.astype(np.float32) / 255, rng), np.ascontiguousarray(mask)
+
+
+def sample_part(faces: FaceSet, index: int, size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """A square part of a native crop, its pixels as they are, perhaps mirrored, under mild colour jitter.
+
+    Returns (size, size, 3) float32 in [0, 1] and a (size, size) float32 mask, 0 where the picture was mirrored.
+    """
+    x, y = (int(v) for v in rng.integers(0, NATIVE - size + 1, 2))
+    part = faces.images[index][y : y + size, x : x + size]
+    mask = picture_mask(faces, index, np.array([[1.0, 0.0, -x], [0.0, 1.0, -y]]), size)
+    if rng.random() < 0.5:
+        part, mask = part[:, ::-1], mask[:, ::-1]
+    return jitter_colour(part.astype(np.float32) / 255, rng), np.ascontiguousarray(mask)
 
 
 def shrinkable(image: np.ndarray, size: int) -> np.ndarray:

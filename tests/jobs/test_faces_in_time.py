@@ -16,7 +16,14 @@ from dynface_video.faces.detect import Detection
 from dynface_video.faces.track import FaceTrack, Observation
 from dynface_video.jobs.analysis import AnalyzedTrack
 from dynface_video.jobs.analyze import LevelReader, noise_numbers
-from dynface_video.jobs.faces_in_time import WINDOWS_AT_ONCE, FaceAt, FacesInTime, reach
+from dynface_video.jobs.faces_in_time import (
+    DETAIL_RADIUS,
+    WINDOWS_AT_ONCE,
+    FaceAt,
+    FacesInTime,
+    ShownFace,
+    reach,
+)
 from dynface_video.media.shots import Shot
 from dynface_video.restorer import FaceRestorer, RestoredFaces
 
@@ -37,6 +44,10 @@ class Tracing:
     windows: list[int] = field(default_factory=list)
     calls: list[int] = field(default_factory=list)
     keys: list[NoiseKey] = field(default_factory=list)
+
+    def detail(self, faces: np.ndarray, keys: Sequence[NoiseKey]) -> tuple[np.ndarray, int]:
+        noise = [np.random.default_rng(key.frame).normal(0, 0.1, (2 * SIZE, 2 * SIZE, 3)) for key in keys]
+        return np.array(noise, np.float32), 3 * len(faces)
 
     def restoration(self, crops: np.ndarray, windows: Sequence[np.ndarray]) -> np.ndarray:
         self.windows += [len(window) for window in windows]
@@ -78,7 +89,7 @@ def restore(restorer: Tracing, one: AnalyzedTrack, start: int, stop: int, *, blo
         while seen < min(last + far, LENGTH):
             faces.see(FaceAt(0, seen), CROPS[seen])
             seen += 1
-        shown += faces.shown([FaceAt(0, at) for at in range(first, last)])
+        shown += [face.picture for face in faces.shown([FaceAt(0, at) for at in range(first, last)])]
         faces.forget({0: last})
     return shown
 
@@ -145,6 +156,40 @@ def test_noise_is_told_the_face_the_frame_and_the_correlation() -> None:
     assert restorer.keys == [NoiseKey(3, 5, 2, 0.5), NoiseKey(3, 5, 3, 0.5)]
 
 
+def detailed(restorer: Tracing, start: int, stop: int, wanted: Sequence[int]) -> tuple[list[ShownFace], int]:
+    """Faces start .. stop - 1, those wanted with detail, and the evaluations that it took."""
+    faces = FacesInTime(cast(FaceRestorer, restorer), {0: analyzed(track())}, seed=0)
+    far = reach(cast(FaceRestorer, restorer))
+    for at in range(max(0, start - far), min(LENGTH, stop + far)):
+        faces.see(FaceAt(0, at), CROPS[at])
+    shown = faces.shown([FaceAt(0, at) for at in range(start, stop)], {FaceAt(0, at) for at in wanted})
+    return shown, faces.unet_evaluations
+
+
+def test_the_faces_asked_for_get_detail_and_no_others() -> None:
+    alone, few = detailed(tracing(temporal_radius=0), 0, 6, ())
+    assert all(face.detail is None for face in alone)
+    some, more = detailed(tracing(temporal_radius=0), 0, 6, (2, 5))
+    assert [face.detail is None for face in some] == [True, True, False, True, True, False]
+    assert more == few + 2 * 3
+
+
+def test_detail_is_drawn_along_the_flow_and_the_same_in_every_segment() -> None:
+    fresh = {"noise_correlation": 0.5}
+    alone, _ = detailed(tracing(temporal_radius=0, **fresh), 10, 14, range(10, 14))
+    together, _ = detailed(tracing(**fresh), 10, 14, range(10, 14))
+    steadiness = [np.std([face.detail for face in shown], axis=0).mean() for shown in (alone, together)]
+    assert steadiness[1] < 0.4 * steadiness[0]
+    later, _ = detailed(tracing(**fresh), 12, 14, (12, 13))
+    for one, other in zip(together[2:], later, strict=True):
+        np.testing.assert_allclose(one.detail, other.detail, atol=1e-6)
+
+
+def test_without_the_second_stage_fewer_frames_are_needed() -> None:
+    restorers = [cast(FaceRestorer, tracing(cascade=on)) for on in (True, False)]
+    assert reach(restorers[0]) == reach(restorers[1]) + DETAIL_RADIUS
+
+
 def test_nothing_is_kept_that_no_face_will_need() -> None:
     faces = FacesInTime(cast(FaceRestorer, tracing(temporal_radius=2)), {0: analyzed(track())}, seed=0)
     for at in range(LENGTH):
@@ -152,7 +197,7 @@ def test_nothing_is_kept_that_no_face_will_need() -> None:
     faces.shown([FaceAt(0, at) for at in range(10)])
     faces.forget({0: 10})
     far = reach(faces.restorer)
-    assert far == 5
+    assert far == 1 + 2 * 2 + 2
     assert min(face.at for face in faces._crops) == 10 - far
     assert min(face.at for face in faces._faces) >= 10 - far
     assert min(face.at for face in faces._motions) == 10

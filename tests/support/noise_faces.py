@@ -13,4 +13,6 @@ def noise_faces() -> FaceSet:
     pictures = np.stack([np.clip(128 + 900 * cv2.GaussianBlur(picture, (0, 0), 8), 0, 255) for picture in noise])
     corners = np.tile(np.array([[0, 0], [NATIVE, 0], [NATIVE, NATIVE], [0, NATIVE]], np.float32), (4, 1, 1))
     held_out = np.array([False, False, False, True])
-    return FaceSet(pictures.astype(np.uint8), corners, np.zeros((4, 5, 2), np.float32), np.full(4, 20.0), held_out)
+    return FaceSet(
+        pictures.astype(np.uint8), corners, np.zeros((4, 5, 2), np.float32), np.full(4, 20.0), np.full(4, 0.5), held_out
+    )

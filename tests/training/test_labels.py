@@ -31,7 +31,9 @@ def faces_with(label: np.ndarray, *, dots: bool = True) -> FaceSet:
         if dots:
             cv2.circle(picture, (int(x), int(y)), 7, (255, 255, 255), -1)
     corners = np.zeros((1, 4, 2), np.float32)
-    return FaceSet(picture[None], corners, label[None], np.full(1, 20.0, np.float32), np.zeros(1, bool))
+    return FaceSet(
+        picture[None], corners, label[None], np.full(1, 20.0, np.float32), np.ones(1, np.float32), np.zeros(1, bool)
+    )
 
 
 def test_a_noisy_label_moves_to_where_the_views_agree(monkeypatch, tmp_path: Path) -> None:

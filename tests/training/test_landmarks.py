@@ -33,6 +33,7 @@ def component() -> LandmarkTraining:
         np.stack([corners] * 2),
         np.stack([TEMPLATE] * 2),
         np.full(2, 20.0, np.float32),
+        np.ones(2, np.float32),
         np.array([False, True]),
     )
     noise = np.random.default_rng(0).integers(0, 255, (90, 120, 3), np.uint8)
