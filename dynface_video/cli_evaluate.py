@@ -33,7 +33,7 @@ def evaluate(
     preset: Preset = "mini",
     device: Device = None,
     resolution: Annotated[
-        int | None, typer.Option(metavar="R", help="Of the crops, where no learned method says it.")
+        int | None, typer.Option(metavar="R", help="Of the faces. [default: of the models' crop, 128]")
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Of the degradations.")] = 0,
     plots: Annotated[bool, typer.Option("--plots", help="Also draw plots (needs matplotlib).")] = False,

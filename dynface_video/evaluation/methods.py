@@ -12,6 +12,7 @@ import numpy as np
 from dynface_video.errors import InputError
 from dynface_video.evaluation.baselines import classical_baselines
 from dynface_video.evaluation.faces import DegradedFace
+from dynface_video.evaluation.larger import crops_of, put_back
 
 if TYPE_CHECKING:
     from dynface_video.diffusion.noise import NoiseKey
@@ -25,6 +26,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "three_guides": {"guide_count": 3, "guidance_map": "none"},
     "no_map": {"guidance_map": "none"},
     "sobel": {"guidance_map": "sobel"},
+    "no_cascade": {"cascade": False},
     "gradient": {
         "guidance": "gradient",
         "guide_count": 1,
@@ -80,6 +82,15 @@ class Restorer(Protocol):
     def starting_step(self, levels: np.ndarray) -> np.ndarray:
         """DSST, (B,) int."""
 
+    def keep_detail(self, levels: np.ndarray) -> np.ndarray:
+        """Share of the source's detail above the crop's resolution that stays, (B,)."""
+
+    def detail_share(self, level: float, scale: float, source: np.ndarray) -> float:
+        """Share of what the second stage draws that is added."""
+
+    def detail(self, faces: np.ndarray, noise_keys: Sequence[NoiseKey]) -> tuple[np.ndarray, int]:
+        """What the second stage draws, (B, 2 R, 2 R, 3), and its evaluations."""
+
     def restore(
         self, crops: np.ndarray, levels: np.ndarray, starting_steps: np.ndarray, noise_keys: Sequence[NoiseKey]
     ) -> RestoredFaces:
@@ -100,7 +111,9 @@ class RestorationAlone:
 
     def restore(self, faces: Sequence[DegradedFace]) -> tuple[np.ndarray, int]:
         """RM's estimates; no U-Net evaluations."""
-        return self.restorer.restoration(_stack(faces)), 0
+        crops = crops_of(faces, self.restorer.resolution)
+        levels, _ = self.restorer.estimate(crops)
+        return put_back(self.restorer, faces, self.restorer.restoration(crops), levels, ())
 
 
 @dataclass(frozen=True)
@@ -123,7 +136,7 @@ class FullMethod:
         """Restored faces and the U-Net evaluations spent on them."""
         from dynface_video.diffusion.noise import NoiseKey
 
-        crops = _stack(faces)
+        crops = crops_of(faces, self.restorer.resolution)
         levels, _ = self.restorer.estimate(crops)
         steps = self.restorer.starting_step(levels)
         if self.fixed_step is not None:
@@ -131,7 +144,8 @@ class FullMethod:
         # Noise by the face's name: a face gets the same in every batch and under every limit.
         keys = [NoiseKey(NOISE_SEED, zlib.crc32(face.clean.name.encode())) for face in faces]
         result = self.restorer.restore(crops, levels, steps, keys)
-        return result.images, result.unet_evaluations
+        images, evaluations = put_back(self.restorer, faces, result.images, levels, keys)
+        return images, result.unet_evaluations + evaluations
 
 
 def full_name(strength: float) -> str:
@@ -202,7 +216,3 @@ def make_methods(
             for scale in scales
         )
     return methods
-
-
-def _stack(faces: Sequence[DegradedFace]) -> np.ndarray:
-    return np.stack([face.image for face in faces])

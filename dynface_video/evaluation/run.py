@@ -31,7 +31,8 @@ class EvaluationOptions:
     faces:       folder or tar of clean aligned faces; limit: that many of them, spread evenly
     methods:     by name; strengths: of the full method besides its default; fixed_steps, guidance_scales: that it is
                  compared with
-    resolution:  of the crops where no learned method says it; seed: of the degradations
+    resolution:  of the faces; by default that of the models' crop, and larger ones are reduced to it and pasted back
+    seed:        of the degradations
     plots:       draw the trade-off and the calibration (needs matplotlib)
     """
 
@@ -58,7 +59,8 @@ def run_evaluation(options: EvaluationOptions, out: Path, *, progress: Callable[
     restorer = None
     if set(options.methods) & LEARNED or options.fixed_steps or options.guidance_scales:
         restorer = FaceRestorer.from_preset(options.preset, device=options.device)
-    size = restorer.resolution if restorer else options.resolution or WITHOUT_MODELS
+    size = options.resolution or (restorer.resolution if restorer else WITHOUT_MODELS)
+    at_crop = restorer is not None and size == restorer.resolution
     clean = load_clean_faces(options.faces, size, limit=options.limit)
     faces = {strength: degrade_faces(clean, strength, seed=options.seed) for strength in STRENGTHS}
     methods = make_methods(
@@ -73,7 +75,7 @@ def run_evaluation(options: EvaluationOptions, out: Path, *, progress: Callable[
         progress(message)
     _make_folder(out)
     evaluation = evaluate(faces, methods, measures=measures, progress=progress)
-    readings = {strength: read_levels(restorer, faces[strength]) for strength in STRENGTHS} if restorer else {}
+    readings = {s: read_levels(restorer, faces[s]) for s in STRENGTHS} if restorer and at_crop else {}
 
     write_csv(evaluation, out / "results.csv")
     report = markdown(evaluation, default_strength=restorer.strength if restorer else None)
@@ -82,7 +84,7 @@ def run_evaluation(options: EvaluationOptions, out: Path, *, progress: Callable[
     (out / "table.md").write_text(report)
     columns = {strength: _columns(evaluation, strength, restorer) for strength in STRENGTHS}
     _write_picture(out / "contact_sheet.png", contact_sheet(evaluation, columns))
-    if restorer is not None:
+    if restorer and at_crop:
         _write_picture(out / "maps.png", map_sheet(with_map(restorer), faces))
     if options.plots:
         _draw(evaluation, readings, out)
