@@ -1,6 +1,7 @@
 """Evaluate how well frames agree: clean clips degraded by a codec in three strengths, or anew in each frame.
 
 python scripts/evaluate_video.py --out runs/video                       # 24 frames of each clean clip of the data
+python scripts/evaluate_video.py --strengths shrunk coded --methods    # slight damage, measured and not restored
 python scripts/evaluate_video.py CLIP.mp4 --frames 0 --methods "frame by frame" all --strengths medium fresh
 
 Each clip is cut around its face, degraded (by a codec; or each frame by itself: of the clip, and of its first frame
@@ -26,6 +27,7 @@ from dynface_video.evaluation.clips import load_clean_clip
 from dynface_video.evaluation.report import write_rows
 from dynface_video.evaluation.steadiness import (
     ALL,
+    ALL_STRENGTHS,
     ALONE,
     METHODS,
     STRENGTHS,
@@ -56,8 +58,10 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("clips", type=Path, nargs="*", help="clean clips; without any those of the data")
     parser.add_argument("--out", type=Path, default=Path("runs/video"))
     parser.add_argument("--frames", type=int, default=24, help="of each clip, from its start; 0 takes all")
-    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
-    parser.add_argument("--strengths", nargs="+", default=list(STRENGTHS), choices=STRENGTHS)
+    parser.add_argument("--crop", type=int, help="side of the aligned face; by default that of the models' crop")
+    parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=METHODS)
+    parser.add_argument("--strengths", nargs="+", default=list(STRENGTHS), choices=ALL_STRENGTHS)
+    parser.add_argument("--quantiser", type=int, help="of the codec, instead of the strengths' own")
     parser.add_argument("--preset", default="mini")
     parser.add_argument("--config", type=Path, help="YAML file over the preset")
     parser.add_argument("--restoration", type=Path, help="an exported RM instead of the preset's")
@@ -74,13 +78,15 @@ def _run(options: argparse.Namespace) -> None:
     if not options.clips:
         raise InputError("there is no clean clip: name some, or set DYNFACE_DATA to the folder of the data")
     models, rows = _models(options, settings), list[Row]()
-    size = models.restorer.resolution
+    size = options.crop or models.restorer.resolution
     options.out.mkdir(parents=True, exist_ok=True)
     for path in options.clips:
         clip = load_clean_clip(path, models.detector, models.locator, frames=options.frames or None, crop=size)
-        for strength, clean, degraded in degraded_clips(clip, options.strengths, options.seed, size):
+        for strength, clean, degraded in degraded_clips(
+            clip, options.strengths, options.seed, size, quantiser=options.quantiser
+        ):
             measured, versions = evaluate_clip(
-                clean, strength, degraded, models, settings, options.methods, logging.info
+                clean, strength, degraded, models, settings, options.methods, logging.info, crop=size
             )
             rows += measured
             write_rows(rows, options.out / "results.csv")

@@ -40,6 +40,8 @@ class Damage:
 
 
 DAMAGES = {"mild": Damage(1.5, 2.0, 26), "medium": Damage(2.5, 4.0, 28), "severe": Damage(4.0, 6.0, 30)}
+SLIGHT = {"shrunk": Damage(2.5, 0.0, 10), "coded": Damage(1.0, 0.0, 22)}
+"""Part of the medium damage alone, to see how little of it a measure tells from none."""
 FRESH = Degradation(blur_x=3.0, blur_y=3.0, angle=0.0, downscale=10.0, noise=10.0, jpeg=60)
 """Of the still clip, lengths in pixels at 512: anew in each frame, as in old film scanned frame by frame."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import numpy as np
 from dynface_video.config import Settings, changed_settings
 from dynface_video.evaluation.clips import (
     DAMAGES,
+    SLIGHT,
     CleanClip,
     afresh,
     follow,
@@ -48,6 +49,7 @@ METHODS = (ALONE, *PARTS, ALL, *RM)
 FRESH, MOVING = "fresh", "fresh_moving"
 """In place of a codec's strength: the still clip, and the clip itself, degraded anew in each frame."""
 STRENGTHS = (*DAMAGES, FRESH, MOVING)
+ALL_STRENGTHS = (*STRENGTHS, *SLIGHT)
 
 
 @dataclass(frozen=True)
@@ -130,16 +132,18 @@ def _segment(
 
 
 def degraded_clips(
-    clip: CleanClip, strengths: Sequence[str], seed: int, crop: int
+    clip: CleanClip, strengths: Sequence[str], seed: int, crop: int, *, quantiser: int | None = None
 ) -> Iterator[tuple[str, CleanClip, np.ndarray]]:
-    """Strength, clean clip and its degraded frames, for some of `STRENGTHS`."""
+    """Strength, clean clip and degraded frames, for some of `ALL_STRENGTHS`; quantiser: instead of a codec's own."""
     for strength in strengths:
-        rng = np.random.default_rng([seed, STRENGTHS.index(strength)])
+        rng = np.random.default_rng([seed, ALL_STRENGTHS.index(strength)])
         if strength in (FRESH, MOVING):
             shown = still_clip(clip) if strength == FRESH else clip
             yield strength, shown, afresh(shown.frames, rng, crop=crop)
         else:
-            yield strength, clip, through_codec(clip.frames, DAMAGES[strength], rng)
+            damage = (DAMAGES | SLIGHT)[strength]
+            damage = damage if quantiser is None else replace(damage, quantiser=quantiser)
+            yield strength, clip, through_codec(clip.frames, damage, rng)
 
 
 def evaluate_clip(
@@ -150,17 +154,20 @@ def evaluate_clip(
     settings: Settings,
     methods: Sequence[str],
     told: Callable[[str], None],
+    *,
+    crop: int,
 ) -> tuple[list[Row], dict[str, np.ndarray]]:
-    """Restore a clip by each method; rows of all versions, and their frames by name."""
+    """Restore a clip by each method; rows of all versions, and their frames by name.
+
+    crop: side of the aligned crops that are measured, pixels
+    """
     versions, costs = {"clean": clean.frames, "input": degraded}, dict[str, Restored]()
     rows = []
     for name in ("clean", "input", *methods):
         if name not in versions:
             costs[name] = restore_clip(degraded, models, settings_of(name, settings))
             versions[name] = costs[name].frames
-        row = measure(
-            clean, strength, name, versions[name], models.locator, models.restorer.resolution, costs.get(name)
-        )
+        row = measure(clean, strength, name, versions[name], models.locator, crop, costs.get(name))
         rows.append(row)
         told(f"{clean.name}, {strength}, {name}: PSNR {row.psnr}, error along the flow {row.flow_error:.2f}")
     return rows, versions
