@@ -23,8 +23,8 @@ from dynface_video.diffusion.noise import NoiseKey
 from dynface_video.errors import DynfaceError
 from dynface_video.evaluation.baselines import classical_baselines
 from dynface_video.evaluation.faces import CleanFace, DegradedFace, degrade_faces
-from dynface_video.evaluation.methods import Restorer
 from dynface_video.restorer import FaceRestorer
+from dynface_video.temporal.window import motion, packed, pulled, unpacked, warped_neighbours
 
 REFERENCE = "RM"
 
@@ -52,7 +52,7 @@ def main() -> int:
     return 0
 
 
-def _parts(restorer: Restorer, count: int) -> dict[str, Callable[[], object]]:
+def _parts(restorer: FaceRestorer, count: int) -> dict[str, Callable[[], object]]:
     """What is timed, each on the same `count` faces."""
     faces = _faces(count, restorer.resolution)
     crops = np.stack([face.image for face in faces])
@@ -62,13 +62,37 @@ def _parts(restorer: Restorer, count: int) -> dict[str, Callable[[], object]]:
     parts: dict[str, Callable[[], object]] = {
         REFERENCE: lambda: restorer.restoration(crops),
         "RM and blur level": lambda: restorer.estimate(crops),
+        "RM with a window of 4 crops": lambda: restorer.restoration(crops, _windows(crops)),
+        "one evaluation of the prior": lambda: _evaluate_prior(restorer, crops),
         f"full, strength {restorer.strength:g}": lambda: restorer.restore(crops, levels, steps, keys),
+        "drawn towards 16 neighbours twice": lambda: [_draw(crop, crops) for crop in crops],
     }
+    if restorer.cascade is not None:
+        parts["second stage"] = lambda: restorer.detail(crops, keys)
     for name, baseline in classical_baselines().items():
         if name != "degraded":
             chosen = replace(baseline, chosen=baseline.settings[len(baseline.settings) // 2])
             parts[f"{name} {chosen.setting}".strip()] = lambda chosen=chosen: chosen.restore(faces)  # type: ignore[misc]
     return parts
+
+
+def _windows(crops: np.ndarray) -> list[np.ndarray]:
+    around = [np.stack([crops[(i + k) % len(crops)] for k in (-2, -1, 1, 2)]) for i in range(len(crops))]
+    return [warped_neighbours(crop, window, np.ones(4, bool)) for crop, window in zip(crops, around, strict=True)]
+
+
+def _evaluate_prior(restorer: FaceRestorer, crops: np.ndarray) -> None:
+    guide = torch.from_numpy(crops).permute(0, 3, 1, 2).to(restorer.device) * 2 - 1
+    step = torch.full((len(crops),), 100, device=restorer.device)
+    with torch.inference_mode():
+        restorer.prior.predict(guide, step, guide, torch.ones(len(crops), device=restorer.device))
+
+
+def _draw(crop: np.ndarray, crops: np.ndarray) -> None:
+    others = [crops[k % len(crops)] for k in range(16)]
+    motions = [packed(motion(crop, other)) for other in others]
+    for _ in range(2):
+        pulled(crop, ((other, unpacked(moved)) for other, moved in zip(others, motions, strict=True)), 1.0)
 
 
 def _faces(count: int, size: int) -> list[DegradedFace]:
