@@ -10,6 +10,7 @@ import numpy as np
 
 from dynface_video.faces.landmarks import face_square
 from dynface_video.training.data import FaceSet
+from dynface_video.training.film import drawn
 from dynface_video.training.scenes import Scene, overlap
 
 Area = tuple[int, int, int, int]
@@ -18,6 +19,14 @@ MIRRORED = [1, 0, 2, 4, 3]
 SMALLEST_TILE = 40
 HEAD_SHARE = 0.62
 PASTED_SHARE = 0.45
+COVERED_SHARE = 0.3
+MOST_COVERED = 3
+DISK_SHARE = 0.3
+"""Of what covers a face; the rest are heads."""
+LARGEST_COVERED = 0.6
+"""Faces of which something nearer hides more than this share are neither asked for nor punished."""
+SMALLEST_VISIBLE = 0.5
+DRAWN_SHARE = 0.15
 CROP_SHARE = 0.25
 EMPTY_SHARE = 0.12
 ASIDE_SHARE = 0.3
@@ -31,7 +40,7 @@ class Crowd:
     """A composed picture.
 
     picture: (S, S, 3) uint8 RGB; boxes: (n, 4) float32; landmarks: (n, 5, 2) float32
-    ignored: (m, 4) float32, boxes of faces that are cut off: neither asked for nor punished
+    ignored: (m, 4) float32, boxes of faces that are cut off or mostly hidden: neither asked for nor punished
     """
 
     picture: np.ndarray
@@ -51,6 +60,13 @@ class _Canvas:
         self.boxes.append(box)
         self.points.append(points)
 
+    def hide(self, mask: np.ndarray) -> None:
+        """Ignore the faces that something with a mask (S, S) in [0, 255] hides much of."""
+        hidden = [i for i, box in enumerate(self.boxes) if covered(box, mask) > LARGEST_COVERED]
+        self.ignored += [self.boxes[i] for i in hidden]
+        for kept in (self.boxes, self.points):
+            kept[:] = [value for i, value in enumerate(kept) if i not in hidden]
+
     def crowd(self) -> Crowd:
         boxes, ignored = (np.array(b, np.float32).reshape(-1, 4) for b in (self.boxes, self.ignored))
         return Crowd(self.picture, boxes, np.array(self.points, np.float32).reshape(-1, 5, 2), ignored)
@@ -59,7 +75,8 @@ class _Canvas:
 class CrowdComposer:
     """Draws crowds: scenes and aligned crops at random scale in a mosaic, and heads pasted through a soft mask.
 
-    Among the tiles are enlarged parts of scenes that show no face: clothes, hands, letters.
+    Among the tiles are enlarged parts of scenes that show no face: clothes, hands, letters. Heads also hide parts of
+    faces behind them, and some are drawn, which is no face.
 
     size: side of the picture in pixels; smallest, largest: heights of the faces, pixels
     """
@@ -80,6 +97,9 @@ class CrowdComposer:
         if rng.random() < PASTED_SHARE:
             for _ in range(int(rng.integers(1, 9))):
                 self._paste_head(canvas, rng, held_out)
+        if rng.random() < COVERED_SHARE:
+            for box in [*canvas.boxes][:MOST_COVERED]:
+                self._cover(canvas, box, rng, held_out)
         return mirror(canvas.crowd()) if rng.random() < 0.5 else canvas.crowd()
 
     def _tile(self, canvas: _Canvas, area: Area, rng: np.random.Generator, held_out: bool) -> None:
@@ -151,27 +171,61 @@ class CrowdComposer:
         return _pull_inside(matrix, (full_width, full_height), (width, height)) if angle == 0.0 else matrix
 
     def _paste_head(self, canvas: _Canvas, rng: np.random.Generator, held_out: bool) -> None:
-        index = int(rng.choice(self.whole[held_out]))
-        square = face_square(self.points[index])
+        """Paste a head where it touches no face."""
         tall = float(np.exp(rng.uniform(np.log(self.smallest), np.log(min(110, self.largest)))))
-        scale, angle = tall * ASPECT / square.side, float(rng.normal(0, 12))
-        matrix = cv2.getRotationMatrix2D((63.5, 63.5), angle, scale)
-        place = rng.uniform(0, self.size, 2)
-        matrix[:, 2] = matrix[:, 2] + place - 63.5
-        marks = self.points[index] @ matrix[:, :2].T + matrix[:, 2]
-        box = box_of(marks)
-        near = [*canvas.boxes, *canvas.ignored]
-        if visible(box, (0, 0, self.size, self.size)) < 0.8 or _touches(box, near):
+        index = int(rng.choice(self.whole[held_out]))
+        matrix = self._pose(index, tall, rng.uniform(0, self.size, 2), rng)
+        box = box_of(_moved(self.points[index], matrix))
+        if visible(box, (0, 0, self.size, self.size)) < 0.8 or _touches(box, [*canvas.boxes, *canvas.ignored]):
             return
-        half = int(np.ceil(64 * scale * 1.42)) + 1
-        x0, y0 = (np.maximum(place - half, 0)).astype(int)
-        x1, y1 = (np.minimum(place + half, self.size)).astype(int)
-        local = matrix - np.array([[0, 0, x0], [0, 0, y0]])
-        head = warp(self.heads[index], local, x1 - x0, y1 - y0).astype(np.float32)
-        mask = warp(_head_mask(), local, x1 - x0, y1 - y0, border=cv2.BORDER_CONSTANT)[..., None] / np.float32(255)
-        region = canvas.picture[y0:y1, x0:x1]
-        region[:] = (mask * head + (1 - mask) * region).astype(np.uint8)
-        canvas.add(box, marks)
+        if rng.random() < DRAWN_SHARE:
+            ground = np.full_like(self.heads[index], rng.integers(0, 256))
+            self._blend(canvas, drawn(self.heads[index], ground, rng), matrix)
+        else:
+            self._blend(canvas, self.heads[index], matrix)
+            canvas.add(box, _moved(self.points[index], matrix))
+
+    def _cover(self, canvas: _Canvas, box: np.ndarray, rng: np.random.Generator, held_out: bool) -> None:
+        """Paste a head, or a disk of some picture, before a face so that a part of it stays to be seen."""
+        tall = float((box[3] - box[1]) * np.exp(rng.uniform(-0.2, 0.7)))
+        angle, away = rng.uniform(0, 2 * np.pi), rng.uniform(0.55, 0.9) * (box[3] - box[1] + tall) / 2
+        place = (box[:2] + box[2:]) / 2 + away * np.array([np.cos(angle), np.sin(angle)])
+        index = int(rng.choice(self.whole[held_out]))
+        matrix = self._pose(index, tall, place, rng)
+        if rng.random() < DISK_SHARE:
+            pool = self.empty[held_out]
+            patch = cv2.resize(pool[int(rng.integers(len(pool)))].picture, self.heads[index].shape[1::-1])
+            canvas.hide(self._blend(canvas, patch, matrix))
+            return
+        canvas.hide(self._blend(canvas, self.heads[index], matrix))
+        head = box_of(_moved(self.points[index], matrix))
+        if visible(head, (0, 0, self.size, self.size)) > SMALLEST_VISIBLE:
+            canvas.add(head, _moved(self.points[index], matrix))
+        else:
+            canvas.ignored.append(head)
+
+    def _pose(self, index: int, tall: float, place: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Where a head's picture goes, (2, 3), so that its face is so tall and its middle near `place`."""
+        scale = tall * ASPECT / face_square(self.points[index]).side
+        matrix = cv2.getRotationMatrix2D((63.5, 63.5), float(rng.normal(0, 12)), scale)
+        matrix[:, 2] = matrix[:, 2] + place - 63.5
+        return np.asarray(matrix)
+
+    def _blend(self, canvas: _Canvas, picture: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        """Paste a head's picture (128, 128, 3) through the mask of a head; returns that, (S, S) in [0, 255]."""
+        place = _moved(np.array([63.5, 63.5]), matrix)
+        half = int(np.ceil(64 * np.sqrt(abs(np.linalg.det(matrix[:, :2]))) * 1.42)) + 1
+        x0, y0 = np.clip(place - half, 0, self.size).astype(int)
+        x1, y1 = np.clip(place + half, 0, self.size).astype(int)
+        whole = np.zeros((self.size, self.size), np.uint8)
+        if x0 < x1 and y0 < y1:
+            local = matrix - np.array([[0, 0, x0], [0, 0, y0]])
+            head = warp(picture, local, x1 - x0, y1 - y0).astype(np.float32)
+            mask = warp(_head_mask(), local, x1 - x0, y1 - y0, border=cv2.BORDER_CONSTANT)
+            whole[y0:y1, x0:x1], share = mask, mask[..., None] / np.float32(255)
+            region = canvas.picture[y0:y1, x0:x1]
+            region[:] = (share * head + (1 - share) * region).astype(np.uint8)
+        return whole
 
 
 @cache
@@ -202,11 +256,21 @@ def warp(
     return cv2.warpAffine(picture, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=border)
 
 
+def _moved(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    return np.asarray(points @ matrix[:, :2].T + matrix[:, 2])
+
+
 def box_of(points: np.ndarray) -> np.ndarray:
     """The box that a detector would give the face with these landmarks (5, 2): x0, y0, x1, y1."""
     square = face_square(points)
     half = square.side / 2 * np.array([ASPECT, 1 / ASPECT])
     return np.concatenate([square.centre - half, square.centre + half])
+
+
+def covered(box: np.ndarray, mask: np.ndarray) -> float:
+    """Share of the box, as far as it lies in the picture, that a mask (S, S) in [0, 255] hides."""
+    x0, y0, x1, y1 = np.clip(np.round(box), 0, mask.shape[0]).astype(int)
+    return float(mask[y0:y1, x0:x1].mean() / 255) if x0 < x1 and y0 < y1 else 0.0
 
 
 def visible(box: np.ndarray, area: Area) -> float:

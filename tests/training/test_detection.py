@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dynface_video.faces.retinaface import anchors, decode_boxes, decode_landmarks
-from dynface_video.training.crowds import Crowd, CrowdComposer, mirror, view_aside, visible, warp
+from dynface_video.training.crowds import Crowd, CrowdComposer, covered, mirror, view_aside, visible, warp
 from dynface_video.training.data import FaceSet
 from dynface_video.training.detection import DetectorTraining, damage, match
 from dynface_video.training.scenes import Scene, overlap
@@ -78,6 +78,13 @@ def test_visible_share() -> None:
     assert visible(np.array([-5.0, 0, 5, 10]), (0, 0, 20, 20)) == pytest.approx(0.5)
 
 
+def test_covered_share() -> None:
+    mask = np.zeros((40, 40), np.uint8)
+    mask[:, 20:] = 255
+    assert covered(np.array([10.0, 5, 30, 25]), mask) == pytest.approx(0.5)
+    assert covered(np.array([-30.0, 5, 10, 25]), mask) == covered(np.array([50.0, 5, 60, 25]), mask) == 0.0
+
+
 @pytest.fixture(scope="module")
 def composer() -> CrowdComposer:
     """Faces are white with five black dots, scenes are dark: a label can be checked against pixels."""
@@ -90,6 +97,7 @@ def composer() -> CrowdComposer:
         np.stack([corners] * 2),
         np.stack([TEMPLATE] * 2),
         np.full(2, 20.0, np.float32),
+        np.ones(2, np.float32),
         np.array([False, True]),
     )
     box = np.array([58, 60, 198, 230], np.float32)
