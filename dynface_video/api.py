@@ -36,7 +36,7 @@ class RestoreResult:
     """What was done.
 
     faces: face crops restored, one a face and frame
-    left_alone: stretches of faces that were found and are not restored; `analyze_video` gives their reasons
+    left_alone: stretches of faces that can be seen and are not restored; `analyze_video` gives their reasons
     seconds: wall time by stage
     """
 

@@ -265,7 +265,7 @@ def _overview(analysis: Analysis) -> dict[str, Any]:
         for found in analysis.tracks
     ]
     shots = [[shot.start, shot.stop] for shot in analysis.shots]
-    return {"frames": analysis.frame_count, "shots": shots, "tracks": tracks, "left_alone": len(analysis.left_alone)}
+    return {"frames": analysis.frame_count, "shots": shots, "tracks": tracks, "left_alone": analysis.left_alone_count}
 
 
 def _description(analysis: Analysis) -> list[str]:

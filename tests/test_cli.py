@@ -55,7 +55,7 @@ class FakeApi:
             frame_count=50,
             shots=[SimpleNamespace(start=0, stop=50)],
             tracks=[SimpleNamespace(track=track, levels=levels, grey=True, restore=True)],
-            left_alone=[object(), object()],
+            left_alone_count=2,
             warnings=self.warnings,
             save=lambda path: path.write_text("{}"),
         )

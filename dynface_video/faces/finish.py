@@ -12,7 +12,7 @@ from scipy.ndimage import distance_transform_edt
 
 from dynface_video.faces.appearance import difference
 from dynface_video.faces.link import Fragment, fragments_of, is_nested, is_same, link, without_doubles
-from dynface_video.faces.observation import FaceTrack, LeftAlone, Observation, face_sides
+from dynface_video.faces.observation import HIDDEN, FaceTrack, LeftAlone, Observation, face_sides
 from dynface_video.faces.restraint import reason_to_leave, shown_while_turning, turn_of
 from dynface_video.faces.smooth import smooth_landmarks
 
@@ -52,7 +52,7 @@ def finish_tracks(
             left_alone.append(_left(fragment.start, fragment.last + 1, fragment.points, reason))
     hidden = [_hidden(track, tracks) for track in tracks]
     for track, frames in zip(tracks, hidden, strict=True):
-        left_alone += _left_where(track, frames & (_shown(track) > 0), lambda _: "hidden by another face")
+        left_alone += _left_where(track, frames & (_shown(track) > 0), lambda _: HIDDEN)
     return [_without(track, frames) for track, frames in zip(tracks, hidden, strict=True)], left_alone
 
 

@@ -10,6 +10,9 @@ import numpy as np
 from dynface_video.faces.detect import Detection
 from dynface_video.faces.landmarks import SIDE_BY_SPREAD
 
+HIDDEN = "hidden by another face"
+"""Reason of a stretch in which a face that is restored before and after cannot be seen."""
+
 
 @dataclass(frozen=True)
 class Observation:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from dynface_video.errors import JobError
+from dynface_video.faces.observation import HIDDEN
 from dynface_video.faces.track import FaceTrack, LeftAlone
 from dynface_video.media.read import FrameIndex
 from dynface_video.media.shots import Shot
@@ -55,6 +56,11 @@ class Analysis:
     def frame_count(self) -> int:
         """Frames of the video."""
         return len(self.frames.pts)
+
+    @property
+    def left_alone_count(self) -> int:
+        """Stretches of faces that can be seen and are not restored; one that is hidden could not be."""
+        return sum(alone.reason != HIDDEN for alone in self.left_alone)
 
     def faces_in(self, start: int, stop: int) -> list[AnalyzedTrack]:
         """Tracks to restore that meet the frames start .. stop - 1."""

@@ -118,7 +118,7 @@ class StillsJob:
         )
         result.warnings += write_image(target, samples_of(frame.picture, frame.colour), read_image(path))
         result.tracks += sum(track.restore for track in analysis.tracks)
-        result.left_alone += len(analysis.left_alone)
+        result.left_alone += analysis.left_alone_count
         result.pictures += 1
 
 

@@ -37,7 +37,7 @@ STATE_EVERY = 1.0
 class Totals:
     """What was done for a video, in this run and those before it.
 
-    left_alone: stretches of faces that were found and are not restored
+    left_alone: stretches of faces that can be seen and are not restored
     seconds: wall time of this run by stage; computed: segments restored in this run
     """
 
@@ -144,7 +144,7 @@ class RestoreTask:
         analysis = Analysis.load(self.directory.analysis_path)
         self.totals.frames = analysis.frame_count
         self.totals.tracks = sum(track.restore for track in analysis.tracks)
-        self.totals.left_alone = len(analysis.left_alone)
+        self.totals.left_alone = analysis.left_alone_count
         self.totals.warn(analysis.warnings)
         self._report(ANALYZE, analysis.frame_count, analysis.frame_count)
         segments = segments_of(analysis, self.settings)

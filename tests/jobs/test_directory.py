@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from dynface_video.errors import InputError, JobError
+from dynface_video.faces.observation import HIDDEN
 from dynface_video.faces.track import FaceTrack, LeftAlone
 from dynface_video.jobs.analysis import Analysis, AnalyzedTrack
 from dynface_video.jobs.directory import JobDirectory, SegmentResult, alone, segment_digest
@@ -56,6 +57,12 @@ def test_an_analysis_is_read_back_as_written(analysis: Analysis, tmp_path: Path)
     assert loaded.tracks[0].grey and loaded.shots == analysis.shots
     assert loaded.left_alone == analysis.left_alone and loaded.warnings == analysis.warnings
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_face_behind_another_is_told_but_not_counted_among_those_left_alone(analysis: Analysis) -> None:
+    behind = LeftAlone(6, 9, (10.0, 12.0), 9.5, HIDDEN)
+    more = dataclasses.replace(analysis, left_alone=(*analysis.left_alone, behind))
+    assert (len(more.left_alone), more.left_alone_count) == (2, 1)
 
 
 def test_a_segment_is_done_again_when_anything_changes_that_its_faces_depend_on(
