@@ -57,6 +57,9 @@ class StandIn:
     def keep_detail(self, levels: np.ndarray) -> np.ndarray:
         return np.ones(len(levels))
 
+    def largest_detail_share(self, scale: float) -> float:
+        return 0.0
+
     def restoration(self, crops: np.ndarray, windows: Sequence[np.ndarray] = ()) -> np.ndarray:
         return crops
 
