@@ -117,11 +117,11 @@ def test_segments_leave_no_trace(source: Path, short_segments: Path, tmp_path: P
 def failing_after(count: int, failure: BaseException, done: list[int]) -> Callable[..., SegmentResult]:
     real = SegmentWorker.run
 
-    def run(worker: SegmentWorker, segment: Segment) -> SegmentResult:
+    def run(worker: SegmentWorker, segment: Segment, on_frame: Callable[[int], None]) -> SegmentResult:
         if len(done) == count:
             raise failure
         done.append(segment.number)
-        return real(worker, segment)
+        return real(worker, segment, on_frame)
 
     return run
 

@@ -3,6 +3,7 @@
     plan.json            what the job is (input, settings, models)
     analysis.json        the first pass's result
     segments/NNNNN-DIGEST.nut, .json    a restored segment and, written last, its sidecar
+    analyzing.json, restoring-NNNNN.json    how many frames a call that runs has done
     log.jsonl            every call that ended, one line each (`jobs.log`)
     state.json           how far it is, for `dynface-video status`; nothing depends on it
     complete.json        the output is at its place; what remains is to delete the directory
@@ -20,7 +21,7 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -40,6 +41,8 @@ PLAN = "plan.json"
 ANALYSIS = "analysis.json"
 COMPLETE = "complete.json"
 OUTPUT = "output"
+RESTORING = "restoring-{}.json"
+MOST_NOTES = 64
 REMOVALS = 5
 LOCK_TRIES = 5
 
@@ -79,7 +82,8 @@ class JobDirectory:
                 write_atomically(existing, json.dumps(asdict(plan), indent=2))
             (path / "segments").mkdir(exist_ok=True)
             # A worker that was killed leaves what it was writing behind.
-            for leftover in [*(path / "segments").glob(".*"), *(path / OUTPUT).glob(".*")]:
+            halves = [*(path / "segments").glob(".*"), *(path / OUTPUT).glob(".*")]
+            for leftover in [*halves, *path.glob(RESTORING.format("*"))]:
                 leftover.unlink(missing_ok=True)
         except OSError as error:
             raise InputError(f"the job's directory {path} cannot be made ({error.strerror})") from error
@@ -104,6 +108,22 @@ class JobDirectory:
     def analyzing_path(self) -> Path:
         """Where the first pass, which may run elsewhere, says how many frames it has seen."""
         return self.path / "analyzing.json"
+
+    def restoring_path(self, number: int) -> Path:
+        """Where a segment's worker, which may run elsewhere, says how many of its frames are done."""
+        return self.path / RESTORING.format(f"{number:05d}")
+
+    def restoring(self) -> dict[int, int]:
+        """Frames that are done of segments that are being restored, by the segment's number.
+
+        Nothing where there are very many: then segments end often enough, and reading all notes would take its time.
+        """
+        notes, done = list(self.path.glob(RESTORING.format("*"))), dict[int, int]()
+        for note in notes if len(notes) <= MOST_NOTES else []:
+            # It may be gone by now, or half written.
+            with suppress(OSError, ValueError):
+                done[int(note.stem.rpartition("-")[2])] = int(json.loads(note.read_text())["frames"])
+        return done
 
     @property
     def output_folder(self) -> Path:

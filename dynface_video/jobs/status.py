@@ -42,14 +42,16 @@ def _read_job(job: Path) -> dict[str, Any]:
     output = state.get("output") or str(job.with_name(job.name.removesuffix(".job")))
     segments = {line["segment"]: line for line in log if "segment" in line}
     failed = [line for line in segments.values() if "failure" in line]
-    done, frames = state.get("frames_done", 0), state.get("frames")
+    running, frames = is_running(job), state.get("frames")
+    # What a run that was killed had of a segment is lost.
+    done = state.get("frames_done", 0) + (state.get("frames_under_way", 0) if running else 0)
     rate = _rate(log) if state.get("stage") == "restore" else None
     left = (frames - done) / rate if rate and frames else None
     return {
         "job": str(job),
         "source": plan.get("source"),
         "output": output,
-        "running": is_running(job),
+        "running": running,
         "stage": state.get("stage", "restore" if (job / ANALYSIS).exists() else "analyze"),
         "frames_done": done,
         "frames": frames,

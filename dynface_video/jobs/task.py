@@ -93,6 +93,8 @@ class RestoreTask:
         self._directory: JobDirectory | None = None
         self._began = time.monotonic()
         self._stage, self._frames_done, self._said = ANALYZE, 0, 0.0
+        self._restored: set[int] = set()
+        self._most_shown = 0
         expected = self.expected()
         self.weight = float(expected.frames or 10**9) * info.width * info.height
 
@@ -155,8 +157,7 @@ class RestoreTask:
             if result is None:
                 left.append(segment)
             else:
-                self._frames_done += result.frames
-                self.totals.add(result)
+                self._count(result)
         if len(left) < len(segments):
             logger.info("%s: %d of %d segments are done already", self.name, len(segments) - len(left), len(segments))
         if not analysis.tracks:
@@ -167,16 +168,33 @@ class RestoreTask:
             nothing = ""
         self.totals.warn([nothing] if nothing else [])
         self._report(RESTORE, self._frames_done, analysis.frame_count)
+        self._show_restored()
         return left
+
+    def _count(self, result: SegmentResult) -> None:
+        self._restored.add(result.number)
+        self._frames_done += result.frames
+        self.totals.add(result)
+
+    def _under_way(self) -> int:
+        """Frames that are done of segments that are not. One that has to be begun anew has none again."""
+        return sum(done for number, done in self.directory.restoring().items() if number not in self._restored)
+
+    def _show_restored(self, under_way: int = 0) -> None:
+        """Report restored frames where there are more; what a segment that failed had done is not taken back."""
+        if self._frames_done + under_way > self._most_shown:
+            self._most_shown = self._frames_done + under_way
+            self._report(RESTORE, self._most_shown, self.totals.frames)
 
     def took(self, outcome: Outcome) -> None:
         """See `VideoTask`."""
         for log in self._logs:
             log.add(self.name, outcome)
+        if outcome.call.segment is not None:
+            self.directory.restoring_path(outcome.call.segment.number).unlink(missing_ok=True)
         if outcome.failure is None and outcome.call.kind == RESTORE:
-            self._frames_done += outcome.value.frames
-            self.totals.add(outcome.value)
-            self._report(RESTORE, self._frames_done, self.totals.frames)
+            self._count(outcome.value)
+            self._show_restored()
         elif outcome.failure is None and outcome.call.kind == ASSEMBLE:
             self.totals.warn(outcome.value)
 
@@ -194,13 +212,16 @@ class RestoreTask:
         now = time.monotonic()
         if now - self._said < STATE_EVERY:
             return
-        self._said = now
+        self._said, under_way = now, 0
         if self._stage == ANALYZE:
             with suppress(OSError, ValueError):
                 self._frames_done = json.loads(self.directory.analyzing_path.read_text())["frames"]
                 self._report(ANALYZE, self._frames_done, self._info.declared_frames)
+        elif self._stage == RESTORE:
+            under_way = self._under_way()
+            self._show_restored(under_way)
         with suppress(OSError):
-            self._write_state()
+            self._write_state(frames_under_way=under_way)
 
     def _write_state(self, **more: Any) -> None:
         total = self.totals.frames or self._info.declared_frames

@@ -7,7 +7,8 @@ import logging
 import resource
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,8 @@ from dynface_video.restorer import FaceRestorer
 
 logger = logging.getLogger(__name__)
 
-NOTE_EVERY = 1.0
+NOTE_EVERY = 2.0
+"""Seconds between notes of how many frames are done."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,8 @@ class VideoPerformer:
                     return self._analyze(cache, on_frame)
                 if call.kind == RESTORE:
                     assert call.segment is not None
-                    return self._worker(cache, call.batch).run(call.segment)
+                    seen = _noting(self.job.restoring_path(call.segment.number), on_frame)
+                    return self._worker(cache, call.batch).run(call.segment, seen)
                 return self._assemble(on_frame)
         except Exception as error:
             if is_out_of_memory(error):
@@ -77,15 +80,7 @@ class VideoPerformer:
     def _analyze(self, cache: dict[str, Any], on_frame: Callable[[int], None]) -> int:
         path = self.job.analysis_path
         if not path.exists():
-            noted = time.monotonic()
-
-            def seen(count: int) -> None:
-                nonlocal noted
-                on_frame(count)
-                if time.monotonic() - noted >= NOTE_EVERY:
-                    noted = time.monotonic()
-                    self.job.analyzing_path.write_text(json.dumps({"frames": count}))
-
+            seen = _noting(self.job.analyzing_path, on_frame)
             analyze_with(self._models(cache), self.info, self.settings, seen).save(path)
         return Analysis.load(path).frame_count
 
@@ -125,8 +120,8 @@ class SegmentWorker:
         self.job, self.info, self.encoding, self.settings, self.restorer = job, info, encoding, settings, restorer
         self.analysis = Analysis.load(job.analysis_path)
 
-    def run(self, segment: Segment) -> SegmentResult:
-        """Restore, encode and record one segment, unless it is done already.
+    def run(self, segment: Segment, on_frame: Callable[[int], None]) -> SegmentResult:
+        """Restore, encode and record one segment, unless it is done already; on_frame: told how many frames are done.
 
         Raises JobError when the disk is full or frames are missing.
         """
@@ -139,7 +134,8 @@ class SegmentWorker:
         if segment.copied and self.encoding.parameter_set:
             count = copy_segment(path, self.info, self.analysis.frames, segment.start, segment.stop)
         else:
-            count = write_segment(path, self._restored(segment, work, warnings), self.info, self.encoding)
+            frames = _counted(self._restored(segment, work, warnings), on_frame)
+            count = write_segment(path, frames, self.info, self.encoding)
         if count != segment.stop - segment.start:
             raise JobError(
                 f"{self.info.path}: frames {segment.start} to {segment.stop - 1} gave {count} frames; "
@@ -175,6 +171,29 @@ class SegmentWorker:
         else:
             frames = read_span(info, analysis.frames, first, last, on_warning=warnings.append)
         return restored_frames(frames, info, analysis, self.restorer, start, stop, seed=seed, grain=grain, work=work)
+
+
+def _noting(path: Path, on_frame: Callable[[int], None]) -> Callable[[int], None]:
+    """Tells `on_frame`, and a file every few seconds: the driver may be in another process."""
+    noted = time.monotonic()
+
+    def seen(count: int) -> None:
+        nonlocal noted
+        on_frame(count)
+        if time.monotonic() - noted >= NOTE_EVERY:
+            noted = time.monotonic()
+            # What cannot be noted must not end the call.
+            with suppress(OSError):
+                path.write_text(json.dumps({"frames": count}))
+
+    return seen
+
+
+def _counted(frames: Iterable[Frame], on_frame: Callable[[int], None]) -> Iterator[Frame]:
+    """The frames; when one is asked for, those before it are encoded."""
+    for done, frame in enumerate(frames):
+        on_frame(done)
+        yield frame
 
 
 def segments_of(analysis: Analysis, settings: Settings) -> list[Segment]:

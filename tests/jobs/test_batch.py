@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -45,10 +46,10 @@ def films(tmp_path: Path) -> Path:
 def failing_at(number: int) -> object:
     real = SegmentWorker.run
 
-    def run(worker: SegmentWorker, segment: Segment) -> SegmentResult:
+    def run(worker: SegmentWorker, segment: Segment, on_frame: Callable[[int], None]) -> SegmentResult:
         if segment.number == number and worker.info.path.name == "a.mp4":
             raise JobError("a bad spot")
-        return real(worker, segment)
+        return real(worker, segment, on_frame)
 
     return run
 

@@ -101,10 +101,10 @@ from dynface_video.jobs.worker import SegmentWorker
 
 real = SegmentWorker.run
 
-def run(worker, segment):
+def run(worker, segment, on_frame):
     if segment.number == 2 and {deadly!r}:
         os.kill(os.getpid(), signal.SIGKILL)
-    return real(worker, segment)
+    return real(worker, segment, on_frame)
 
 SegmentWorker.run = run
 restore_video("clip.mp4", "out.mp4", config="out.yaml", device="cpu")
