@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,13 +17,20 @@ Report = Callable[[str, int, int | None], None]
 """Told (stage, frames done, frames in all or None), as `restore_video` does."""
 
 PLAIN_INTERVAL = 5.0
+PLAIN_SHARE, LONGEST_INTERVAL = 0.02, 60.0
+"""Lines become rarer with time: at most so many seconds apart, and this share of what has passed."""
+SETTLED = 15.0
+"""Seconds of progress before a word is said about the time that is left."""
+SMOOTHING = 30.0
+"""Seconds over which that word follows what is measured; less towards the end, a quarter of what is left."""
 
 
 @dataclass
 class StageClock:
     """How fast a stage goes, from what it reported. Times are seconds of one steady clock.
 
-    first: frames that were done when the stage began, by an interrupted run; they say nothing about speed.
+    first: frames that were done when the stage began, by an interrupted run; they say nothing about speed. Neither does
+    the time before the first frame, in which models are loaded: what is left is estimated from the first progress on.
     """
 
     stage: str
@@ -31,11 +39,30 @@ class StageClock:
     done: int = 0
     total: int | None = None
     last: float = field(default=0.0, init=False)
+    _start: tuple[float, int] | None = field(default=None, init=False)
+    _left: float | None = field(default=None, init=False)
 
     def update(self, done: int, total: int | None, now: float) -> None:
         """Take a report. A total that proves too small (a file may declare anything) counts as unknown."""
-        self.done, self.last = done, now
+        passed, self.done, self.last = now - self.last, done, now
         self.total = total if total is not None and total >= done else None
+        if self._start is None and done > self.first:
+            self._start = now, done
+        self._left = self._smoothed(self._measured(), passed)
+
+    def _measured(self) -> float | None:
+        """Seconds left by the speed since the first progress; None while there is too little to tell from."""
+        if self._start is None or self.total is None:
+            return None
+        spent, frames = self.last - self._start[0], self.done - self._start[1]
+        return (self.total - self.done) * spent / frames if spent >= SETTLED and frames > 0 else None
+
+    def _smoothed(self, measured: float | None, passed: float) -> float | None:
+        if measured is None or self._left is None:
+            return measured
+        expected = self._left - passed
+        followed = 1 - math.exp(-passed / max(1.0, min(SMOOTHING, measured / 4)))
+        return expected + (measured - expected) * followed
 
     @property
     def rate(self) -> float | None:
@@ -45,9 +72,7 @@ class StageClock:
 
     def left(self, now: float) -> float | None:
         """Seconds that are probably left; None when unknown."""
-        if self.rate is None or self.total is None:
-            return None
-        return max(0.0, (self.total - self.done) / self.rate - (now - self.last))
+        return None if self._left is None else max(0.0, self._left - (now - self.last))
 
 
 def duration(seconds: float) -> str:
@@ -61,12 +86,12 @@ def duration(seconds: float) -> str:
 
 
 class PlainProgress:
-    """A line when a stage begins, every few seconds, and when it ends."""
+    """A line when a stage begins, every few seconds, later every minute, and when it ends."""
 
     def __init__(
         self, stream: IO[str], *, interval: float = PLAIN_INTERVAL, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """interval: seconds between lines; clock: what time it is, in seconds."""
+        """interval: seconds between lines in the beginning; clock: what time it is, in seconds."""
         self._stream, self._interval, self._clock = stream, interval, clock
         self._current: StageClock | None = None
         self._said = 0.0
@@ -79,7 +104,8 @@ class PlainProgress:
             self._current = StageClock(stage, now, done)
             self._said = now - self._interval
         self._current.update(done, total, now)
-        if now - self._said >= self._interval:
+        rarer = min(LONGEST_INTERVAL, PLAIN_SHARE * (now - self._current.began))
+        if now - self._said >= max(self._interval, rarer):
             self._said = now
             self._say(describe(self._current, now))
 
