@@ -10,9 +10,10 @@ from typing import Any
 from dynface_video.config import Settings, load_settings
 from dynface_video.errors import InputError
 from dynface_video.jobs.analysis import Analysis
-from dynface_video.jobs.batch import LOG, BatchInterrupted, BatchRow, run_batch
+from dynface_video.jobs.batch import BatchInterrupted, BatchRow, run_batch
 from dynface_video.jobs.manifest import Entry, read_entries
 from dynface_video.jobs.models import analyze_with, load_models, network_threads
+from dynface_video.jobs.record import LOG
 from dynface_video.jobs.remote import exists, fetch, is_remote, local_name, send, spelled, working_folder
 from dynface_video.jobs.run import Progress, VideoJob
 from dynface_video.jobs.source import is_stills, look_at
@@ -165,8 +166,8 @@ def restore_batch(
 
     sources: files, folders with videos somewhere below, and lists (.csv, .jsonl) with a video a line: source, and where
     wanted output, preset, config, and any setting of a video by its name on the command line
-    folder: for the outputs, and for `batch.jsonl`, which gets a line for every segment (in `work` where `folder` is a
-    URL); a video whose output is there is skipped, one whose job is unfinished goes on
+    folder: for the outputs, and for `batch.jsonl`, which gets a line for every segment, and `batch.json`, the plan (in
+    `work` where `folder` is a URL); a video whose output is there is skipped, one whose job is unfinished goes on
     on_plan: told in one line what it will take; the other arguments are as for `restore_video`
     Raises InputError when sources or settings cannot be used.
     """

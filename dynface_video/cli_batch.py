@@ -118,18 +118,18 @@ def status(
     job: Annotated[
         Path,
         typer.Argument(
-            metavar="PATH", help="A job's directory, its output, or a folder with jobs.", show_default=False
+            metavar="PATH", help="A job's directory, its output, or the folder of a batch.", show_default=False
         ),
     ],
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Say how far a job is, or all jobs in a folder; also while they run, from another shell."""
+    """Say how far a job is, or a batch and all its jobs; also while they run, from another shell."""
     with reporting(verbose, lambda: "interrupted"):
         from dynface_video.jobs.status import read_status
 
         found = read_status(job)
-        text = json.dumps(found) if as_json else "\n".join(line for one in found["jobs"] for line in _described(one))
+        text = json.dumps(found) if as_json else "\n".join(_said(found))
     typer.echo(text)
 
 
@@ -160,6 +160,28 @@ def _table(result: BatchResult) -> str:
         f"{n} {name}" for name in ("done", "skipped", "failed", "unfinished") if (n := result.count(name))
     )
     return "\n".join([*(line.rstrip() for line in lines), f"{counts}; every segment is in {result.log}"])
+
+
+def _said(found: dict[str, Any]) -> list[str]:
+    lines = [line for job in found["jobs"] for line in _described(job)]
+    if found["batch"] is None:
+        return lines
+    # What failed and has a directory is told with its job.
+    told = {job["error"] for job in found["jobs"]}
+    failed = [one for one in found["batch"]["failures"] if one["error"] not in told]
+    return [_overview(found["batch"]), *(f"  {one['source']}: {one['error']}" for one in failed), *lines]
+
+
+def _overview(batch: dict[str, Any]) -> str:
+    from dynface_video.progress import duration
+
+    names = ("done", "running", "failed", "unfinished", "waiting")
+    line = f"{batch['videos']} videos: {', '.join(f'{batch[name]} {name}' for name in names if batch[name])}"
+    if batch["seconds_left"] is not None:
+        line += f"; about {duration(batch['seconds_left'])} left"
+    elif not batch["running"] and batch["unfinished"] + batch["waiting"]:
+        line += "; not running: the command that began it goes on with the rest"
+    return line
 
 
 def _described(job: dict[str, Any]) -> list[str]:

@@ -13,15 +13,16 @@ from typing import Any
 from dynface_video.config import ExecutionSettings, Settings
 from dynface_video.errors import DynfaceError, JobError
 from dynface_video.jobs.driver import gigabytes
+from dynface_video.jobs.estimate import work_done
 from dynface_video.jobs.manifest import Entry
+from dynface_video.jobs.record import DONE, FAILED, UNFINISHED, WAITING, PlannedVideo, kept_work, write_record
 from dynface_video.jobs.remote import exists, fetch, is_remote, local_name, send, working_folder
 from dynface_video.jobs.run import VideoJob, drive
 from dynface_video.jobs.task import Progress, Totals
 
 logger = logging.getLogger(__name__)
 
-DONE, SKIPPED, FAILED, UNFINISHED = "done", "skipped", "failed", "unfinished"
-LOG = "batch.jsonl"
+SKIPPED = "skipped"
 
 
 @dataclass
@@ -83,14 +84,16 @@ def run_batch(
     """
     rows = [BatchRow(entry.source, entry.output) for entry in entries]
     progress = _SharedProgress(report)
-    prepared = []
+    prepared, planned = list[_Prepared](), list[PlannedVideo]()
     for entry, row in zip(entries, rows, strict=True):
         job = _prepare(entry, row, settings_of, overwrite, fresh, log, progress)
+        planned.append(_planned(row, job, fresh))
         if job is not None:
             prepared.append(_Prepared(row, job))
+            progress.add(row.output, planned[-1])
         elif row.status == FAILED:
             on_plan(f"left out: {row.source}: {row.error}")
-    progress.total = sum(one.job.task.expected().frames or 0 for one in prepared)
+    write_record(log, planned)
     if prepared:
         on_plan(_what_it_takes(prepared, execution))
         try:
@@ -147,6 +150,14 @@ def _prepare(
     return job
 
 
+def _planned(row: BatchRow, job: VideoJob | None, fresh: bool) -> PlannedVideo:
+    if job is None:
+        return PlannedVideo(row.source, row.output, FAILED if row.status == FAILED else DONE, error=row.error)
+    path, frames = job.task.path, job.task.expected().frames
+    kept = 0.0 if fresh else kept_work(path, frames)
+    return PlannedVideo(row.source, row.output, WAITING, str(path), frames, kept)
+
+
 def _is_finished(target: Path) -> bool:
     return target.exists() and not target.with_name(f"{target.name}.job").exists()
 
@@ -185,16 +196,20 @@ def _hours(seconds: float) -> str:
 
 @dataclass
 class _SharedProgress:
-    """One bar for all videos: frames restored of all frames; first passes count for nothing."""
+    """One bar for all videos, in frames with which everything is done; one that was only analysed counts in part."""
 
     report: Progress
-    total: int = 0
-    _done: dict[str, int] = field(default_factory=dict)
+    _total: int = 0
+    _done: dict[str, float] = field(default_factory=dict)
+
+    def add(self, name: str, video: PlannedVideo) -> None:
+        """Take a video in, with what earlier runs did of it."""
+        self._total += video.frames or 0
+        self._done[name] = video.kept
 
     def of(self, name: str) -> Progress:
         def told(stage: str, done: int, total: int | None) -> None:
-            if stage == "restore":
-                self._done[name] = done
-            self.report("restore", sum(self._done.values()), self.total or None)
+            self._done[name] = max(self._done[name], work_done(stage, done, total or 0))
+            self.report("restore", round(sum(self._done.values())), self._total or None)
 
         return told

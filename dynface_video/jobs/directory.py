@@ -40,6 +40,7 @@ logger = logging.getLogger(__name__)
 PLAN = "plan.json"
 ANALYSIS = "analysis.json"
 COMPLETE = "complete.json"
+STATE = "state.json"
 OUTPUT = "output"
 RESTORING = "restoring-{}.json"
 MOST_NOTES = 64
@@ -102,7 +103,7 @@ class JobDirectory:
     @property
     def state_path(self) -> Path:
         """Where the driver says how far it is."""
-        return self.path / "state.json"
+        return self.path / STATE
 
     @property
     def analyzing_path(self) -> Path:

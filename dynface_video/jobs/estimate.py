@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dynface_video.jobs.calls import ANALYZE, RESTORE
 from dynface_video.media.encoding import LOSSLESS, EncodeSettings
 from dynface_video.media.probe import VideoInfo
 
@@ -14,6 +15,8 @@ ANALYSIS_FRAMES = 27.0
 RESTORED_FACES = 7.0
 """Faces a second on one core with `mini` at its defaults (the same)."""
 MEASURED_ON = 512 * 480
+FIRST_PASS = RESTORED_FACES / (RESTORED_FACES + ANALYSIS_FRAMES)
+"""Share of the first pass in the work on a frame with one face."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,16 @@ def estimate(info: VideoInfo, encodings: tuple[EncodeSettings, ...], *, workers:
     first = frames / ANALYSIS_FRAMES * max(0.5, min(4.0, info.width * info.height / MEASURED_ON))
     seconds = None if on_gpus else (first, first + frames / RESTORED_FACES / workers)
     return Estimate(frames, int(disk), seconds)
+
+
+def work_done(stage: str, done: int, frames: float) -> float:
+    """Work done on a video, in frames with which everything is done. done: frames done in a stage; frames: of the video
+
+    Joining counts for nothing.
+    """
+    if stage == ANALYZE:
+        return FIRST_PASS * done
+    return FIRST_PASS * frames + (1 - FIRST_PASS) * done if stage == RESTORE else frames
 
 
 def frames_of(info: VideoInfo) -> int | None:

@@ -1,14 +1,21 @@
-"""The log of a job: one JSON line for every call that ended, for people and programs that look into it later."""
+"""The log of a job: one JSON line for every call that ended, for people and programs that look into it later.
+
+The log of a batch has one besides for every video that is over.
+"""
 
 from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dynface_video.jobs.calls import Outcome, SegmentResult
+
+END = "end"
+"""Stage of the line that says that a video is over."""
 
 
 @dataclass(frozen=True)
@@ -18,12 +25,17 @@ class JobLog:
     path: Path
 
     def add(self, video: str, outcome: Outcome) -> None:
-        """Note how a call ended; what cannot be noted, on a full disk, must not end the job."""
-        try:
-            with open(self.path, "a") as handle:
-                handle.write(json.dumps(record(video, outcome)) + "\n")
-        except OSError:
-            return
+        """Note how a call ended."""
+        self._write(record(video, outcome))
+
+    def end(self, video: str, job: Path, error: str | None) -> None:
+        """Note that a video is over. job: its directory; error: why it failed, None where it did not"""
+        self._write({"time": round(time.time(), 3), "video": video, "stage": END, "job": str(job), "error": error})
+
+    def _write(self, line: dict[str, Any]) -> None:
+        # What cannot be noted, on a full disk, must not end the job.
+        with suppress(OSError), open(self.path, "a") as handle:
+            handle.write(json.dumps(line) + "\n")
 
 
 def record(video: str, outcome: Outcome) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How far a job, or all jobs of a folder, are: read from outside, without disturbing them."""
+"""How far a job, or a batch and all jobs of a folder, are: read from outside, without disturbing them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from dynface_video.errors import InputError
-from dynface_video.jobs.directory import ANALYSIS, PLAN, is_running
+from dynface_video.jobs.calls import RESTORE
+from dynface_video.jobs.directory import PLAN
+from dynface_video.jobs.record import read_batch
+from dynface_video.jobs.state import read_object, read_state
 
-RECENT = 600.0
+RECENT, SETTLED = 600.0, 30.0
+"""Seconds over which speed is measured, at most and at least."""
 
 
 def read_status(path: Path) -> dict[str, Any]:
@@ -19,12 +23,13 @@ def read_status(path: Path) -> dict[str, Any]:
 
     Gives `jobs`, a list of dicts: job, source, output, running, stage, frames_done, frames, frames_per_second (of the
     last ten minutes, None when unknown), seconds_left, segments_done, failures (the last of each segment that is not
-    done), error. Raises InputError when there is none.
+    done), error; and `batch`, how the batch into the folder is doing as `read_batch` has it, None where there was none.
+    Raises InputError when there is neither.
     """
-    jobs = [_read_job(job) for job in _find(path)]
-    if not jobs:
+    jobs, batch = [_read_job(job) for job in _find(path)], read_batch(path)
+    if not jobs and batch is None:
         raise InputError(f"there is no unfinished job at {path}")
-    return {"jobs": jobs}
+    return {"batch": batch, "jobs": jobs}
 
 
 def _find(path: Path) -> Iterator[Path]:
@@ -38,23 +43,20 @@ def _find(path: Path) -> Iterator[Path]:
 
 
 def _read_job(job: Path) -> dict[str, Any]:
-    plan, state, log = _read(job / PLAN), _read(job / "state.json"), list(_lines(job / "log.jsonl"))
-    output = state.get("output") or str(job.with_name(job.name.removesuffix(".job")))
+    plan, state, log = read_object(job / PLAN), read_state(job), list(_lines(job / "log.jsonl"))
+    output = state.output or str(job.with_name(job.name.removesuffix(".job")))
     segments = {line["segment"]: line for line in log if "segment" in line}
     failed = [line for line in segments.values() if "failure" in line]
-    running, frames = is_running(job), state.get("frames")
-    # What a run that was killed had of a segment is lost.
-    done = state.get("frames_done", 0) + (state.get("frames_under_way", 0) if running else 0)
-    rate = _rate(log) if state.get("stage") == "restore" else None
-    left = (frames - done) / rate if rate and frames else None
+    rate = _rate(log) if state.running and state.stage == RESTORE else None
+    left = (state.frames - state.frames_done) / rate if rate and state.frames else None
     return {
         "job": str(job),
         "source": plan.get("source"),
         "output": output,
-        "running": running,
-        "stage": state.get("stage", "restore" if (job / ANALYSIS).exists() else "analyze"),
-        "frames_done": done,
-        "frames": frames,
+        "running": state.running,
+        "stage": state.stage,
+        "frames_done": state.frames_done,
+        "frames": state.frames,
         "frames_per_second": round(rate, 2) if rate else None,
         "seconds_left": round(left) if left is not None else None,
         "segments_done": len(list((job / "segments").glob("[0-9]*.json"))),
@@ -62,26 +64,18 @@ def _read_job(job: Path) -> dict[str, Any]:
             {name: line.get(name) for name in ("segment", "start", "stop", "attempt", "failure", "reason")}
             for line in failed
         ],
-        "error": state.get("error"),
+        "error": state.error,
     }
 
 
 def _rate(log: list[dict[str, Any]]) -> float | None:
-    """Frames a second of the segments that ended in the last minutes."""
+    """Frames a second of the segments that ended in the last minutes; None where they tell too little."""
     since = time.time() - RECENT
     recent = [line for line in log if line.get("computed") and line.get("frames") and line["time"] >= since]
     if len(recent) < 2:
         return None
     spent = recent[-1]["time"] - recent[0]["time"]
-    return float(sum(line["frames"] for line in recent[1:])) / spent if spent > 0 else None
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    return float(sum(line["frames"] for line in recent[1:])) / spent if spent >= SETTLED else None
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -65,7 +65,8 @@ class Totals:
 class RestoreTask:
     """See `VideoTask` of the driver.
 
-    error: why it failed; totals: what was done; publish: what is to be done with the output once it is complete
+    path: of the job's directory; error: why it failed; totals: what was done; publish: what is to be done with the
+    output once it is complete
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class RestoreTask:
         self.publish: Callable[[], None] | None = None
         self._info, self._output, self._plan, self._fresh, self._report = info, output, plan, fresh, report
         self._logs = [JobLog(path) for path in logs]
-        self._path = target.with_name(f"{target.name}.job")
+        self.path = target.with_name(f"{target.name}.job")
         self._held = ExitStack()
         self._directory: JobDirectory | None = None
         self._began = time.monotonic()
@@ -107,18 +108,18 @@ class RestoreTask:
 
     def already_published(self) -> bool:
         """Whether an earlier run put the output in place and was then killed; what it left is cleared away."""
-        totals = completed(self._path)
+        totals = completed(self.path)
         if totals is None or not self.target.exists():
             return False
         self.totals, self.done = Totals(**totals), True
-        with alone(self._path):
-            JobDirectory(self._path, self._plan()).remove()
+        with alone(self.path):
+            JobDirectory(self.path, self._plan()).remove()
         return True
 
     def begin(self) -> Performer:
         """See `VideoTask`."""
-        self._held.enter_context(alone(self._path))
-        self._directory = JobDirectory.open(self._path, self._plan(), fresh=self._fresh)
+        self._held.enter_context(alone(self.path))
+        self._directory = JobDirectory.open(self.path, self._plan(), fresh=self._fresh)
         self._logs.append(JobLog(self._directory.log_path))
         self._began = time.monotonic()
         self._report(ANALYZE, 0, self._info.declared_frames)
@@ -253,6 +254,8 @@ class RestoreTask:
             self._clock(RESTORE)
         self._clock(ASSEMBLE)
         self._report(ASSEMBLE, self.totals.frames, self.totals.frames)
+        # Before the output is in place: whoever looks believes it only when the job's directory is gone.
+        self._note_end(None)
         with disk_errors(self.directory.path):
             self.directory.complete(asdict(self.totals))
         if isinstance(self._output, VideoFile):
@@ -266,6 +269,7 @@ class RestoreTask:
     def fail(self, error: DynfaceError) -> None:
         """See `VideoTask`."""
         self.error = error
+        self._note_end(str(error))
         if self._directory is not None:
             with suppress(OSError):
                 self._write_state(error=str(error))
@@ -277,6 +281,10 @@ class RestoreTask:
             with suppress(OSError):
                 self._write_state(stopped=True)
         self._held.close()
+
+    def _note_end(self, error: str | None) -> None:
+        for log in self._logs:
+            log.end(self.name, self.path, error)
 
     def _clock(self, stage: str) -> None:
         """Note when a stage ended: its time is what has passed since the ones before it."""

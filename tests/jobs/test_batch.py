@@ -73,12 +73,13 @@ def test_what_can_be_done_is_done_and_the_next_run_does_the_rest(
     assert (job["running"], job["segments_done"], job["frames_done"]) == (False, 2, 8)
     assert [one["segment"] for one in job["failures"]] == [1]
     said = CliRunner().invoke(main, ["status", str(out / "a.mp4")])
+    assert read_status(out / "a.mp4")["batch"] is None
     assert "not running" in said.stdout and "frames 4 to 7: a bad spot (attempt 3)" in said.stdout
 
     second = restore_batch([films], out, config=tmp_path / "short.yaml", device="cpu")
     assert [row.status for row in second.videos] == ["done", "skipped", "failed"]
     assert second.videos[0].totals.computed == 1
-    assert sorted(path.name for path in out.iterdir()) == ["a.mp4", "b.mp4", "batch.jsonl"]
+    assert sorted(path.name for path in out.iterdir()) == ["a.mp4", "b.mp4", "batch.json", "batch.jsonl"]
 
 
 def test_the_command_says_what_became_of_each_and_ends_with_3(films: Path, tmp_path: Path) -> None:

@@ -1,0 +1,155 @@
+"""How a batch as a whole is doing, as `status` says it from outside: while it runs, after it, and after a kill."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pytest
+from identity import stand_in
+from typer.testing import CliRunner
+
+from dynface_video.api import restore_batch
+from dynface_video.cli import main
+from dynface_video.demo_clip import write_clip
+from dynface_video.jobs.directory import JobDirectory, alone
+from dynface_video.jobs.estimate import FIRST_PASS, work_done
+from dynface_video.jobs.log import JobLog
+from dynface_video.jobs.plan import Plan
+from dynface_video.jobs.record import DONE, FAILED, LOG, WAITING, PlannedVideo, kept_work, read_batch, write_record
+from dynface_video.jobs.status import read_status
+
+PLAN = Plan("film.mp4", "aa", {}, "mm", "0.1.0")
+FRAMES = 1000
+
+
+def planned(folder: Path, name: str, status: str = WAITING, **more: object) -> PlannedVideo:
+    job = str(folder / f"{name}.job") if status == WAITING else ""
+    return PlannedVideo(name, str(folder / name), status, job, FRAMES, **more)  # type: ignore[arg-type]
+
+
+def begin(folder: Path, name: str, **state: object) -> JobDirectory:
+    job = JobDirectory.open(folder / f"{name}.job", PLAN)
+    job.state_path.write_text(json.dumps({"frames": FRAMES, **state}))
+    return job
+
+
+def began(folder: Path, seconds: float) -> None:
+    """Let the batch have begun so long ago."""
+    record = json.loads((folder / "batch.json").read_text())
+    (folder / "batch.json").write_text(json.dumps(record | {"began": time.time() - seconds}))
+
+
+def counts(folder: Path) -> dict[str, int]:
+    batch = read_batch(folder)
+    assert batch is not None
+    return {name: count for name, count in batch.items() if isinstance(count, int) and count and name != "seconds_left"}
+
+
+def test_a_running_batch_is_counted_and_told_how_long_it_takes(tmp_path: Path) -> None:
+    log = tmp_path / LOG
+    # A batch before this one failed with c, which is of no interest any more.
+    JobLog(log).end("c", tmp_path / "c.job", "of yesterday")
+    videos = [planned(tmp_path, name) for name in "abcde"]
+    write_record(log, [*videos, planned(tmp_path, "f", DONE), planned(tmp_path, "g", FAILED, error="no video")])
+    began(tmp_path, 1000)
+    assert counts(tmp_path) == {"videos": 7, "waiting": 5, "done": 1, "failed": 1}
+    JobLog(log).end("a", tmp_path / "a.job", None)
+    JobLog(log).end("b", tmp_path / "b.job", "a bad spot")
+    with ExitStack() as held:
+        held.enter_context(alone(begin(tmp_path, "c", stage="restore", frames_done=400, frames_under_way=100).path))
+        assert counts(tmp_path) == {"videos": 7, "done": 2, "running": 1, "failed": 2, "waiting": 2}
+        before = sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*"))
+        batch = read_status(tmp_path)["batch"]
+        assert sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*")) == before
+        done = FRAMES + work_done("restore", 500, FRAMES)
+        assert batch["seconds_left"] == pytest.approx(1000 * (5 * FRAMES - done - FRAMES) / done, abs=2)
+        assert [one["error"] for one in batch["failures"]] == ["a bad spot", "no video"]
+        said = CliRunner().invoke(main, ["status", str(tmp_path)]).stdout.splitlines()
+        assert said[0].startswith("7 videos: 2 done, 1 running, 2 failed, 2 waiting; about ")
+        assert said[1:3] == ["  b: a bad spot", "  g: no video"] and "restore: 500 of 1000 frames" in said[3]
+    assert "not running" in CliRunner().invoke(main, ["status", str(tmp_path)]).stdout.splitlines()[0]
+
+
+def test_nothing_is_said_of_the_time_before_there_is_enough_to_tell_from(tmp_path: Path) -> None:
+    write_record(tmp_path / LOG, [planned(tmp_path, name) for name in "ab"])
+
+    def left(seconds: float, **state: object) -> int | None:
+        began(tmp_path, seconds)
+        with alone(begin(tmp_path, "a", **state).path):
+            batch = read_batch(tmp_path)
+            assert batch is not None and batch["running"] == 1
+            found: int | None = batch["seconds_left"]
+            return found
+
+    assert left(20, stage="restore", frames_done=500) is None
+    assert left(500, stage="analyze", frames_done=900) is None
+    assert left(500, stage="restore", frames_done=500) is not None
+
+
+def test_what_earlier_runs_did_says_nothing_about_speed(tmp_path: Path) -> None:
+    job = begin(tmp_path, "a", stage="restore", frames_done=800)
+    assert kept_work(job.path, FRAMES) == 0
+    job.analysis_path.touch()
+    kept = kept_work(job.path, FRAMES)
+    assert kept == pytest.approx(FIRST_PASS * FRAMES + (1 - FIRST_PASS) * 800)
+    write_record(tmp_path / LOG, [planned(tmp_path, "a", kept=kept)])
+    began(tmp_path, 100)
+    begin(tmp_path, "a", stage="restore", frames_done=900)
+    with alone(job.path):
+        batch = read_batch(tmp_path)
+    assert batch is not None and batch["seconds_left"] == pytest.approx(100, abs=2)
+
+
+def test_what_waits_to_start_over_counts_as_not_begun(tmp_path: Path) -> None:
+    write_record(tmp_path / LOG, [planned(tmp_path, "a"), planned(tmp_path, "b")])
+    began(tmp_path, 100)
+    begin(tmp_path, "b", stage="restore", frames_done=900)
+    with alone(begin(tmp_path, "a", stage="assemble", frames_done=FRAMES).path):
+        batch = read_batch(tmp_path)
+    assert batch is not None and batch["seconds_left"] == pytest.approx(100, abs=2)
+
+
+def test_a_batch_may_be_killed_at_any_moment(tmp_path: Path) -> None:
+    log = tmp_path / LOG
+    write_record(log, [planned(tmp_path, name) for name in "ab"])
+    # Between the line and the output at its place: the job is still there to go on.
+    job = begin(tmp_path, "a", stage="assemble")
+    JobLog(log).end("a", job.path, None)
+    assert counts(tmp_path) == {"videos": 2, "unfinished": 1, "waiting": 1}
+    job.remove()
+    with open(log, "a") as handle:
+        handle.write('{"video": "b", "stage": "end", "jo')
+    assert counts(tmp_path) == {"videos": 2, "done": 1, "waiting": 1}
+    (tmp_path / "batch.json").write_text('{"videos": [')
+    assert read_batch(tmp_path) is None
+
+
+def test_what_a_real_batch_writes_is_what_status_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch.setattr, centre=(48, 32))
+    films, out, shown = tmp_path / "films", tmp_path / "out", list[tuple[int, int | None]]()
+    films.mkdir()
+    y, x = np.mgrid[:64, :96]
+    for name in ("a.mp4", "b.mp4"):
+        pictures = (np.repeat((((x + y) * 2 + 5 * i) % 256)[..., None], 3, axis=2).astype(np.uint8) for i in range(12))
+        write_clip(films / name, pictures, crf=20, sound=None)
+    (films / "c.mp4").write_bytes(b"no video at all")
+    seen = list[dict[str, int]]()
+
+    def progress(stage: str, done: int, total: int | None) -> None:
+        shown.append((done, total))
+        if not seen or seen[-1] != counts(out):
+            seen.append(counts(out))
+
+    restore_batch([films], out, device="cpu", progress=progress)
+    assert seen[0] == {"videos": 3, "running": 1, "failed": 1, "waiting": 1}
+    assert {"videos": 3, "running": 1, "failed": 1, "done": 1} in seen
+    assert counts(out) == {"videos": 3, "done": 2, "failed": 1}
+    assert [done for done, _ in shown] == sorted(done for done, _ in shown)
+    # The first passes move the bar as well, and in the end all of it is done.
+    assert any(0 < done < 12 * FIRST_PASS + 1 for done, _ in shown) and shown[-1] == (24, 24)
+    answer = json.loads(CliRunner().invoke(main, ["status", str(out), "--json"]).stdout)
+    assert (answer["jobs"], answer["batch"]["done"], answer["batch"]["seconds_left"]) == ([], 2, None)
