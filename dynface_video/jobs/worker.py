@@ -174,17 +174,17 @@ class SegmentWorker:
 
 
 def _noting(path: Path, on_frame: Callable[[int], None]) -> Callable[[int], None]:
-    """Tells `on_frame`, and a file every few seconds: the driver may be in another process."""
+    """Tells a file every few seconds, for the driver may be in another process, and then `on_frame`."""
     noted = time.monotonic()
 
     def seen(count: int) -> None:
         nonlocal noted
-        on_frame(count)
         if time.monotonic() - noted >= NOTE_EVERY:
             noted = time.monotonic()
             # What cannot be noted must not end the call.
             with suppress(OSError):
                 path.write_text(json.dumps({"frames": count}))
+        on_frame(count)
 
     return seen
 
