@@ -7,7 +7,6 @@ false to leave it alone.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 from dynface_video.errors import JobError
 from dynface_video.faces.observation import HIDDEN
 from dynface_video.faces.track import FaceTrack, LeftAlone
+from dynface_video.media.files import write_atomically
 from dynface_video.media.read import FrameIndex
 from dynface_video.media.shots import Shot
 
@@ -135,17 +135,3 @@ def _track_from_json(raw: dict[str, Any]) -> AnalyzedTrack:
         if not isinstance(raw[name], bool):
             raise ValueError(f"track {track.number}: {name} is {raw[name]!r}, it must be true or false")
     return AnalyzedTrack(track, levels, steps, raw["grey"], raw["restore"], int(raw["noise"]))
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file that is either complete under its name or not there, also after a power cut."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "w") as handle:
-            handle.write(text)
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

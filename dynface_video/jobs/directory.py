@@ -24,14 +24,18 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
 from dynface_video.errors import InputError, JobError, JobMismatchError
-from dynface_video.jobs.analysis import Analysis, AnalyzedTrack, write_atomically
 from dynface_video.jobs.calls import Call, SegmentResult
 from dynface_video.jobs.plan import Plan, Segment
+from dynface_video.media.files import write_atomically
+
+if TYPE_CHECKING:
+    # Whoever only looks at a job, as `status` does, need not wait for the networks' libraries.
+    from dynface_video.jobs.analysis import Analysis, AnalyzedTrack
 
 __all__ = ["JobDirectory", "SegmentResult", "alone", "completed", "is_running", "segment_digest"]
 

@@ -29,6 +29,12 @@ def complete_or_nothing(path: Path, *, shared: bool = False) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file that is either complete under its name or not there, also after a power cut."""
+    with complete_or_nothing(path, shared=True) as partial:
+        partial.write_text(text)
+
+
 def _sync(path: Path) -> None:
     if os.name != "posix" and path.is_dir():
         return
