@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from dynface_video.jobs.calls import ANALYZE
+from dynface_video.jobs.calls import ANALYZE, RESTORE
 from dynface_video.jobs.directory import ANALYSIS
 from dynface_video.jobs.estimate import work_done
 from dynface_video.jobs.log import END
@@ -60,7 +60,9 @@ def kept_work(job: Path, frames: int | None) -> float:
     if not (job / ANALYSIS).exists():
         return 0.0
     state = read_state(job)
-    return work_done(state.stage, state.finished, state.frames or frames or 0)
+    total = state.frames or frames or 0
+    # The first pass is done, whatever was said of it last.
+    return work_done(RESTORE, 0, total) if state.stage == ANALYZE else work_done(state.stage, state.finished, total)
 
 
 def read_batch(folder: Path) -> dict[str, Any] | None:

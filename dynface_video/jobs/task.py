@@ -123,6 +123,8 @@ class RestoreTask:
         self._logs.append(JobLog(self._directory.log_path))
         self._began = time.monotonic()
         self._report(ANALYZE, 0, self._info.declared_frames)
+        if not self.is_analyzed():
+            self._write_state()
         return VideoPerformer(self._directory, self._info, self._inside(self._directory), self.settings)
 
     def _inside(self, directory: JobDirectory) -> Output:
@@ -170,6 +172,8 @@ class RestoreTask:
         self.totals.warn([nothing] if nothing else [])
         self._report(RESTORE, self._frames_done, analysis.frame_count)
         self._show_restored()
+        # What a run that was killed had of a segment must not be taken for this one's.
+        self._write_state()
         return left
 
     def _count(self, result: SegmentResult) -> None:
@@ -221,8 +225,7 @@ class RestoreTask:
         elif self._stage == RESTORE:
             under_way = self._under_way()
             self._show_restored(under_way)
-        with suppress(OSError):
-            self._write_state(frames_under_way=under_way)
+        self._write_state(frames_under_way=under_way)
 
     def _write_state(self, **more: Any) -> None:
         total = self.totals.frames or self._info.declared_frames
@@ -238,8 +241,9 @@ class RestoreTask:
             "process": os.getpid(),
         }
         partial = self.directory.state_path.with_suffix(".tmp")
-        partial.write_text(json.dumps(state | more))
-        os.replace(partial, self.directory.state_path)
+        with suppress(OSError):
+            partial.write_text(json.dumps(state | more))
+            os.replace(partial, self.directory.state_path)
 
     def disk_needed(self) -> int:
         """See `VideoTask`."""
@@ -271,15 +275,13 @@ class RestoreTask:
         self.error = error
         self._note_end(str(error))
         if self._directory is not None:
-            with suppress(OSError):
-                self._write_state(error=str(error))
+            self._write_state(error=str(error))
         self._held.close()
 
     def leave(self) -> None:
         """See `VideoTask`."""
         if self._directory is not None:
-            with suppress(OSError):
-                self._write_state(stopped=True)
+            self._write_state(stopped=True)
         self._held.close()
 
     def _note_end(self, error: str | None) -> None:

@@ -91,9 +91,11 @@ def test_nothing_is_said_of_the_time_before_there_is_enough_to_tell_from(tmp_pat
 
 
 def test_what_earlier_runs_did_says_nothing_about_speed(tmp_path: Path) -> None:
-    job = begin(tmp_path, "a", stage="restore", frames_done=800)
+    job = begin(tmp_path, "a", stage="analyze", frames_done=700)
     assert kept_work(job.path, FRAMES) == 0
     job.analysis_path.touch()
+    assert kept_work(job.path, FRAMES) == pytest.approx(FIRST_PASS * FRAMES)
+    begin(tmp_path, "a", stage="restore", frames_done=800)
     kept = kept_work(job.path, FRAMES)
     assert kept == pytest.approx(FIRST_PASS * FRAMES + (1 - FIRST_PASS) * 800)
     write_record(tmp_path / LOG, [planned(tmp_path, "a", kept=kept)])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from identity import stand_in
 
-from dynface_video.api import restore_video
+from dynface_video.api import Progress, restore_video
 from dynface_video.demo_clip import write_clip
 from dynface_video.errors import JobError
 from dynface_video.jobs import task, worker
@@ -36,6 +36,14 @@ def clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "clip.mp4"
 
 
+def restored_into(shown: list[int]) -> Progress:
+    def progress(stage: str, done: int, total: int | None) -> None:
+        if stage == "restore":
+            shown.append(done)
+
+    return progress
+
+
 def test_frames_count_as_they_are_done_and_once_when_a_segment_is_tried_again(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -55,16 +63,38 @@ def test_frames_count_as_they_are_done_and_once_when_a_segment_is_tried_again(
             honest.append(read_status(tmp_path / "out.mp4")["jobs"][0]["frames_done"])
             yield frame
 
-    def progress(stage: str, done: int, total: int | None) -> None:
-        if stage == "restore":
-            shown.append(done)
-
     monkeypatch.setattr(worker, "write_segment", failing)
-    restore_video(clip, tmp_path / "out.mp4", config=tmp_path / "short.yaml", device="cpu", progress=progress)
+    restore_video(
+        clip, tmp_path / "out.mp4", config=tmp_path / "short.yaml", device="cpu", progress=restored_into(shown)
+    )
     assert tries == ["00000", "00001", "00001", "00002"]
     # Five frames of the second segment were done when it failed: shown once, and from outside counted anew.
     assert shown == list(range(FRAMES + 1))
     assert honest == list(range(SEGMENT, 2 * SEGMENT))
+
+
+def test_a_segment_that_is_given_up_and_a_worker_that_was_thought_lost_count_for_nothing(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, shown = worker.write_segment, list[int]()
+
+    def failing(path: Path, frames: Iterable[Frame], *rest: Any) -> int:
+        if path.name.startswith("00001"):
+            for _, _frame in zip(range(6), frames, strict=False):
+                pass
+            raise JobError("a bad spot")
+        if path.name.startswith("00002"):
+            # The first segment was done by another in the meantime; this one still lives and says how far it is.
+            (tmp_path / "out.mp4.job" / "restoring-00000.json").write_text('{"frames": 7}')
+        return real(path, frames, *rest)
+
+    monkeypatch.setattr(worker, "write_segment", failing)
+    with pytest.raises(JobError, match="a bad spot"):
+        restore_video(
+            clip, tmp_path / "out.mp4", config=tmp_path / "short.yaml", device="cpu", progress=restored_into(shown)
+        )
+    assert max(shown) == 2 * SEGMENT
+    assert read_status(tmp_path / "out.mp4")["jobs"][0]["frames_done"] == 2 * SEGMENT
 
 
 def test_what_a_killed_run_had_of_a_segment_is_not_counted(tmp_path: Path) -> None:
@@ -78,6 +108,30 @@ def test_what_a_killed_run_had_of_a_segment_is_not_counted(tmp_path: Path) -> No
     assert read_status(path)["jobs"][0]["frames_done"] == 8
     assert job.restoring() == {1: 5}
     assert JobDirectory.open(path, PLAN).restoring() == {}
+
+
+def test_a_run_that_goes_on_does_not_take_what_a_killed_one_had_for_its_own(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, seen, options = worker.write_segment, list[int](), {"config": tmp_path / "short.yaml", "device": "cpu"}
+
+    def stopped(path: Path, frames: Iterable[Frame], *rest: Any) -> int:
+        if path.name.startswith("00001"):
+            raise KeyboardInterrupt
+        return real(path, frames, *rest)
+
+    def looked_at(path: Path, frames: Iterable[Frame], *rest: Any) -> int:
+        seen.append(read_status(tmp_path / "out.mp4")["jobs"][0]["frames_done"])
+        return real(path, frames, *rest)
+
+    monkeypatch.setattr(worker, "write_segment", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        restore_video(clip, tmp_path / "out.mp4", **options)  # type: ignore[arg-type]
+    state = tmp_path / "out.mp4.job" / "state.json"
+    state.write_text(json.dumps(json.loads(state.read_text()) | {"frames_under_way": 5}))
+    monkeypatch.setattr(worker, "write_segment", looked_at)
+    restore_video(clip, tmp_path / "out.mp4", **options)  # type: ignore[arg-type]
+    assert seen == [SEGMENT, 2 * SEGMENT]
 
 
 def test_notes_may_be_half_written_and_very_many_are_not_read(tmp_path: Path) -> None:
