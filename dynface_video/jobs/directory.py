@@ -46,7 +46,7 @@ ANALYSIS = "analysis.json"
 COMPLETE = "complete.json"
 STATE = "state.json"
 OUTPUT = "output"
-RESTORING = "restoring-{}.json"
+ANALYZING, RESTORING = "analyzing.json", "restoring-{}.json"
 MOST_NOTES = 64
 REMOVALS = 5
 LOCK_TRIES = 5
@@ -88,7 +88,7 @@ class JobDirectory:
             (path / "segments").mkdir(exist_ok=True)
             # A worker that was killed leaves what it was writing behind.
             halves = [*(path / "segments").glob(".*"), *(path / OUTPUT).glob(".*")]
-            for leftover in [*halves, *path.glob(RESTORING.format("*"))]:
+            for leftover in [*halves, path / ANALYZING, *path.glob(RESTORING.format("*"))]:
                 leftover.unlink(missing_ok=True)
         except OSError as error:
             raise InputError(f"the job's directory {path} cannot be made ({error.strerror})") from error
@@ -112,7 +112,7 @@ class JobDirectory:
     @property
     def analyzing_path(self) -> Path:
         """Where the first pass, which may run elsewhere, says how many frames it has seen."""
-        return self.path / "analyzing.json"
+        return self.path / ANALYZING
 
     def restoring_path(self, number: int) -> Path:
         """Where a segment's worker, which may run elsewhere, says how many of its frames are done."""

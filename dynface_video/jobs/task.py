@@ -207,10 +207,15 @@ class RestoreTask:
         """Take word of a call in this process that is under way."""
         if kind == ASSEMBLE and self._stage == RESTORE:
             self._clock(RESTORE)
-            self._stage = ASSEMBLE
+            self._stage, self._frames_done = ASSEMBLE, 0
         if kind != RESTORE:
-            self._frames_done = done
-            self._report(kind, done, self._info.declared_frames if kind == ANALYZE else self.totals.frames)
+            self._advance(done)
+
+    def _advance(self, done: int) -> None:
+        """Report frames of the first pass or of joining; word that is late, or of another try, takes nothing back."""
+        self._frames_done = max(self._frames_done, done)
+        total = self._info.declared_frames if self._stage == ANALYZE else self.totals.frames
+        self._report(self._stage, self._frames_done, total)
 
     def tick(self) -> None:
         """See `VideoTask`."""
@@ -220,8 +225,7 @@ class RestoreTask:
         self._said, under_way = now, 0
         if self._stage == ANALYZE:
             with suppress(OSError, ValueError):
-                self._frames_done = json.loads(self.directory.analyzing_path.read_text())["frames"]
-                self._report(ANALYZE, self._frames_done, self._info.declared_frames)
+                self._advance(json.loads(self.directory.analyzing_path.read_text())["frames"])
         elif self._stage == RESTORE:
             under_way = self._under_way()
             self._show_restored(under_way)

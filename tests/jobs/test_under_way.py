@@ -134,6 +134,29 @@ def test_a_run_that_goes_on_does_not_take_what_a_killed_one_had_for_its_own(
     assert seen == [SEGMENT, 2 * SEGMENT]
 
 
+def test_the_first_pass_never_runs_backwards(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    note, shown = tmp_path / "out.mp4.job" / "analyzing.json", list[int]()
+
+    def progress(stage: str, done: int, total: int | None) -> None:
+        if stage == "analyze":
+            shown.append(done)
+            if done == 10:
+                # Word of a worker that is late.
+                note.write_text('{"frames": 3}')
+
+    def stopped(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(worker, "analyze_with", stopped)
+        restore_video(clip, tmp_path / "out.mp4", device="cpu")
+    # A run that was killed had got so far; the first pass starts over.
+    note.write_text('{"frames": 20}')
+    monkeypatch.setattr(worker, "NOTE_EVERY", 1e9)
+    restore_video(clip, tmp_path / "out.mp4", device="cpu", progress=progress)
+    assert shown == sorted(shown) and set(range(FRAMES + 1)) == set(shown)
+
+
 def test_notes_may_be_half_written_and_very_many_are_not_read(tmp_path: Path) -> None:
     job = JobDirectory.open(tmp_path / "out.mp4.job", PLAN)
     job.restoring_path(3).write_text('{"frames": 7}')
