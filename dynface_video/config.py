@@ -134,6 +134,8 @@ class RestorationSettings(_Section):
     guide_count, guide_spacing: how many guides, and by how many pixels (at 512) each is sharper than the one before
     trust:           lambda: how much the prior weighs against the guides
     eta_scale:       1 is the paper's stochasticity, 0 deterministic sampling
+    temperature:     deviation of the noise that faces begin with; 1 is what the prior was trained with, less or more
+                     gives faces less or more texture
     guidance:        "closed_form", the paper's "gradient" through the network (many steps, slow), or "none"
     guidance_scale:  of the guidance everywhere: 1 is full, 0 is none, and more only lengthens the step of the gradient
     guidance_map:    closed form only: where the guidance is weakened: by the "trained" map (DGSA), by "sobel" on
@@ -155,7 +157,7 @@ class RestorationSettings(_Section):
     grayscale:       "auto" gives no colour to faces in shots without colour, "on" to none, "off" does not look
     """
 
-    strength: float = Field(default=0.55, ge=0, le=1)
+    strength: float = Field(default=0.6, ge=0, le=1)
     steps: int = Field(default=12, ge=1, le=1000)
     faces: Literal["all", "largest"] = "all"
     seed: int = Field(default=0, ge=0, lt=2**32)
@@ -163,6 +165,7 @@ class RestorationSettings(_Section):
     guide_spacing: float = Field(default=1.0, ge=0)
     trust: float = Field(default=0.01, gt=0)
     eta_scale: float = Field(default=0.0, ge=0)
+    temperature: float = Field(default=1.1, gt=0, le=2)
     guidance: Literal["closed_form", "gradient", "none"] = "closed_form"
     guidance_scale: float = Field(default=1.0, ge=0)
     guidance_map: Literal["trained", "sobel", "none"] = "none"

@@ -335,6 +335,7 @@ def _sampling_options(settings: RestorationSettings) -> SamplingOptions:
         evaluations=settings.steps,
         trust=settings.trust,
         eta_scale=settings.eta_scale,
+        temperature=settings.temperature,
         guidance=settings.guidance,
         guidance_scale=settings.guidance_scale,
         level_rate=settings.level_rate,

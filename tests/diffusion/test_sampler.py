@@ -38,6 +38,18 @@ def run(chosen: list[FaceJob], **options: float) -> dict[int, torch.Tensor]:
     return dict(engine.run(chosen))
 
 
+def test_a_face_begins_with_noise_of_the_temperature() -> None:
+    chosen = job(0, torch.zeros(3, SIZE, SIZE), 1.0, 300)
+    states = {}
+    for temperature in (0.5, 1.0):
+        engine = SamplingEngine(Shrinker(), SamplingOptions(temperature=temperature), torch.device("cpu"))
+        slot = engine._fill(chosen)
+        assert slot is not None
+        states[temperature] = slot.sample
+    assert states[1.0].std() > 0.3
+    torch.testing.assert_close(states[0.5], states[1.0] / 2)
+
+
 def test_timesteps_fall_from_the_start_and_are_distinct() -> None:
     assert timesteps_for(400, 4) == [400, 179, 46, 2]
     assert timesteps_for(400, 1) == [400]
