@@ -135,7 +135,7 @@ class RestorationSettings(_Section):
     trust:           lambda: how much the prior weighs against the guides
     eta_scale:       1 is the paper's stochasticity, 0 deterministic sampling
     temperature:     deviation of the noise that faces begin with; 1 is what the prior was trained with, less or more
-                     gives faces less or more texture
+                     gives faces less or more texture; the second stage has its own
     guidance:        "closed_form", the paper's "gradient" through the network (many steps, slow), or "none"
     guidance_scale:  of the guidance everywhere: 1 is full, 0 is none, and more only lengthens the step of the gradient
     guidance_map:    closed form only: where the guidance is weakened: by the "trained" map (DGSA), by "sobel" on

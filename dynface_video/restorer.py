@@ -22,13 +22,13 @@ from dynface_video.diffusion.noise import NoiseKey
 from dynface_video.diffusion.prior import GuidedPrior, load_prior
 from dynface_video.errors import InputError, ModelError
 from dynface_video.faces.align import doubled
+from dynface_video.faces.colour import LUMINANCE
 from dynface_video.models.registry import model_folder
 
 FINEST_DETAIL_LOST = (0.5, 1.5)
 FINEST_LEVEL = 0.25
 LARGE_FACE = (1.0, 1.5)
 """Frame pixels for one of the crop's from which on a face is drawn by the second stage too, and wholly so."""
-LUMINANCE = (0.299, 0.587, 0.114)
 RANGE_SLACK = 0.1
 RM_BATCH = 16
 
@@ -114,6 +114,11 @@ class FaceRestorer:
         return replace(self, settings=changed_restoration(self.settings, changes))
 
     @property
+    def has_cascade(self) -> bool:
+        """Whether large faces are drawn by a second stage."""
+        return self.cascade is not None and self.settings.cascade
+
+    @property
     def window_radius(self) -> int:
         """How many neighbouring crops on either side RM reads; 0 where the preset's RM reads single crops."""
         return 0 if self.restoration_model.fusion is None else self.settings.window_radius
@@ -178,7 +183,7 @@ class FaceRestorer:
 
         scale: crop pixels for one frame pixel. It is 0 for faces that the crop holds whole.
         """
-        if self.cascade is None or not self.settings.cascade:
+        if not self.has_cascade:
             return 0.0
         low, high = LARGE_FACE
         return float(np.clip((1 / scale - low) / (high - low), 0, 1)) * min(1.0, 2 * self.settings.strength)
@@ -189,8 +194,7 @@ class FaceRestorer:
         level: that of `estimate`; scale: crop pixels for one frame pixel; source: its crop of (2 R, 2 R, 3)
         """
         lost = 1 - float(self.keep_detail(np.array([level]))[0])
-        # Shares are of amplitudes, what is missing is of power.
-        return self.largest_detail_share(scale) * max(lost, octave_missing(source) ** 0.5)
+        return self.largest_detail_share(scale) * max(lost, octave_missing(source, scale))
 
     @torch.no_grad()
     def detail(self, faces: np.ndarray, noise_keys: Sequence[NoiseKey]) -> tuple[np.ndarray, int]:
@@ -201,9 +205,11 @@ class FaceRestorer:
         """
         if self.cascade is None:
             raise ModelError("this preset has no second stage: there is no fine_prior among its models")
-        soft = self._to_tensor(faces)
-        drawn, evaluations = self.cascade.draw(soft, noise_keys, _sampling_options(self.settings), self.device)
-        pairs = zip(drawn, enlarged(soft), strict=True)
+        if len(faces) == 0:
+            return np.zeros((0, 2 * self.resolution, 2 * self.resolution, 3), np.float32), 0
+        estimates = enlarged(self._to_tensor(faces))
+        drawn, evaluations = self.cascade.draw(estimates, noise_keys, batch_size=self.settings.batch_size)
+        pairs = zip(drawn, estimates, strict=True)
         detailed = _to_images(torch.stack([with_chroma_of(face, estimate) for face, estimate in pairs]))
         return detailed - np.stack([doubled(face) for face in faces]), evaluations
 
@@ -310,7 +316,7 @@ def with_chroma_of(face: Tensor, estimate: Tensor) -> Tensor:
     Detail is seen in the luminance, and film and codecs hardly carry any in the colour: what a prior invents there is
     coloured noise. (On held-out faces it costs 0.4 dB PSNR and adds nothing to the eye.)
     """
-    weights = torch.tensor(LUMINANCE, device=face.device)[:, None, None]
+    weights = torch.from_numpy(LUMINANCE).to(face.device)[:, None, None]
     return estimate + ((face - estimate) * weights).sum(dim=0)
 
 

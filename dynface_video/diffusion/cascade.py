@@ -22,19 +22,21 @@ from dynface_video.diffusion.engine import FaceJob, SamplingEngine, SamplingOpti
 from dynface_video.diffusion.guidance import Guide
 from dynface_video.diffusion.noise import NoiseKey
 from dynface_video.diffusion.prior import GuidedPrior, load_prior
+from dynface_video.faces.colour import LUMINANCE
 
 FOLDER, TABLE = "fine_prior", "fine_starting_steps.json"
 OWN_LEVEL = 0.95
 """Blur of a face of R pixels, in pixels at 2 R: of the low-pass 0.87, the rest of linear interpolation."""
 MADE_SOFTER = 0.75
 """Blur of the guide beyond that, pixels at 2 R: the finest of what the first stage drew is its own invention."""
-EVALUATIONS = 3
-TEMPERATURE = 0.7
-"""Video has less of the finest octave than the portraits that the prior has learned from."""
 TOP_OCTAVE = (0.05, 0.13)
 """Power of the finest octave over that of the one below up to which it counts as missing, and from which on as there.
 Of 100 held-out portraits of 256 pixels 95 in 100 have more than 0.18; enlarged from 128 pixels the median has 0.08."""
-LUMINANCE = (0.299, 0.587, 0.114)
+SMALLEST_BAND = 0.6
+"""Share of the upper frequencies that a frame must be able to hold for what it lacks there to be told."""
+GUIDANCE = SamplingOptions(evaluations=3, temperature=0.7)
+"""Full guidance in closed form, whatever the first stage's is. Video has less of the finest octave than the portraits
+that the prior has learned from: it begins with less noise."""
 
 
 @dataclass(frozen=True)
@@ -49,18 +51,12 @@ class Cascade:
         """2 R: side of the faces it draws, pixels."""
         return self.prior.resolution
 
-    def draw(
-        self, faces: Tensor, keys: Sequence[NoiseKey], options: SamplingOptions, device: torch.device
-    ) -> tuple[Tensor, int]:
-        """Faces of the first stage, (B, 3, R, R) in [-1, 1], at twice the resolution, and the evaluations spent."""
+    def draw(self, estimates: Tensor, keys: Sequence[NoiseKey], *, batch_size: int) -> tuple[Tensor, int]:
+        """Faces as `enlarged` gives them, (B, 3, 2 R, 2 R) in [-1, 1], with their detail, and the evaluations spent."""
         level = math.hypot(OWN_LEVEL, MADE_SOFTER)
         start = int(self.starting_steps.lookup(level))
-        engine = SamplingEngine(
-            self.prior,
-            replace(options, evaluations=EVALUATIONS, reference_step=max(start, 1), temperature=TEMPERATURE),
-            device,
-        )
-        estimates = enlarged(faces.to(device))
+        options = replace(GUIDANCE, reference_step=max(start, 1), slots=batch_size)
+        engine = SamplingEngine(self.prior, options, estimates.device)
         drawn = torch.empty_like(estimates)
         jobs = (FaceJob(i, estimates[i], (Guide(level, start),), start, key) for i, key in enumerate(keys))
         for number, face in engine.run(jobs):
@@ -68,18 +64,25 @@ class Cascade:
         return drawn, engine.evaluations
 
 
-def octave_missing(picture: np.ndarray) -> float:
+def octave_missing(picture: np.ndarray, scale: float = 0.5) -> float:
     """How far an aligned face (N, N, 3) in [0, 1] lacks the finest octave that its pixels could hold, in [0, 1].
 
-    Faces that were enlarged, or are a little blurred, have next to nothing there; noise counts as detail.
+    scale: pixels of half the resolution for one of the frame that the face was cut from. A frame that is coarser than
+    the face's pixels holds a part of the octave only, and only that is looked at; where it is a small part, nothing is
+    said to be missing. Faces that were enlarged, or are a little blurred, have next to nothing there; noise counts as
+    detail.
     """
+    held = min(1.0, 0.5 / scale)
+    if held < SMALLEST_BAND:
+        return 0.0
     size = picture.shape[0]
-    luminance = picture @ np.array(LUMINANCE, np.float32)
+    luminance = picture @ LUMINANCE
     window = np.outer(np.hanning(size), np.hanning(size)).astype(np.float32)
     power = dct2(torch.from_numpy((luminance - luminance.mean()) * window).float()).square().numpy()
     place = np.arange(size) / size
     radius = np.hypot(place[:, None], place[None, :])
-    finest, below = (power[(radius >= low) & (radius < 2 * low)].sum() for low in (0.5, 0.25))
+    # Frequencies in proportion, so that faces of all sizes are measured by what their frames can hold.
+    finest, below = (power[(radius >= low * held) & (radius < 2 * low * held)].sum() for low in (0.5, 0.25))
     missing, there = TOP_OCTAVE
     return float(np.clip((there - finest / max(float(below), 1e-9)) / (there - missing), 0, 1))
 

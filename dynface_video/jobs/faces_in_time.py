@@ -15,7 +15,7 @@ with the temporal term is the weighted mean of `pulled`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -41,7 +41,7 @@ DETAIL_RADIUS = 4
 
 def reach(restorer: FaceRestorer) -> int:
     """How many frames on either side a restored face depends on."""
-    return restorer.window_radius + 2 * drawn_radius(restorer.settings) + detail_radius(restorer.settings)
+    return restorer.window_radius + 2 * drawn_radius(restorer.settings) + detail_radius(restorer)
 
 
 def drawn_radius(settings: RestorationSettings) -> int:
@@ -49,9 +49,9 @@ def drawn_radius(settings: RestorationSettings) -> int:
     return settings.temporal_radius if settings.temporal_strength > 0 else 0
 
 
-def detail_radius(settings: RestorationSettings) -> int:
+def detail_radius(restorer: FaceRestorer) -> int:
     """How many frames on either side a face's detail is drawn towards."""
-    return min(DETAIL_RADIUS, drawn_radius(settings)) if settings.cascade else 0
+    return min(DETAIL_RADIUS, drawn_radius(restorer.settings)) if restorer.has_cascade else 0
 
 
 @dataclass(frozen=True)
@@ -64,17 +64,18 @@ class FaceAt:
 
 @dataclass(frozen=True, eq=False)
 class ShownFace:
-    """picture: (R, R, 3); detail: what the second stage draws above that, (2 R, 2 R, 3), where it was asked for."""
+    """picture: (R, R, 3); detail: what the second stage draws above that, (2 R, 2 R, 3), and how much of it to add."""
 
     picture: np.ndarray
     detail: np.ndarray | None = None
+    detail_share: float = 0.0
 
 
 @dataclass(eq=False)
 class FacesInTime:
     """Restores faces frame by frame, keeping what their neighbours will ask for.
 
-    tracks: those that may be asked for, by number. All pictures are (R, R, 3) float32 in [0, 1].
+    tracks: those that may be asked for, by number. Pictures are (R, R, 3) float32 in [0, 1], details (2 R, 2 R, 3).
     """
 
     restorer: FaceRestorer
@@ -89,15 +90,21 @@ class FacesInTime:
     _matches: dict[FaceAt, ColourMatch] = field(default_factory=dict)
     _shown: dict[FaceAt, np.ndarray] = field(default_factory=dict)
     _details: dict[FaceAt, np.ndarray] = field(default_factory=dict)
+    _shares: dict[FaceAt, float] = field(default_factory=dict)
 
-    def see(self, face: FaceAt, crop: np.ndarray) -> None:
-        """Take in the crop of a face; those of the frames within `reach` must be there before a face is asked for."""
+    def see(self, face: FaceAt, crop: np.ndarray, detail_share: float = 0.0) -> None:
+        """Take in the crop of a face; those of the frames within `reach` must be there before a face is asked for.
+
+        detail_share: as of `FaceRestorer`, for this frame alone
+        """
         self._crops[face] = crop
+        self._shares[face] = detail_share
 
-    def shown(self, wanted: Sequence[FaceAt], detailed: Collection[FaceAt] = ()) -> list[ShownFace]:
-        """The restored faces, in the colour of their source; detailed: those that the second stage draws too."""
-        radius, settings = drawn_radius(self.restorer.settings), self.restorer.settings
-        drawn = _all_of(self._around(face, detail_radius(settings)) for face in wanted if face in detailed)
+    def shown(self, wanted: Sequence[FaceAt]) -> list[ShownFace]:
+        """The restored faces, in the colour of their source, with the second stage's detail where it has a share."""
+        radius = drawn_radius(self.restorer.settings)
+        shares = {face: self._share(face) for face in wanted}
+        drawn = _all_of(self._around(face, detail_radius(self.restorer)) for face in wanted if shares[face] > 0)
         finished = list(dict.fromkeys([*wanted, *drawn]))
         sampled = _all_of(self._around(face, radius) for face in finished)
         estimated = _all_of(self._around(face, radius) for face in sampled)
@@ -107,19 +114,26 @@ class FacesInTime:
         _fill(self._matches, sampled, lambda faces: [self._match(face) for face in faces])
         _fill(self._shown, finished, lambda faces: [self._finished(face, radius) for face in faces])
         _fill(self._details, drawn, self._draw_detail)
-        return [ShownFace(self._shown[f], self._drawn_detail(f) if f in detailed else None) for f in wanted]
+        details = {face: self._drawn_detail(face) for face, share in shares.items() if share > 0}
+        return [ShownFace(self._shown[face], details.get(face), shares[face]) for face in wanted]
 
     def forget(self, still_wanted: dict[int, int]) -> None:
         """Drop what no face will need any more.
 
         still_wanted: for each track the first frame, counted from its start, that may still be asked for
         """
-        far = reach(self.restorer)
-        pictures = (self._crops, self._estimates, self._guides, self._faces, self._shown, self._details)
-        for kept in (*pictures, self._matches):
-            for face in [face for face in kept if face.at < still_wanted.get(face.track, face.at) - far]:
-                del kept[face]
-        # A motion serves the face's guide and the face itself.
+        near, drawn = detail_radius(self.restorer), drawn_radius(self.restorer.settings)
+        finished = (self._shown, self._details, self._shares)
+        sources = (self._crops, self._estimates, self._guides)
+        for far, group in (
+            (near, finished),
+            (near + drawn, (self._faces, self._matches)),
+            (reach(self.restorer), sources),
+        ):
+            for kept in group:
+                for face in [face for face in kept if face.at < still_wanted.get(face.track, face.at) - far]:
+                    del kept[face]
+        # A motion serves the face's guide, the face itself and its detail.
         for face in [face for face in self._motions if face.at < still_wanted.get(face.track, face.at)]:
             del self._motions[face]
 
@@ -171,6 +185,10 @@ class FacesInTime:
         matches = [self._matches[other] for other in self._around(face, radius)]
         return with_colour(self._drawn(self._faces, face), mean_match(matches))
 
+    def _share(self, face: FaceAt) -> float:
+        """Mean of the shares around a face: by its own alone the detail would come and go with a codec's frames."""
+        return float(np.mean([self._shares[other] for other in self._around(face, detail_radius(self.restorer))]))
+
     def _draw_detail(self, faces: Sequence[FaceAt]) -> np.ndarray:
         details, evaluations = self.restorer.detail(
             np.stack([self._shown[face] for face in faces]), [self._noise_key(face) for face in faces]
@@ -179,7 +197,7 @@ class FacesInTime:
         return details
 
     def _drawn_detail(self, face: FaceAt) -> np.ndarray:
-        near = self._around(face, detail_radius(self.restorer.settings))
+        near = self._around(face, detail_radius(self.restorer))
         others = ((self._details[other], unpacked(self._motion(face, other), 4)) for other in near if other != face)
         return pulled_detail(self._details[face], others, self.restorer.settings.temporal_strength)
 

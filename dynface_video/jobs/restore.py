@@ -90,7 +90,7 @@ def restored_frames(
         for frame in islice(source, WINDOW + reach(restorer) - len(held)):
             placed = list(_faces_of(frame, info, analysis, restorer))
             for face in placed:
-                faces.see(face.key, face.crop)
+                faces.see(face.key, face.crop, face.detail_share)
             held.append((frame, placed))
         work.seconds["decode"] += time.perf_counter() - began
         if not held:
@@ -99,7 +99,7 @@ def restored_frames(
         block = [(frame, placed if start <= frame.index < stop else []) for frame, placed in block]
         began, evaluated = time.perf_counter(), faces.unet_evaluations
         wanted = [face for _, placed in block for face in placed]
-        shown = iter(faces.shown([face.key for face in wanted], {face.key for face in wanted if face.detail_share > 0}))
+        shown = iter(faces.shown([face.key for face in wanted]))
         following = block[-1][0].index + 1
         faces.forget({number: following - analyzed.track.start for number, analyzed in tracks.items()})
         work.seconds["faces"] += time.perf_counter() - began
@@ -172,7 +172,7 @@ def _paste(
             mask=visible,
             keep_detail=face.keep_detail,
             detail=restored.detail,
-            detail_share=face.detail_share,
+            detail_share=restored.detail_share,
         )
         if grain > 0:
             # As the noise: by face and shot, so that a shot looks the same in every video.

@@ -92,7 +92,27 @@ def test_sharp_faces_keep_their_own_detail_and_enlarged_ones_get_some(
     assert missing["sharp"] == missing["noisy"] == 0
     assert missing["enlarged"] > 0.5 and missing["blurred"] > 0.9
     assert restorer.detail_share(0.2, 0.5, face) == 0
+    assert restorer.detail(np.zeros((0, 128, 128, 3), np.float32), [])[0].shape == (0, LARGE, LARGE, 3)
     assert restorer.detail_share(0.2, 0.5, enlarged_face) > 0.7
+
+
+@pytest.mark.parametrize("size", [140, 160, 192, 224])
+def test_a_sharp_face_of_any_size_keeps_its_own_detail(restorer: FaceRestorer, size: int) -> None:
+    """The frame of a face that is little larger than the crop cannot hold the whole octave: it is not missing."""
+    from dynface_video.demo_clip import PHOTOGRAPH_LANDMARKS, photograph
+
+    sharp = extract_crop(photograph(), align_transform(np.array(PHOTOGRAPH_LANDMARKS), size), size)
+    soft = cv2.GaussianBlur(sharp, (0, 0), 1.2)
+    sources = [extract_crop(picture, to_crop(size, LARGE), LARGE) for picture in (sharp, soft)]
+    shares = [restorer.detail_share(0.2, 128 / size, source) for source in sources]
+    assert shares[0] < 0.1
+    assert shares[1] > 0.4 or size < 154
+
+
+def test_guidance_of_the_first_stage_has_no_say(restorer: FaceRestorer, small: np.ndarray) -> None:
+    own = restorer.detail(small[None], [NoiseKey(0, 0)])[0]
+    unguided = restorer.varied(guidance="none", temperature=2.0).detail(small[None], [NoiseKey(0, 0)])[0]
+    np.testing.assert_array_equal(own, unguided)
 
 
 def test_larger_faces_are_restored_through_the_crop_and_keep_their_size(

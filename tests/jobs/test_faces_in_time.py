@@ -40,6 +40,7 @@ class Tracing:
 
     settings: RestorationSettings
     window_radius: int = 1
+    has_cascade: bool = True
     resolution: int = SIZE
     windows: list[int] = field(default_factory=list)
     calls: list[int] = field(default_factory=list)
@@ -156,50 +157,77 @@ def test_noise_is_told_the_face_the_frame_and_the_correlation() -> None:
     assert restorer.keys == [NoiseKey(3, 5, 2, 0.5), NoiseKey(3, 5, 3, 0.5)]
 
 
-def detailed(restorer: Tracing, start: int, stop: int, wanted: Sequence[int]) -> tuple[list[ShownFace], int]:
-    """Faces start .. stop - 1, those wanted with detail, and the evaluations that it took."""
+def detailed(restorer: Tracing, start: int, stop: int, shares: Sequence[float], *, block: int) -> list[ShownFace]:
+    """Frames start .. stop - 1 in blocks, given only the halo they may depend on; shares: of detail, of every frame."""
+    far, shown, seen = reach(cast(FaceRestorer, restorer)), list[ShownFace](), 0
     faces = FacesInTime(cast(FaceRestorer, restorer), {0: analyzed(track())}, seed=0)
-    far = reach(cast(FaceRestorer, restorer))
-    for at in range(max(0, start - far), min(LENGTH, stop + far)):
-        faces.see(FaceAt(0, at), CROPS[at])
-    shown = faces.shown([FaceAt(0, at) for at in range(start, stop)], {FaceAt(0, at) for at in wanted})
-    return shown, faces.unet_evaluations
+    seen = max(0, start - far)
+    for first in range(start, stop, block):
+        last = min(first + block, stop)
+        while seen < min(last + far, LENGTH):
+            faces.see(FaceAt(0, seen), CROPS[seen], shares[seen])
+            seen += 1
+        shown += faces.shown([FaceAt(0, at) for at in range(first, last)])
+        faces.forget({0: last})
+    return shown
 
 
-def test_the_faces_asked_for_get_detail_and_no_others() -> None:
-    alone, few = detailed(tracing(temporal_radius=0), 0, 6, ())
-    assert all(face.detail is None for face in alone)
-    some, more = detailed(tracing(temporal_radius=0), 0, 6, (2, 5))
-    assert [face.detail is None for face in some] == [True, True, False, True, True, False]
-    assert more == few + 2 * 3
+def test_faces_with_a_share_of_detail_get_it_and_no_others() -> None:
+    shares = [0.0] * 2 + [0.5] + [0.0] * 2 + [1.0] + [0.0] * (LENGTH - 6)
+    restorer = tracing(temporal_radius=0)
+    shown = detailed(restorer, 0, 7, shares, block=3)
+    assert [face.detail is None for face in shown] == [True, True, False, True, True, False, True]
+    assert [face.detail_share for face in shown] == shares[:7]
 
 
-def test_detail_is_drawn_along_the_flow_and_the_same_in_every_segment() -> None:
-    fresh = {"noise_correlation": 0.5}
-    alone, _ = detailed(tracing(temporal_radius=0, **fresh), 10, 14, range(10, 14))
-    together, _ = detailed(tracing(**fresh), 10, 14, range(10, 14))
-    steadiness = [np.std([face.detail for face in shown], axis=0).mean() for shown in (alone, together)]
+def test_detail_is_drawn_along_the_flow_and_its_share_is_smooth() -> None:
+    shares = [1.0, 0.0] * (LENGTH // 2)
+    alone, together = (
+        detailed(tracing(noise_correlation=0.5, temporal_radius=radius), 8, 16, shares, block=8) for radius in (0, 4)
+    )
+    steadiness = [
+        np.std([face.detail for face in shown if face.detail is not None], axis=0).mean() for shown in (alone, together)
+    ]
     assert steadiness[1] < 0.4 * steadiness[0]
-    later, _ = detailed(tracing(**fresh), 12, 14, (12, 13))
-    for one, other in zip(together[2:], later, strict=True):
-        np.testing.assert_allclose(one.detail, other.detail, atol=1e-6)
+    assert all(0.4 < face.detail_share < 0.6 for face in together)
 
 
-def test_without_the_second_stage_fewer_frames_are_needed() -> None:
-    restorers = [cast(FaceRestorer, tracing(cascade=on)) for on in (True, False)]
-    assert reach(restorers[0]) == reach(restorers[1]) + DETAIL_RADIUS
+@pytest.mark.parametrize("block", [1, 2, 5])
+def test_detail_is_the_same_in_every_segment(block: int) -> None:
+    shares = np.random.default_rng(1).choice([0.0, 1.0], LENGTH, p=[0.7, 0.3]).tolist()
+    restorer = tracing(noise_correlation=0.5, temporal_radius=2)
+    assert reach(cast(FaceRestorer, restorer)) < 9
+    whole = detailed(restorer, 0, LENGTH, shares, block=LENGTH)
+    parts = [
+        face
+        for start, stop in pairwise((0, 9, 14, LENGTH))
+        for face in detailed(restorer, start, stop, shares, block=block)
+    ]
+    assert len(parts) == LENGTH
+    for one, other in zip(whole, parts, strict=True):
+        assert one.detail_share == pytest.approx(other.detail_share)
+        assert (one.detail is None) == (other.detail is None)
+        if one.detail is not None and other.detail is not None:
+            np.testing.assert_allclose(one.detail, other.detail, atol=1e-6)
+
+
+def test_without_a_second_stage_fewer_frames_are_needed() -> None:
+    restorer, without = tracing(), tracing()
+    without.has_cascade = False
+    assert reach(cast(FaceRestorer, restorer)) == reach(cast(FaceRestorer, without)) + DETAIL_RADIUS
 
 
 def test_nothing_is_kept_that_no_face_will_need() -> None:
     faces = FacesInTime(cast(FaceRestorer, tracing(temporal_radius=2)), {0: analyzed(track())}, seed=0)
     for at in range(LENGTH):
-        faces.see(FaceAt(0, at), CROPS[at])
+        faces.see(FaceAt(0, at), CROPS[at], 1.0)
     faces.shown([FaceAt(0, at) for at in range(10)])
     faces.forget({0: 10})
     far = reach(faces.restorer)
     assert far == 1 + 2 * 2 + 2
     assert min(face.at for face in faces._crops) == 10 - far
-    assert min(face.at for face in faces._faces) >= 10 - far
+    assert min(face.at for face in faces._faces) == 10 - 4
+    assert min(face.at for face in faces._details) == min(face.at for face in faces._shown) == 10 - 2
     assert min(face.at for face in faces._motions) == 10
 
 

@@ -46,6 +46,7 @@ class StandIn:
     device: str = "cpu"
 
     window_radius: int = 0
+    has_cascade: bool = False
     settings: RestorationSettings = field(default_factory=lambda: RestorationSettings(temporal_radius=0))
 
     def estimate(self, crops: np.ndarray, windows: Sequence[np.ndarray] = ()) -> tuple[np.ndarray, np.ndarray]:
