@@ -96,7 +96,11 @@ def read_batch(folder: Path) -> dict[str, Any] | None:
 
 @dataclass(frozen=True)
 class _Seen:
-    """A video as it is now. error: why it failed; state: of its job, None where nobody has begun or none is left"""
+    """A video as it is now.
+
+    error: why it failed; state: of its job, None where nobody has begun, and where
+    none is left: what runs then is being sent to where it belongs
+    """
 
     video: PlannedVideo
     status: str
@@ -110,12 +114,12 @@ class _Seen:
             return cls(video, video.status, video.error)
         error, state = ends.get(video.job), read_state(job)
         if state.running:
-            return cls(video, RUNNING, None, state)
+            return cls(video, RUNNING, None, state if job.exists() else None)
         if error is not None:
             return cls(video, FAILED, error, state)
         if job.exists():
             return cls(video, UNFINISHED, None, state)
-        # The line is written before the output is put in place, and the job's directory goes after it.
+        # The line is written before the output is put in place, or when it was sent; the job's directory goes after it.
         return cls(video, DONE if video.job in ends else WAITING)
 
     def work(self, usual: float) -> tuple[float, float]:
@@ -123,7 +127,7 @@ class _Seen:
         if self.video.status != WAITING:
             return 0.0, 0.0
         frames = (self.state and self.state.frames) or self.video.frames or usual
-        if self.status == DONE:
+        if self.status == DONE or (self.status == RUNNING and self.state is None):
             return frames - self.video.kept, 0.0
         now = self.video.kept
         # One that waits to go on may be going to start over.

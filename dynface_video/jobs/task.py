@@ -262,8 +262,9 @@ class RestoreTask:
             self._clock(RESTORE)
         self._clock(ASSEMBLE)
         self._report(ASSEMBLE, self.totals.frames, self.totals.frames)
-        # Before the output is in place: whoever looks believes it only when the job's directory is gone.
-        self._note_end(None)
+        if self.publish is None:
+            # Before the output is in place: whoever looks believes it only when the job's directory is gone.
+            self._note_end(None)
         with disk_errors(self.directory.path):
             self.directory.complete(asdict(self.totals))
         if isinstance(self._output, VideoFile):
@@ -271,6 +272,7 @@ class RestoreTask:
         self.directory.remove()
         if self.publish is not None:
             self.publish()
+            self._note_end(None)
         self.done = True
         self._held.close()
 

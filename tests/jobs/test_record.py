@@ -115,6 +115,24 @@ def test_what_waits_to_start_over_counts_as_not_begun(tmp_path: Path) -> None:
     assert batch is not None and batch["seconds_left"] == pytest.approx(100, abs=2)
 
 
+def test_a_video_that_is_being_sent_has_nothing_left_and_is_not_done_before_it_was(tmp_path: Path) -> None:
+    log = tmp_path / LOG
+    write_record(log, [planned(tmp_path, name) for name in "ab"])
+    began(tmp_path, 100)
+    job = begin(tmp_path, "a", stage="assemble", frames_done=FRAMES)
+    with alone(job.path):
+        job.remove()
+        assert counts(tmp_path) == {"videos": 2, "running": 1, "waiting": 1}
+        with alone(begin(tmp_path, "b", stage="restore", frames_done=500).path):
+            batch = read_batch(tmp_path)
+            done = FRAMES + work_done("restore", 500, FRAMES)
+            assert batch is not None and batch["seconds_left"] == pytest.approx(100 * (2 * FRAMES - done) / done, abs=2)
+    # Killed while it was sent: nobody has said that it arrived.
+    assert counts(tmp_path)["waiting"] == 1 and "done" not in counts(tmp_path)
+    JobLog(log).end("a", tmp_path / "a.job", None)
+    assert counts(tmp_path)["done"] == 1
+
+
 def test_a_batch_may_be_killed_at_any_moment(tmp_path: Path) -> None:
     log = tmp_path / LOG
     write_record(log, [planned(tmp_path, name) for name in "ab"])
