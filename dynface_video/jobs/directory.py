@@ -20,6 +20,7 @@ import json
 import logging
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -50,6 +51,8 @@ ANALYZING, RESTORING = "analyzing.json", "restoring-{}.json"
 MOST_NOTES = 64
 REMOVALS = 5
 LOCK_TRIES = 5
+LOCK_PAUSE = 0.03
+"""Seconds from one try to the next."""
 
 
 @dataclass(frozen=True)
@@ -203,12 +206,18 @@ def alone(path: Path) -> Iterator[None]:
 
 
 def _lock(handle: TextIO, path: Path) -> None:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise InputError(f"another run is at work on {path}; wait for it or choose another output") from error
-    except OSError as error:
-        logger.debug("%s knows no locks (%s)", path.parent, error)
+    for left in reversed(range(LOCK_TRIES)):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError as error:
+            # Whoever asks for the status holds the lock for a moment too.
+            if not left:
+                raise InputError(f"another run is at work on {path}; wait for it or choose another output") from error
+            time.sleep(LOCK_PAUSE)
+        except OSError as error:
+            logger.debug("%s knows no locks (%s)", path.parent, error)
+            return
 
 
 def _is_at(path: Path, handle: TextIO) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import fcntl
 import json
+import threading
+import time
 from fractions import Fraction
 from pathlib import Path
 from typing import TextIO
@@ -16,7 +18,7 @@ from dynface_video.errors import InputError, JobError
 from dynface_video.faces.observation import HIDDEN
 from dynface_video.faces.track import FaceTrack, LeftAlone
 from dynface_video.jobs.analysis import Analysis, AnalyzedTrack
-from dynface_video.jobs.directory import JobDirectory, SegmentResult, alone, segment_digest
+from dynface_video.jobs.directory import JobDirectory, SegmentResult, alone, is_running, segment_digest
 from dynface_video.jobs.plan import Plan, Segment
 from dynface_video.media.read import FrameIndex
 from dynface_video.media.shots import Shot
@@ -191,3 +193,20 @@ def test_a_damaged_plan_is_named(job: JobDirectory) -> None:
     (job.path / "plan.json").write_text("{")
     with pytest.raises(JobError, match="--fresh"):
         JobDirectory.open(job.path, PLAN)
+
+
+def test_a_look_at_the_status_does_not_keep_a_job_from_beginning(tmp_path: Path) -> None:
+    job, looked = tmp_path / "film.mp4.job", threading.Event()
+
+    def look() -> None:
+        with open(job.with_name(f".{job.name}.lock"), "w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH)
+            looked.set()
+            time.sleep(0.04)
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    looked.wait()
+    with alone(job):
+        assert is_running(job)
+    watcher.join()
