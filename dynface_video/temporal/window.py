@@ -120,7 +120,7 @@ def pulled(picture: np.ndarray, others: Iterable[tuple[np.ndarray, Motion]], str
 
 
 def pulled_detail(detail: np.ndarray, others: Iterable[tuple[np.ndarray, Motion]], strength: float) -> np.ndarray:
-    """As `pulled`, of what is added to a picture, (R, R, 3) of either sign; it has no light of its own."""
+    """As `pulled`, of what is added to a picture, (N, N, 3) of either sign; it has no light of its own."""
     return _weighted_mean(detail, ((warp(other, moved[0]), moved) for other, moved in others), strength)
 
 
