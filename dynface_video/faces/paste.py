@@ -53,8 +53,8 @@ def paste_face(
 
     Returns the region with the face, (h, w, 3) float32, and the mask in region pixels, (h, w) float32 in [0, 1]:
     `region + mask * (warp(restored - crop) + (keep_detail - 1) * (region - warp(crop)) + detail_share * warp(detail))`.
-    With `keep_detail` 1 only the change is pasted, with 0 the face is replaced. Values are limited to [0, 1], or to what
-    the region had beyond it; where the mask is 0 the region is unchanged.
+    With `keep_detail` 1 only the change is pasted, with 0 the face is replaced. Values are limited to [0, 1], or to
+    what the region had beyond it; where the mask is 0 the region is unchanged.
     """
     height, width = region.shape[:2]
     change = _to_region(restored - crop, transform, width, height)
