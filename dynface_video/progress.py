@@ -115,7 +115,8 @@ class PlainProgress:
             current, self._current = self._current, None
             speed = f" ({current.rate:.1f} frames/s)" if current.rate else ""
             spent = duration(current.last - current.began)
-            self._say(f"{current.stage}: done, {current.done} frames in {spent}{speed}")
+            frames = "1 frame" if current.done == 1 else f"{current.done} frames"
+            self._say(f"{current.stage}: done, {frames} in {spent}{speed}")
 
     def _say(self, line: str) -> None:
         self._stream.write(line + "\n")

@@ -14,7 +14,8 @@ from dynface_video.errors import Interrupted
 
 logger = logging.getLogger(__name__)
 
-STOPPING = "finishing what runs, then stopping; Ctrl-C again stops at once"
+STOPPING = "finishing what runs, then stopping"
+AGAIN = "; Ctrl-C again stops at once"
 
 
 @dataclass
@@ -45,7 +46,7 @@ class Stop:
         if self.signal is not None and number == signal.SIGINT:
             raise Interrupted(number)
         if self.signal is None:
-            logger.warning(STOPPING)
+            logger.warning("%s%s", STOPPING, AGAIN if number == signal.SIGINT else "")
         self.signal = number
 
 
