@@ -46,11 +46,6 @@ class Cascade:
     prior: GuidedPrior
     starting_steps: StartingStepTable
 
-    @property
-    def resolution(self) -> int:
-        """2 R: side of the faces it draws, pixels."""
-        return self.prior.resolution
-
     def draw(self, estimates: Tensor, keys: Sequence[NoiseKey], *, batch_size: int) -> tuple[Tensor, int]:
         """Faces as `enlarged` gives them, (B, 3, 2 R, 2 R) in [-1, 1], with their detail, and the evaluations spent."""
         level = math.hypot(OWN_LEVEL, MADE_SOFTER)
