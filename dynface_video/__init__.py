@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from dynface_video.api import analyze_video as analyze_video
     from dynface_video.api import restore_batch as restore_batch
     from dynface_video.api import restore_video as restore_video
-    from dynface_video.restorer import FaceRestorer as FaceRestorer
+    from dynface_video.pipeline import FaceRestorer as FaceRestorer
 
 __version__ = "0.1.0"
 
 __all__ = ["FaceRestorer", "analyze_video", "restore_batch", "restore_video"]
 
 _HOMES = {
-    "FaceRestorer": "dynface_video.restorer",
+    "FaceRestorer": "dynface_video.pipeline",
     "analyze_video": "dynface_video.api",
     "restore_batch": "dynface_video.api",
     "restore_video": "dynface_video.api",

@@ -9,16 +9,16 @@ from typing import Any
 
 from dynface_video.config import Settings, load_settings
 from dynface_video.errors import InputError
-from dynface_video.jobs.analysis import Analysis
 from dynface_video.jobs.batch import BatchInterrupted, BatchRow, run_batch
 from dynface_video.jobs.manifest import Entry, read_entries
-from dynface_video.jobs.models import analyze_with, load_models, network_threads
 from dynface_video.jobs.record import LOG
 from dynface_video.jobs.remote import exists, fetch, is_remote, local_name, send, spelled, working_folder
 from dynface_video.jobs.run import Progress, VideoJob
 from dynface_video.jobs.source import is_stills, look_at
 from dynface_video.jobs.stills import StillsJob, for_stills
-from dynface_video.restorer import FaceRestorer
+from dynface_video.passes.analysis import Analysis
+from dynface_video.passes.networks import analyze_with, load_models, network_threads
+from dynface_video.pipeline import FaceRestorer
 
 __all__ = [
     "Analysis",

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sys
 
-from dynface_video.cli import main as command_line
+from dynface_video.cli.main import main as command_line
 
 
 def main(arguments: list[str]) -> None:

@@ -21,10 +21,10 @@ import torch
 
 from dynface_video.diffusion.noise import NoiseKey
 from dynface_video.errors import DynfaceError
-from dynface_video.evaluation.baselines import classical_baselines
-from dynface_video.evaluation.faces import CleanFace, DegradedFace, degrade_faces
-from dynface_video.restorer import FaceRestorer
-from dynface_video.temporal.window import motion, packed, pulled, unpacked, warped_neighbours
+from dynface_video.pipeline import FaceRestorer
+from dynface_video.temporal.averaging import motion, packed, pulled, unpacked, warped_neighbours
+from evaluation.baselines import classical_baselines
+from evaluation.faces import CleanFace, DegradedFace, degrade_faces
 
 REFERENCE = "RM"
 

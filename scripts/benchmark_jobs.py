@@ -25,11 +25,11 @@ from typing import Any
 
 from dynface_video.config import ExecutionSettings
 from dynface_video.errors import DynfaceError
-from dynface_video.jobs.calls import RESTORE, Call, Outcome, SegmentResult
 from dynface_video.jobs.driver import Driver
+from dynface_video.jobs.executors.base import RESTORE, Call, Outcome, SegmentResult
+from dynface_video.jobs.executors.ray import RayExecutor
 from dynface_video.jobs.log import JobLog
 from dynface_video.jobs.plan import Segment
-from dynface_video.jobs.ray_executor import RayExecutor
 from dynface_video.jobs.stopping import Stop
 
 
@@ -172,7 +172,7 @@ def measure_workers(videos: Sequence[Path], segment_frames: int, preset: str) ->
         config = Path(folder) / "config.yaml"
         config.write_text(f"output:\n  segment_frames: {segment_frames}\n")
         for name, cores, workers in (("one", "0", 1), ("two", "0,1", 2)):
-            program = "from dynface_video.cli import main; main()"
+            program = "from dynface_video.cli.main import main; main()"
             command = ["taskset", "-c", cores, sys.executable, "-c", program, "batch", *map(str, videos)]
             command += ["-o", str(Path(folder) / name), "--config", str(config), "--workers", str(workers)]
             began = time.perf_counter()

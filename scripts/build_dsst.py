@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dynface_video.blur.starting_step import build_table
 from dynface_video.diffusion.schedule import NoiseSchedule
+from dynface_video.diffusion.starting_step import build_table
 from dynface_video.models.folder import read_config
-from dynface_video.training.data import load_faces, plain_crop
+from training.data import load_faces, plain_crop
 
 BLUR_LEVELS_512 = (0.5, 1, 1.5, 2, 3, 4, 5, 6, 8, 10, 12, 15, 18, 22, 26, 32)
 

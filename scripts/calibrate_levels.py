@@ -16,14 +16,14 @@ from pathlib import Path
 import torch
 
 from dynface_video.config import load_settings
-from dynface_video.evaluation.calibration import plot_calibration, pooled, read_levels
-from dynface_video.evaluation.faces import CleanFace, degrade_faces
-from dynface_video.evaluation.report import level_table
 from dynface_video.models.folder import CONFIG, read_config
 from dynface_video.models.registry import model_folder
-from dynface_video.restorer import FaceRestorer
-from dynface_video.training.data import load_faces, plain_crop
-from dynface_video.training.degradation import STRENGTHS
+from dynface_video.pipeline import FaceRestorer
+from evaluation.calibration import plot_calibration, pooled, read_levels
+from evaluation.faces import CleanFace, degrade_faces
+from evaluation.report import level_table
+from training.data import load_faces, plain_crop
+from training.degradation import STRENGTHS
 
 
 def main() -> None:

@@ -2,15 +2,13 @@
 
 python scripts/evaluate.py ../shared/data/faces_eval -o runs/evaluation --plots
 python scripts/evaluate.py FOLDER_OR_TAR -o OUT --limit 12 --methods degraded,rm,full --strength 0.25,0.75
-
-The same as `dynface-video evaluate`, whose help lists the options.
 """
 
 from __future__ import annotations
 
-import sys
+import typer
 
-from dynface_video.cli import main
+from evaluation.command import evaluate
 
 if __name__ == "__main__":
-    main(["evaluate", *sys.argv[1:]])
+    typer.run(evaluate)

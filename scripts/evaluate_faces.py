@@ -25,9 +25,7 @@ import numpy as np
 import torch
 
 from dynface_video.config import DetectionSettings
-from dynface_video.evaluation.face_scenes import KINDS, Head, degraded_clip, degraded_frame, make_scene
-from dynface_video.evaluation.track_measures import TrackScores, jitter, landmark_error, lies_on, score_tracks
-from dynface_video.faces.detect import (
+from dynface_video.faces.detection.detector import (
     Detection,
     FaceDetector,
     FaceLocator,
@@ -35,21 +33,23 @@ from dynface_video.faces.detect import (
     make_detector,
     overlap_of,
 )
-from dynface_video.faces.finish import finish_tracks
+from dynface_video.faces.detection.retinaface import RetinaFaceDetector
 from dynface_video.faces.landmarks import LandmarkLocator, Square, box_from_landmarks, face_square
-from dynface_video.faces.observation import FaceTrack, Observation
-from dynface_video.faces.orientation import TurningTracker, turned, turned_back
-from dynface_video.faces.restraint import turn_of
-from dynface_video.faces.retinaface import RetinaFaceDetector
-from dynface_video.media.display import to_display
-from dynface_video.media.probe import probe
-from dynface_video.media.read import read_frames
-from dynface_video.media.shots import ShotDetector
-from dynface_video.training.data import FaceSet, load_faces
-from dynface_video.training.degradation import STRENGTHS, degrade, evaluation_degradation
-from dynface_video.training.labels import steady_landmarks
-from dynface_video.training.landmarks import jitter_square
-from dynface_video.training.scenes import load_scenes
+from dynface_video.media.io.probe import probe
+from dynface_video.media.io.read import read_frames
+from dynface_video.media.pixels.display import to_display
+from dynface_video.media.timing.shots import ShotDetector
+from dynface_video.tracking.observation import FaceTrack, Observation
+from dynface_video.tracking.orientation import TurningTracker, turned, turned_back
+from dynface_video.tracking.post_processing import finish_tracks
+from dynface_video.tracking.track_filter import turn_of
+from evaluation.face_scenes import KINDS, Head, degraded_clip, degraded_frame, make_scene
+from evaluation.track_measures import TrackScores, jitter, landmark_error, lies_on, score_tracks
+from training.data import FaceSet, load_faces
+from training.degradation import STRENGTHS, degrade, evaluation_degradation
+from training.labels import steady_landmarks
+from training.landmarks import jitter_square
+from training.scenes import load_scenes
 
 TURNS = ((0, 20), (20, 40), (40, 91))
 CERTAIN, POSSIBLE = 0.8, 0.4

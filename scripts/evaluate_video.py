@@ -19,13 +19,14 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from dynface_video.blur.restoration import load_restoration_model
+from dynface_video.cli.demo_clip import write_clip
 from dynface_video.config import Settings, load_settings
-from dynface_video.demo_clip import write_clip
 from dynface_video.errors import DynfaceError, InputError
-from dynface_video.evaluation.clips import load_clean_clip
-from dynface_video.evaluation.report import write_rows
-from dynface_video.evaluation.steadiness import (
+from dynface_video.models.restoration import load_restoration_model
+from dynface_video.passes.networks import Models, load_models, network_threads
+from evaluation.clips import load_clean_clip
+from evaluation.report import write_rows
+from evaluation.steadiness import (
     ALL,
     ALL_STRENGTHS,
     ALONE,
@@ -35,8 +36,7 @@ from dynface_video.evaluation.steadiness import (
     degraded_clips,
     evaluate_clip,
 )
-from dynface_video.evaluation.video_report import markdown, side_by_side
-from dynface_video.jobs.models import Models, load_models, network_threads
+from evaluation.video_report import markdown, side_by_side
 
 
 def main() -> int:

@@ -32,7 +32,7 @@ import av
 import numpy as np
 
 from dynface_video.errors import DynfaceError
-from dynface_video.jobs.calls import Call, SegmentResult
+from dynface_video.jobs.executors.base import Call, SegmentResult
 from dynface_video.jobs.worker import VideoPerformer
 
 NODES = 3
@@ -55,9 +55,8 @@ class StandInPerformer(VideoPerformer):
 
     def _models(self, cache: dict[str, Any]) -> Any:
         sys.path.insert(0, os.environ["FAULT_SUPPORT"])
+        from dynface_video.passes.networks import Models
         from identity import FoundFace, StandIn, checkered
-
-        from dynface_video.jobs.models import Models
 
         pause = float(os.environ["FAULT_PAUSE"])
 

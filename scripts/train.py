@@ -22,27 +22,27 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from dynface_video.blur.mapping import LevelEstimatorConfig
-from dynface_video.blur.restoration import RestorationConfig, load_restoration_model
 from dynface_video.config import changed_settings, load_settings
-from dynface_video.diffusion.adjuster import AdjusterConfig
-from dynface_video.diffusion.prior import PriorConfig
+from dynface_video.faces.detection.retinaface import RetinaFaceDetector
 from dynface_video.faces.landmarks import LandmarkConfig
-from dynface_video.faces.retinaface import RetinaFaceDetector
 from dynface_video.jobs.plan import file_digest
+from dynface_video.models.adjuster import AdjusterConfig
+from dynface_video.models.blur_level import LevelEstimatorConfig
 from dynface_video.models.folder import WEIGHTS, save_folder
-from dynface_video.restorer import FaceRestorer
-from dynface_video.training.adjuster import AdjusterTraining
-from dynface_video.training.blur_level import BlurLevelTraining
-from dynface_video.training.crowds import CrowdComposer
-from dynface_video.training.data import FaceSet, load_faces
-from dynface_video.training.detection import DetectorTraining
-from dynface_video.training.labels import steady_landmarks
-from dynface_video.training.landmarks import LandmarkTraining
-from dynface_video.training.loop import Component, LoopConfig, load_average, train
-from dynface_video.training.prior import FinePriorTraining, PriorTraining
-from dynface_video.training.restoration import RestorationTraining, WindowTraining
-from dynface_video.training.scenes import gullible_cascades, load_scenes, mistakes_of
+from dynface_video.models.prior import PriorConfig
+from dynface_video.models.restoration import RestorationConfig, load_restoration_model
+from dynface_video.pipeline import FaceRestorer
+from training.adjuster import AdjusterTraining
+from training.blur_level import BlurLevelTraining
+from training.crowds import CrowdComposer
+from training.data import FaceSet, load_faces
+from training.detection import DetectorTraining
+from training.labels import steady_landmarks
+from training.landmarks import LandmarkTraining
+from training.loop import Component, LoopConfig, load_average, train
+from training.prior import FinePriorTraining, PriorTraining
+from training.restoration import RestorationTraining, WindowTraining
+from training.scenes import gullible_cascades, load_scenes, mistakes_of
 
 COMPONENTS = (
     "prior", "fine_prior", "restoration", "restoration_window", "blur_level", "landmarks", "detector", "adjuster"

@@ -157,7 +157,7 @@ def test_settings_survive_json() -> None:
     assert Settings.model_validate_json(settings.model_dump_json()) == settings
 
 
-@pytest.mark.parametrize("module", ["dynface_video", "dynface_video.config", "dynface_video.cli"])
+@pytest.mark.parametrize("module", ["dynface_video", "dynface_video.config", "dynface_video.cli.main"])
 def test_importing_what_help_needs_loads_nothing_heavy(module: str) -> None:
     program = f"import sys, {module}; print(*{{name.split('.')[0] for name in sys.modules}})"
     root = str(Path(dynface_video.__file__).parents[1])
@@ -166,7 +166,8 @@ def test_importing_what_help_needs_loads_nothing_heavy(module: str) -> None:
 
 
 def test_the_package_gives_its_functions_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    from dynface_video import api, restorer
+    from dynface_video import api
+    from dynface_video import pipeline as restorer
 
     assert dynface_video.restore_video is api.restore_video
     assert dynface_video.analyze_video is api.analyze_video

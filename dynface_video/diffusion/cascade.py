@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dynface_video.blur.gaussian import dct2, gaussian_transfer, idct2
-from dynface_video.blur.starting_step import StartingStepTable
+from dynface_video.diffusion.dct import dct2, gaussian_transfer, idct2
 from dynface_video.diffusion.engine import FaceJob, SamplingEngine, SamplingOptions
 from dynface_video.diffusion.guidance import Guide
 from dynface_video.diffusion.noise import NoiseKey
-from dynface_video.diffusion.prior import GuidedPrior, load_prior
+from dynface_video.diffusion.starting_step import StartingStepTable
 from dynface_video.faces.colour import LUMINANCE
+from dynface_video.models.prior import GuidedPrior, load_prior
 
 FOLDER, TABLE = "fine_prior", "fine_starting_steps.json"
 OWN_LEVEL = 0.95

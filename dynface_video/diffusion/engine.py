@@ -13,8 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from dynface_video.blur.gaussian import gaussian_blur
-from dynface_video.diffusion.adjuster import GuidanceMap
+from dynface_video.diffusion.dct import gaussian_blur
 from dynface_video.diffusion.guidance import (
     Guide,
     closed_form_guidance,
@@ -23,8 +22,9 @@ from dynface_video.diffusion.guidance import (
     prior_trust,
 )
 from dynface_video.diffusion.noise import START, NoiseKey, noise_for
-from dynface_video.diffusion.prior import Denoiser
 from dynface_video.diffusion.sampler import ddim_step, eta_for, renoise, timesteps_for
+from dynface_video.models.adjuster import GuidanceMap
+from dynface_video.models.prior import Denoiser
 
 COLUMN = (slice(None), None, None, None)
 SMALLEST_REFINED_LEVEL = 0.1

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dynface_video.blur.gaussian import dct2, gaussian_blur, gaussian_transfer, idct2
+from dynface_video.diffusion.dct import dct2, gaussian_blur, gaussian_transfer, idct2
 
 
 @dataclass(frozen=True)

@@ -30,13 +30,13 @@ from typing import TYPE_CHECKING, Any, TextIO
 import numpy as np
 
 from dynface_video.errors import InputError, JobError, JobMismatchError
-from dynface_video.jobs.calls import Call, SegmentResult
+from dynface_video.jobs.executors.base import Call, SegmentResult
 from dynface_video.jobs.plan import Plan, Segment
-from dynface_video.media.files import write_atomically
+from dynface_video.media.io.files import write_atomically
 
 if TYPE_CHECKING:
     # Whoever only looks at a job, as `status` does, need not wait for the networks' libraries.
-    from dynface_video.jobs.analysis import Analysis, AnalyzedTrack
+    from dynface_video.passes.analysis import Analysis, AnalyzedTrack
 
 __all__ = ["JobDirectory", "SegmentResult", "alone", "completed", "is_running", "segment_digest"]
 

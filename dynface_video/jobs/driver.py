@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from dynface_video.errors import DiskFullError, DynfaceError, JobError
-from dynface_video.jobs.calls import (
+from dynface_video.jobs.executors.base import (
     ANALYZE,
     ASSEMBLE,
     DISK,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dynface_video.jobs.calls import ANALYZE, RESTORE
-from dynface_video.media.encoding import LOSSLESS, EncodeSettings
-from dynface_video.media.probe import VideoInfo
+from dynface_video.jobs.executors.base import ANALYZE, RESTORE
+from dynface_video.media.io.probe import VideoInfo
+from dynface_video.media.output.encoding import LOSSLESS, EncodeSettings
 
 BITS_A_SAMPLE = {"lossless": 2.1, "lossy": 0.12}
 """Bits a pixel: of FFV1 for clean 8-bit 4:2:0 (50 GB an hour of 1080p), and of H.264 that is hard to tell from it."""

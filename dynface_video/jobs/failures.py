@@ -6,7 +6,7 @@ import traceback
 from dataclasses import replace
 
 from dynface_video.errors import DiskFullError, DynfaceError
-from dynface_video.jobs.calls import DISK, ERROR, FATAL, MEMORY, NODE, Call, Failure
+from dynface_video.jobs.executors.base import DISK, ERROR, FATAL, MEMORY, NODE, Call, Failure
 
 ATTEMPTS = 3
 MOST_LOSSES = 10

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dynface_video.jobs.calls import Outcome, SegmentResult
+from dynface_video.jobs.executors.base import Outcome, SegmentResult
 
 END = "end"
 """Stage of the line that says that a video is over."""

@@ -14,15 +14,15 @@ import numpy as np
 
 from dynface_video.config import OutputSettings
 from dynface_video.errors import InputError
-from dynface_video.media.assemble import assemble
-from dynface_video.media.encoding import LOSSLESS, EncodeSettings, choose_encoding
-from dynface_video.media.formats import has_alpha
-from dynface_video.media.images import FORMATS, ImageFile, read_image, upright, write_image
-from dynface_video.media.mezzanine import Mezzanine
-from dynface_video.media.probe import VideoInfo
-from dynface_video.media.sequence import SEQUENCE, image_files, samples_of
-from dynface_video.media.untouched import parameter_set_number, why_not
-from dynface_video.media.write import read_segment
+from dynface_video.media.io.images import FORMATS, ImageFile, read_image, upright, write_image
+from dynface_video.media.io.probe import VideoInfo
+from dynface_video.media.io.sequence import SEQUENCE, image_files, samples_of
+from dynface_video.media.output.assemble import assemble
+from dynface_video.media.output.encoding import LOSSLESS, EncodeSettings, choose_encoding
+from dynface_video.media.output.mezzanine import Mezzanine
+from dynface_video.media.output.stream_copy import parameter_set_number, why_not
+from dynface_video.media.output.write import read_segment
+from dynface_video.media.pixels.formats import has_alpha
 
 PICTURES = "pictures"
 TURNS = {(0, False): 1, (0, True): 2, (180, False): 3, (180, True): 4, (90, True): 7, (90, False): 6,

@@ -16,12 +16,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from dynface_video.jobs.calls import ANALYZE, RESTORE
 from dynface_video.jobs.directory import ANALYSIS
 from dynface_video.jobs.estimate import work_done
+from dynface_video.jobs.executors.base import ANALYZE, RESTORE
+from dynface_video.jobs.job_state import JobState, read_object, read_state
 from dynface_video.jobs.log import END
-from dynface_video.jobs.state import JobState, read_object, read_state
-from dynface_video.media.files import write_atomically
+from dynface_video.media.io.files import write_atomically
 
 RECORD, LOG = "batch.json", "batch.jsonl"
 DONE, RUNNING, FAILED, UNFINISHED, WAITING = "done", "running", "failed", "unfinished", "waiting"

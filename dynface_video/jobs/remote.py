@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from dynface_video.errors import InputError, JobError
-from dynface_video.media.files import complete_or_nothing
+from dynface_video.media.io.files import complete_or_nothing
 
 
 def is_remote(path: str) -> bool:

@@ -11,19 +11,19 @@ from typing import Any
 import dynface_video
 from dynface_video.config import ExecutionSettings, Settings
 from dynface_video.errors import InputError
-from dynface_video.jobs.calls import Call, Executor
 from dynface_video.jobs.directory import completed
 from dynface_video.jobs.driver import Driver
-from dynface_video.jobs.local import LocalExecutor
-from dynface_video.jobs.models import Models, load_models
+from dynface_video.jobs.executors.base import Call, Executor
+from dynface_video.jobs.executors.local import LocalExecutor
 from dynface_video.jobs.output import choose_output
 from dynface_video.jobs.plan import Plan, folder_digest
 from dynface_video.jobs.source import look_at, source_digest
 from dynface_video.jobs.stopping import Stop, stopping
 from dynface_video.jobs.task import Progress, RestoreTask, Totals
-from dynface_video.media.write import EncodeSettings
+from dynface_video.media.output.write import EncodeSettings
 from dynface_video.models.registry import model_folder
-from dynface_video.restorer import resolve_device
+from dynface_video.passes.networks import Models, load_models
+from dynface_video.pipeline import resolve_device
 
 __all__ = ["Models", "Progress", "VideoJob", "check_paths", "describe_plan", "drive", "load_models"]
 
@@ -98,7 +98,7 @@ def _executor(tasks: Sequence[RestoreTask], execution: ExecutionSettings, stop: 
                 stop.check()
 
         return LocalExecutor(on_frame)
-    from dynface_video.jobs.ray_executor import RayExecutor
+    from dynface_video.jobs.executors.ray import RayExecutor
 
     calls = [max(1, (task.expected().frames or 10**9) // task.settings.output.segment_frames) for task in tasks]
     return RayExecutor(execution, most_calls=sum(calls))

@@ -10,10 +10,10 @@ from pathlib import Path
 from dynface_video.config import InputSettings, Settings
 from dynface_video.errors import InputError
 from dynface_video.jobs.plan import file_digest
-from dynface_video.media.images import READABLE
-from dynface_video.media.interlace import treated_as
-from dynface_video.media.probe import VideoInfo, probe
-from dynface_video.media.sequence import image_files, is_sequence, probe_images
+from dynface_video.media.io.images import READABLE
+from dynface_video.media.io.probe import VideoInfo, probe
+from dynface_video.media.io.sequence import image_files, is_sequence, probe_images
+from dynface_video.media.pixels.interlace import treated_as
 
 SAMPLED = 1 << 16
 

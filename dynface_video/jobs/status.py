@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from dynface_video.errors import InputError
-from dynface_video.jobs.calls import RESTORE
 from dynface_video.jobs.directory import PLAN
+from dynface_video.jobs.executors.base import RESTORE
+from dynface_video.jobs.job_state import read_object, read_state
 from dynface_video.jobs.record import read_batch
-from dynface_video.jobs.state import read_object, read_state
 
 RECENT, SETTLED = 600.0, 30.0
 """Seconds over which speed is measured, at most and at least."""

@@ -10,18 +10,18 @@ from pathlib import Path
 
 from dynface_video.config import Settings
 from dynface_video.errors import InputError
-from dynface_video.jobs.analyze import analyze
 from dynface_video.jobs.directory import JobDirectory, alone
 from dynface_video.jobs.disk import disk_errors
 from dynface_video.jobs.output import PICTURES, ending_of, image_names, is_folder, publish_folder
 from dynface_video.jobs.plan import Plan
-from dynface_video.jobs.restore import Work, restored_frames
 from dynface_video.jobs.run import Models, Progress, check_paths, describe_plan, load_models
 from dynface_video.jobs.source import images_digest
-from dynface_video.media.images import FORMATS, read_image, write_image
-from dynface_video.media.read import read_frames
-from dynface_video.media.sequence import image_files, probe_images, samples_of
-from dynface_video.restorer import resolve_device
+from dynface_video.media.io.images import FORMATS, read_image, write_image
+from dynface_video.media.io.read import read_frames
+from dynface_video.media.io.sequence import image_files, probe_images, samples_of
+from dynface_video.passes.analyze import analyze
+from dynface_video.passes.restore import Work, restored_frames
+from dynface_video.pipeline import resolve_device
 
 WORKING_SIZE = 1280
 """Least size of the picture that the detector sees: a photograph is looked at once, and holds smaller faces."""

@@ -14,16 +14,16 @@ from typing import Any
 
 from dynface_video.config import Settings
 from dynface_video.errors import DynfaceError
-from dynface_video.jobs.analysis import Analysis
-from dynface_video.jobs.calls import ANALYZE, ASSEMBLE, RESTORE, Outcome, Performer, SegmentResult
 from dynface_video.jobs.directory import JobDirectory, alone, completed
 from dynface_video.jobs.disk import disk_errors
 from dynface_video.jobs.estimate import Estimate, estimate, frame_bytes
+from dynface_video.jobs.executors.base import ANALYZE, ASSEMBLE, RESTORE, Outcome, Performer, SegmentResult
 from dynface_video.jobs.log import JobLog
 from dynface_video.jobs.output import Output, VideoFile
 from dynface_video.jobs.plan import Plan, Segment
 from dynface_video.jobs.worker import VideoPerformer, segments_of
-from dynface_video.media.probe import VideoInfo
+from dynface_video.media.io.probe import VideoInfo
+from dynface_video.passes.analysis import Analysis
 
 logger = logging.getLogger(__name__)
 

@@ -17,21 +17,21 @@ import torch
 
 from dynface_video.config import Settings
 from dynface_video.errors import JobError
-from dynface_video.jobs.analysis import Analysis
-from dynface_video.jobs.calls import ANALYZE, RESTORE, Call, SegmentResult
 from dynface_video.jobs.directory import JobDirectory
 from dynface_video.jobs.disk import disk_errors
+from dynface_video.jobs.executors.base import ANALYZE, RESTORE, Call, SegmentResult
 from dynface_video.jobs.failures import is_out_of_memory
-from dynface_video.jobs.fields import deinterlaced_span, restored_fields
-from dynface_video.jobs.models import Models, analyze_with, load_models, network_threads
 from dynface_video.jobs.output import Output
 from dynface_video.jobs.plan import Segment, cut_around
-from dynface_video.jobs.restore import Work, restored_frames, span_with_halo
-from dynface_video.media.probe import VideoInfo
-from dynface_video.media.read import Frame, read_span
-from dynface_video.media.untouched import copy_segment
-from dynface_video.media.write import EncodeSettings, write_segment
-from dynface_video.restorer import FaceRestorer
+from dynface_video.media.io.probe import VideoInfo
+from dynface_video.media.io.read import Frame, read_span
+from dynface_video.media.output.stream_copy import copy_segment
+from dynface_video.media.output.write import EncodeSettings, write_segment
+from dynface_video.passes.analysis import Analysis
+from dynface_video.passes.interlaced import deinterlaced_span, restored_fields
+from dynface_video.passes.networks import Models, analyze_with, load_models, network_threads
+from dynface_video.passes.restore import Work, restored_frames, span_with_halo
+from dynface_video.pipeline import FaceRestorer
 
 logger = logging.getLogger(__name__)
 

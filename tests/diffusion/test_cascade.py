@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from dynface_video.blur.gaussian import gaussian_blur
 from dynface_video.diffusion.cascade import OWN_LEVEL, enlarged, octave_missing
+from dynface_video.diffusion.dct import gaussian_blur
 from dynface_video.diffusion.noise import NoiseKey
-from dynface_video.evaluation.faces import CleanFace, DegradedFace
-from dynface_video.evaluation.larger import crops_of, put_back, to_crop
 from dynface_video.faces.align import align_transform, doubled, extract_crop
 from dynface_video.metrics.fidelity import log_spectrum_distance, psnr
-from dynface_video.restorer import FaceRestorer
-from dynface_video.training.degradation import Degradation
+from dynface_video.pipeline import FaceRestorer
+from evaluation.faces import CleanFace, DegradedFace
+from evaluation.larger import crops_of, put_back, to_crop
+from training.degradation import Degradation
 
 LARGE = 256
 
@@ -28,7 +28,7 @@ def restorer() -> FaceRestorer:
 @pytest.fixture(scope="module")
 def face() -> np.ndarray:
     """A real face of 256 pixels, (256, 256, 3)."""
-    from dynface_video.demo_clip import PHOTOGRAPH_LANDMARKS, photograph
+    from dynface_video.cli.demo_clip import PHOTOGRAPH_LANDMARKS, photograph
 
     return extract_crop(photograph(), align_transform(np.array(PHOTOGRAPH_LANDMARKS), LARGE), LARGE)
 
@@ -99,7 +99,7 @@ def test_sharp_faces_keep_their_own_detail_and_enlarged_ones_get_some(
 @pytest.mark.parametrize("size", [140, 160, 192, 224])
 def test_a_sharp_face_of_any_size_keeps_its_own_detail(restorer: FaceRestorer, size: int) -> None:
     """The frame of a face that is little larger than the crop cannot hold the whole octave: it is not missing."""
-    from dynface_video.demo_clip import PHOTOGRAPH_LANDMARKS, photograph
+    from dynface_video.cli.demo_clip import PHOTOGRAPH_LANDMARKS, photograph
 
     sharp = extract_crop(photograph(), align_transform(np.array(PHOTOGRAPH_LANDMARKS), size), size)
     soft = cv2.GaussianBlur(sharp, (0, 0), 1.2)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dynface_video.blur.gaussian import gaussian_blur
+from dynface_video.diffusion.dct import gaussian_blur
 from dynface_video.diffusion.guidance import closed_form_guidance, guidance_gradient, guide_spectra, prior_trust
 from dynface_video.diffusion.schedule import NoiseSchedule
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dynface_video.blur.gaussian import gaussian_blur
+from dynface_video.diffusion.dct import gaussian_blur
 from dynface_video.diffusion.engine import FaceJob, SamplingEngine, SamplingOptions
 from dynface_video.diffusion.guidance import Guide
 from dynface_video.diffusion.noise import START, NoiseKey, noise_for

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from identity import stand_in
 from typer.testing import CliRunner
 
 from dynface_video.api import restore_batch, restore_video
-from dynface_video.cli import main
-from dynface_video.demo_clip import write_clip
+from dynface_video.cli.demo_clip import write_clip
+from dynface_video.cli.main import main
 from dynface_video.errors import InputError, JobError
-from dynface_video.jobs.calls import SegmentResult
+from dynface_video.jobs.executors.base import SegmentResult
 from dynface_video.jobs.plan import Segment
 from dynface_video.jobs.status import read_status
 from dynface_video.jobs.worker import SegmentWorker
+from identity import stand_in
 
 FRAMES = 12
 

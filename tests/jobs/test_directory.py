@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 
 from dynface_video.errors import InputError, JobError
-from dynface_video.faces.observation import HIDDEN
-from dynface_video.faces.track import FaceTrack, LeftAlone
-from dynface_video.jobs.analysis import Analysis, AnalyzedTrack
 from dynface_video.jobs.directory import LOCK_TRIES, JobDirectory, SegmentResult, alone, is_running, segment_digest
 from dynface_video.jobs.plan import Plan, Segment
-from dynface_video.media.read import FrameIndex
-from dynface_video.media.shots import Shot
+from dynface_video.media.io.read import FrameIndex
+from dynface_video.media.timing.shots import Shot
+from dynface_video.passes.analysis import Analysis, AnalyzedTrack
+from dynface_video.tracking.observation import HIDDEN
+from dynface_video.tracking.tracker import FaceTrack, LeftAlone
 
 PLAN = Plan("film.mp4", "aa", {"restoration": {"strength": 0.5}}, "mm", "0.1.0")
 RESULT = SegmentResult(0, 10, 7, 70, {"faces": 1.0}, ("a warning",))

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from dynface_video.errors import DiskFullError, DynfaceError, InputError, Interrupted, JobError
-from dynface_video.jobs.calls import (
+from dynface_video.jobs.driver import Driver
+from dynface_video.jobs.executors.base import (
     ANALYZE,
     ASSEMBLE,
     DISK,
@@ -29,9 +30,8 @@ from dynface_video.jobs.calls import (
     Outcome,
     SegmentResult,
 )
-from dynface_video.jobs.driver import Driver
+from dynface_video.jobs.executors.local import LocalExecutor
 from dynface_video.jobs.failures import ATTEMPTS, MOST_LOSSES, failure_of, next_try
-from dynface_video.jobs.local import LocalExecutor
 from dynface_video.jobs.plan import Segment
 from dynface_video.jobs.stopping import Stop, stopping
 

@@ -9,18 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from identity import stand_in
 from typer.testing import CliRunner
 
 from dynface_video.api import restore_batch
-from dynface_video.cli import main
-from dynface_video.demo_clip import write_clip
+from dynface_video.cli.demo_clip import write_clip
+from dynface_video.cli.main import main
 from dynface_video.jobs.directory import JobDirectory, alone
 from dynface_video.jobs.estimate import FIRST_PASS, work_done
 from dynface_video.jobs.log import JobLog
 from dynface_video.jobs.plan import Plan
 from dynface_video.jobs.record import DONE, FAILED, LOG, WAITING, PlannedVideo, kept_work, read_batch, write_record
 from dynface_video.jobs.status import read_status
+from identity import stand_in
 
 PLAN = Plan("film.mp4", "aa", {}, "mm", "0.1.0")
 FRAMES = 1000

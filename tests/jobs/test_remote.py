@@ -7,12 +7,12 @@ from pathlib import Path
 import fsspec
 import numpy as np
 import pytest
-from identity import stand_in
 
 from dynface_video.api import restore_batch, restore_video
-from dynface_video.demo_clip import write_clip
+from dynface_video.cli.demo_clip import write_clip
 from dynface_video.errors import InputError
 from dynface_video.jobs.remote import fetch, local_name, spelled
+from identity import stand_in
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from identity import stand_in
 
 from dynface_video.api import restore_video
-from dynface_video.demo_clip import write_clip
+from dynface_video.cli.demo_clip import write_clip
 from dynface_video.errors import DiskFullError
 from dynface_video.jobs import worker
+from identity import stand_in
 
 ROOT = Path(__file__).parents[2]
 LONGEST = 300

@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from identity import stand_in
 
 from dynface_video.api import Progress, restore_video
-from dynface_video.demo_clip import write_clip
+from dynface_video.cli.demo_clip import write_clip
 from dynface_video.errors import JobError
 from dynface_video.jobs import task, worker
 from dynface_video.jobs.directory import MOST_NOTES, JobDirectory, alone
 from dynface_video.jobs.plan import Plan
 from dynface_video.jobs.status import read_status
-from dynface_video.media.read import Frame
+from dynface_video.media.io.read import Frame
+from identity import stand_in
 
 FRAMES, SEGMENT = 24, 8
 PLAN = Plan("film.mp4", "aa", {}, "mm", "0.1.0")

@@ -13,11 +13,11 @@ import av
 import numpy as np
 import pytest
 
-from dynface_video.media.assemble import AssemblyReport, assemble
-from dynface_video.media.index import FrameIndex
-from dynface_video.media.probe import VideoInfo, probe
-from dynface_video.media.read import IndexBuilder, read_frames, read_span
-from dynface_video.media.write import choose_encoding, write_segment
+from dynface_video.media.io.probe import VideoInfo, probe
+from dynface_video.media.io.read import IndexBuilder, read_frames, read_span
+from dynface_video.media.output.assemble import AssemblyReport, assemble
+from dynface_video.media.output.write import choose_encoding, write_segment
+from dynface_video.media.timing.index import FrameIndex
 
 SAMPLE_RATE = 48000
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from identity import stand_in
 
 from dynface_video.api import restore_video
 from dynface_video.errors import InputError
-from dynface_video.media.probe import probe
-from dynface_video.media.read import read_frames
+from dynface_video.media.io.probe import probe
+from dynface_video.media.io.read import read_frames
+from identity import stand_in
 
 BITS = {"b": "900000"}
 FORMATS = [

@@ -8,15 +8,15 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from identity import REACH, checkered, stand_in
 from skimage.data import astronaut
 
 from dynface_video.api import restore_video
 from dynface_video.errors import InputError
-from dynface_video.media.colour import convert
-from dynface_video.media.planes import Planes
-from dynface_video.media.probe import ColourInfo, probe
-from dynface_video.media.read import read_frames
+from dynface_video.media.io.probe import ColourInfo, probe
+from dynface_video.media.io.read import read_frames
+from dynface_video.media.pixels.colour import convert
+from dynface_video.media.pixels.planes import Planes
+from identity import REACH, checkered, stand_in
 
 SIZE = (256, 192)
 FRAMES = 5

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from dynface_video.config import RestorationSettings
-from dynface_video.faces.detect import Detection
+from dynface_video.faces.detection.detector import Detection
 from dynface_video.faces.landmarks import Landmarks, box_from_landmarks
-from dynface_video.jobs import models, run
-from dynface_video.restorer import RestoredFaces
+from dynface_video.jobs import run
+from dynface_video.passes import networks as models
+from dynface_video.pipeline import RestoredFaces
 
 FACE = np.array([[-9, -9], [9, -9], [0, 1], [-7, 10], [7, 10]], np.float32)
 """Landmarks around the middle of a small face."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from dynface_video.training.data import NATIVE, FaceSet
+from training.data import NATIVE, FaceSet
 
 
 def noise_faces() -> FaceSet:

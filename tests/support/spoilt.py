@@ -12,10 +12,10 @@ from pathlib import Path
 
 import av
 import numpy as np
-from identity import stand_in
 
 from dynface_video.api import restore_video
 from dynface_video.errors import DynfaceError
+from identity import stand_in
 
 FASTEST = "output:\n  segment_frames: 8\n  codec: libx264\n  encoder_preset: ultrafast\n"
 

@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from dynface_video.diffusion.adjuster import AdjusterConfig
-from dynface_video.training.adjuster import AdjusterTraining
-from dynface_video.training.loop import Batch
+from dynface_video.models.adjuster import AdjusterConfig
+from training.adjuster import AdjusterTraining
+from training.loop import Batch
 
 SIZE = 32
 

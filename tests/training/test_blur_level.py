@@ -7,20 +7,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from loading import load_script
-from noise_faces import noise_faces
 
-from dynface_video.blur.mapping import (
+from dynface_video.models.blur_level import (
     BlurLevelEstimator,
     LevelEstimatorConfig,
     load_level_estimator,
     trusted_level,
     z_from_level,
 )
-from dynface_video.blur.restoration import RestorationConfig, RestorationModel
 from dynface_video.models.folder import save_folder
-from dynface_video.training.blur_level import BlurLevelTraining
-from dynface_video.training.restoration import RestorationTraining, WindowTraining
+from dynface_video.models.restoration import RestorationConfig, RestorationModel
+from loading import load_script
+from noise_faces import noise_faces
+from training.blur_level import BlurLevelTraining
+from training.restoration import RestorationTraining, WindowTraining
 
 SIZE = 32
 NETWORK = RestorationConfig(resolution=SIZE, channels=(8, 8), blocks=(1, 1))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from noise_faces import noise_faces
 
-from dynface_video.blur.restoration import RestorationConfig, RestorationModel
-from dynface_video.training.clips import degrade_clip, motion, sample_clip
-from dynface_video.training.degradation import Degradation, codec_clip
-from dynface_video.training.restoration import RADIUS, WindowTraining, some_neighbours
+from dynface_video.models.restoration import RestorationConfig, RestorationModel
+from noise_faces import noise_faces
+from training.clips import degrade_clip, motion, sample_clip
+from training.degradation import Degradation, codec_clip
+from training.restoration import RADIUS, WindowTraining, some_neighbours
 
 SIZE, COUNT = 32, 2 * RADIUS + 1
 BAD = Degradation(blur_x=4, blur_y=4, angle=0, downscale=6, noise=10, jpeg=60)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from dynface_video.faces.retinaface import anchors, decode_boxes, decode_landmarks
-from dynface_video.training.crowds import Crowd, CrowdComposer, covered, mirror, view_aside, visible, warp
-from dynface_video.training.data import FaceSet
-from dynface_video.training.detection import DetectorTraining, damage, match
-from dynface_video.training.scenes import Scene, overlap
+from dynface_video.faces.detection.retinaface import anchors, decode_boxes, decode_landmarks
+from training.crowds import Crowd, CrowdComposer, covered, mirror, view_aside, visible, warp
+from training.data import FaceSet
+from training.detection import DetectorTraining, damage, match
+from training.scenes import Scene, overlap
 
 TEMPLATE = np.array([[96, 120], [160, 120], [128, 158], [101, 185], [155, 185]], np.float32)
 SQUARES = anchors(128, 128)

@@ -5,9 +5,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from dynface_video.training import labels
-from dynface_video.training.data import FaceSet
-from dynface_video.training.labels import steady_landmarks
+from training import labels
+from training.data import FaceSet
+from training.labels import steady_landmarks
 
 TEMPLATE = np.array([[96, 120], [160, 120], [128, 150], [101, 185], [155, 185]], np.float32)
 

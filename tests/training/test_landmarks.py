@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from dynface_video.faces.landmarks import LandmarkConfig, face_square
-from dynface_video.training.data import FaceSet
-from dynface_video.training.film import drawn, fade, occlude, wear
-from dynface_video.training.landmarks import (
+from training.data import FaceSet
+from training.film import drawn, fade, occlude, wear
+from training.landmarks import (
     LandmarkTraining,
     Pool,
     area_under_curve,
@@ -17,7 +17,7 @@ from dynface_video.training.landmarks import (
     laplace_nll,
     miss_square,
 )
-from dynface_video.training.scenes import Scene, mistakes_of, overlap
+from training.scenes import Scene, mistakes_of, overlap
 
 TEMPLATE = np.array([[96, 120], [160, 120], [128, 158], [101, 185], [155, 185]], np.float32)
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from dynface_video.diffusion.prior import GuidedPrior, PriorConfig, mean_log_power
-from dynface_video.training.data import FaceSet, sample_part
-from dynface_video.training.prior import FINE_PART, FinePriorTraining, PriorTraining
+from dynface_video.models.prior import GuidedPrior, PriorConfig, mean_log_power
 from tests.support.noise_faces import noise_faces
+from training.data import FaceSet, sample_part
+from training.prior import FINE_PART, FinePriorTraining, PriorTraining
 
 TINY = PriorConfig(resolution=256, block_out_channels=(16, 16), norm_num_groups=4, attention_head_dim=8)
 

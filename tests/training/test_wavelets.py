@@ -5,7 +5,7 @@ import pytest
 import pywt
 import torch
 
-from dynface_video.training.wavelets import band_distance, stationary_haar, texture_distance
+from training.wavelets import band_distance, stationary_haar, texture_distance
 
 WEIGHTS = (1.0, 1.0, 1.0, 0.5)
 

@@ -1,0 +1,202 @@
+"""The commands for many videos: `batch`, and `status` to look at them from another shell."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dynface_video.cli.console import SIGNALLED, complain, reporting
+from dynface_video.cli.options import (
+    Address,
+    Codec,
+    Config,
+    Crf,
+    Device,
+    EncoderPreset,
+    Faces,
+    Grayscale,
+    Interlaced,
+    Json,
+    Mezzanine,
+    Preset,
+    Seed,
+    Steps,
+    Strength,
+    Verbose,
+    Workers,
+)
+
+if TYPE_CHECKING:
+    from dynface_video.api import BatchResult
+
+PARTLY_FAILED = 3
+
+
+def batch(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE...",
+            help="Videos, folders of videos, and lists of videos with options of their own (.csv, .jsonl).",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[str, typer.Option("--output", "-o", metavar="DIR", help="The folder for the outputs.")],
+    preset: Preset = "mini",
+    config: Config = None,
+    strength: Strength = None,
+    steps: Steps = None,
+    faces: Faces = None,
+    seed: Seed = None,
+    workers: Workers = None,
+    address: Address = None,
+    device: Device = None,
+    codec: Codec = None,
+    crf: Crf = None,
+    encoder_preset: EncoderPreset = None,
+    interlaced: Interlaced = None,
+    mezzanine: Mezzanine = None,
+    grayscale: Grayscale = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist; else skip them.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of going on with unfinished jobs.")] = (
+        False
+    ),
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Restore many videos with one pool of workers, and end with a table of what became of them.
+
+    What is there already is skipped, what is unfinished goes on: the same command goes on after anything.
+    Exit codes: 0 all done, 1 all failed, 2 unusable options, 3 part of it failed, 130 interrupted, 143 stopped by
+    SIGTERM.
+    """
+    with reporting(verbose, lambda: "interrupted before anything was done") as console:
+        from dynface_video import api
+        from dynface_video.cli.progress import progress_display
+
+        with progress_display(console) as report:
+            result = api.restore_batch(
+                sources,
+                output,
+                preset=preset,
+                config=config,
+                overwrite=overwrite,
+                fresh=fresh,
+                progress=report,
+                on_plan=complain,
+                strength=strength,
+                steps=steps,
+                faces=faces,
+                seed=seed,
+                workers=workers,
+                address=address,
+                device=device,
+                codec=codec,
+                crf=crf,
+                encoder_preset=encoder_preset,
+                interlaced=interlaced,
+                mezzanine=mezzanine,
+                grayscale=grayscale,
+            )
+        for row in result.videos:
+            for warning in row.totals.warnings:
+                complain(f"warning: {row.source}: {warning}")
+            if row.error is not None:
+                complain(f"error: {row.source}: {row.error}")
+        if result.interrupted_by is not None:
+            complain("interrupted; what is finished is kept: give the same command without --fresh to go on")
+    typer.echo(json.dumps(result.as_dict()) if as_json else _table(result))
+    code = _exit_code(result)
+    if code:
+        raise typer.Exit(code)
+
+
+def status(
+    job: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PATH", help="A job's directory, its output, or the folder of a batch.", show_default=False
+        ),
+    ],
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Say how far a job is, or a batch and all its jobs; also while they run, from another shell."""
+    with reporting(verbose, lambda: "interrupted"):
+        from dynface_video.jobs.status import read_status
+
+        found = read_status(job)
+        text = json.dumps(found) if as_json else "\n".join(_said(found))
+    typer.echo(text)
+
+
+def _exit_code(result: BatchResult) -> int:
+    if result.interrupted_by is not None:
+        return SIGNALLED + result.interrupted_by
+    bad = result.count("failed") + result.count("unfinished")
+    if bad == 0:
+        return 0
+    return 1 if bad == len(result.videos) else PARTLY_FAILED
+
+
+def _table(result: BatchResult) -> str:
+    head = ("status", "frames", "faces", "seconds", "output")
+    rows = [
+        (
+            row.status,
+            str(row.totals.frames or "-"),
+            str(row.totals.faces if row.totals.frames else "-"),
+            f"{sum(row.totals.seconds.values()):.1f}" if row.totals.seconds else "-",
+            row.output,
+        )
+        for row in result.videos
+    ]
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in [head, *rows]]
+    counts = ", ".join(
+        f"{n} {name}" for name in ("done", "skipped", "failed", "unfinished") if (n := result.count(name))
+    )
+    return "\n".join([*(line.rstrip() for line in lines), f"{counts}; every segment is in {result.log}"])
+
+
+def _said(found: dict[str, Any]) -> list[str]:
+    lines = [line for job in found["jobs"] for line in _described(job)]
+    if found["batch"] is None:
+        return lines
+    # What failed and has a directory is told with its job.
+    told = {job["error"] for job in found["jobs"]}
+    failed = [one for one in found["batch"]["failures"] if one["error"] not in told]
+    return [_overview(found["batch"]), *(f"  {one['source']}: {one['error']}" for one in failed), *lines]
+
+
+def _overview(batch: dict[str, Any]) -> str:
+    from dynface_video.cli.progress import duration
+
+    names = ("done", "running", "failed", "unfinished", "waiting")
+    line = f"{batch['videos']} videos: {', '.join(f'{batch[name]} {name}' for name in names if batch[name])}"
+    if batch["seconds_left"] is not None:
+        line += f"; about {duration(batch['seconds_left'])} left"
+    elif not batch["running"] and batch["unfinished"] + batch["waiting"]:
+        line += "; not running: the command that began it goes on with the rest"
+    return line
+
+
+def _described(job: dict[str, Any]) -> list[str]:
+    from dynface_video.cli.progress import duration
+
+    state = "running" if job["running"] else "not running"
+    of = f" of {job['frames']}" if job["frames"] else ""
+    parts = [f"{job['stage']}: {job['frames_done']}{of} frames"]
+    if job["frames_per_second"]:
+        parts.append(f"{job['frames_per_second']} frames/s")
+    if job["seconds_left"] is not None:
+        parts.append(f"about {duration(job['seconds_left'])} left")
+    lines = [f"{job['output']} ({state}): {', '.join(parts)}, {job['segments_done']} segments done"]
+    lines += [
+        f"  frames {one['start']} to {one['stop'] - 1}: {one['reason']} (attempt {one['attempt']})"
+        for one in job["failures"]
+    ]
+    return [*lines, *([f"  {job['error']}"] if job["error"] else [])]

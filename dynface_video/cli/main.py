@@ -1,0 +1,277 @@
+"""The command line: reads options, shows progress, turns errors into exit codes; the work is done in `api` and `demo`.
+
+Whatever is slow to import is imported inside the functions: `--help` must answer at once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+import dynface_video
+from dynface_video.cli.batch import batch, status
+from dynface_video.cli.console import complain, reporting
+from dynface_video.cli.options import (
+    Address,
+    Codec,
+    Config,
+    CopyUntouched,
+    Crf,
+    Device,
+    EncoderPreset,
+    Faces,
+    Fps,
+    Grain,
+    Grayscale,
+    ImageFormat,
+    Images,
+    Interlaced,
+    Json,
+    Mezzanine,
+    PixelFormat,
+    Preset,
+    Seed,
+    Source,
+    Steps,
+    Strength,
+    Verbose,
+    Workers,
+)
+from dynface_video.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from dynface_video.api import RestoreResult
+    from dynface_video.cli.progress import Report
+    from dynface_video.passes.analysis import Analysis
+
+main = typer.Typer(
+    name="dynface-video",
+    help="Restore the faces in a video and leave everything else in the file as it is.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: Rich would take as long to import as all the rest
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"dynface-video {dynface_video.__version__}")
+        raise typer.Exit
+
+
+@main.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@main.command()
+def restore(
+    source: Source,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="OUTPUT", help="The file to write, or the folder of images.")
+    ],
+    preset: Preset = "mini",
+    config: Config = None,
+    strength: Strength = None,
+    steps: Steps = None,
+    faces: Faces = None,
+    seed: Seed = None,
+    workers: Workers = None,
+    address: Address = None,
+    device: Device = None,
+    codec: Codec = None,
+    crf: Crf = None,
+    encoder_preset: EncoderPreset = None,
+    pix_fmt: PixelFormat = None,
+    interlaced: Interlaced = None,
+    mezzanine: Mezzanine = None,
+    copy_untouched: CopyUntouched = None,
+    images: Images = None,
+    fps: Fps = None,
+    image_format: ImageFormat = None,
+    grayscale: Grayscale = None,
+    grain: Grain = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUTPUT if it exists.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of going on with an unfinished job.")] = (
+        False
+    ),
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Restore the faces of INPUT and write the video, image or folder of images to OUTPUT.
+
+    An interrupted restoration goes on where it stopped when the same command is given again.
+    Exit codes: 0 done, 1 failed, 2 unusable input or options, 130 interrupted, 143 stopped by SIGTERM.
+    """
+    job = output.parent / f"{output.name}.job"
+
+    def how_to_go_on() -> str:
+        if not job.exists():
+            return "interrupted before anything was done"
+        return f"interrupted; what is finished is kept in {job}: give the same command without --fresh to go on"
+
+    with reporting(verbose, how_to_go_on) as console:
+        from dynface_video import api
+
+        with _progress(console) as report:
+            result = api.restore_video(
+                source,
+                output,
+                preset=preset,
+                config=config,
+                overwrite=overwrite,
+                fresh=fresh,
+                progress=report,
+                strength=strength,
+                steps=steps,
+                faces=faces,
+                seed=seed,
+                workers=workers,
+                address=address,
+                device=device,
+                codec=codec,
+                crf=crf,
+                encoder_preset=encoder_preset,
+                pix_fmt=pix_fmt,
+                interlaced=interlaced,
+                mezzanine=mezzanine,
+                copy_untouched=copy_untouched,
+                images=images,
+                fps=fps,
+                image_format=image_format,
+                grayscale=grayscale,
+                grain=grain,
+            )
+        _warn(result.warnings)
+    _answer(result.as_dict() if as_json else _summary(result))
+
+
+def _summary(result: RestoreResult) -> list[str]:
+    restored = f"{result.faces} faces of {_count(result.tracks, 'track')} restored"
+    done = f"{result.output}: {result.frames} frames, {restored} with {result.unet_evaluations} network evaluations"
+    if result.left_alone:
+        done += f"; {result.left_alone} stretches of faces left alone (the file that analyze -o writes says why)"
+    return [done, ", ".join(f"{stage} {spent:.1f} s" for stage, spent in result.seconds.items())]
+
+
+@main.command()
+def analyze(
+    source: Source,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Also write the whole analysis as JSON.")
+    ] = None,
+    preset: Preset = "mini",
+    config: Config = None,
+    faces: Faces = None,
+    device: Device = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE if it exists.")] = False,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Say which shots and faces INPUT has and what would be restored, without restoring anything."""
+    with reporting(verbose, lambda: "interrupted; nothing was written") as console:
+        if output is not None:
+            _check_writable(output, source, overwrite)
+        from dynface_video import api
+
+        with _progress(console) as report:
+            analysis = api.analyze_video(
+                source, preset=preset, config=config, progress=report, faces=faces, device=device
+            )
+        if output is not None:
+            analysis.save(output)
+        _warn(analysis.warnings)
+        answer = _overview(analysis) if as_json else _description(analysis)
+    _answer(answer)
+
+
+@main.command()
+def demo(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the three videos.")] = Path("dynface_demo"),
+    preset: Preset = "mini",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the videos of an earlier demo.")] = False,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Make a short clip from a photograph, damage it, restore it, and say what was gained and how long it took."""
+    with reporting(verbose, lambda: "interrupted; give the command again with --overwrite") as console:
+        from dynface_video.cli import demo as demonstration
+
+        with _progress(console) as report:
+            result = demonstration.run_demo(out, progress=report, preset=preset, overwrite=overwrite)
+        _warn(result.warnings)
+    _answer(result.as_dict() if as_json else [result.table()])
+
+
+main.command()(batch)
+main.command()(status)
+
+
+def _progress(console: Console) -> AbstractContextManager[Report]:
+    from dynface_video.cli.progress import progress_display
+
+    return progress_display(console)
+
+
+def _warn(messages: Sequence[str]) -> None:
+    for message in messages:
+        complain(f"warning: {message}")
+
+
+def _answer(answer: dict[str, Any] | list[str]) -> None:
+    """The one thing that goes to standard output."""
+    typer.echo(json.dumps(answer) if isinstance(answer, dict) else "\n".join(answer))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _check_writable(output: Path, source: Path, overwrite: bool) -> None:
+    if output.exists() and source.exists() and output.samefile(source):
+        raise InputError(f"{output} is the input itself; choose another output")
+    if output.is_dir() or not output.parent.is_dir():
+        raise InputError(f"{output} cannot be written: it is a folder, or its folder does not exist")
+    if output.exists() and not overwrite:
+        raise InputError(f"{output} already exists; choose another name or allow overwriting (--overwrite)")
+
+
+def _overview(analysis: Analysis) -> dict[str, Any]:
+    tracks = [
+        {
+            "number": found.track.number,
+            "start": found.track.start,
+            "stop": found.track.stop,
+            "size": round(float(found.track.size), 1),
+            "blur_level": round(float(found.levels.mean()), 3),
+            "grey": found.grey,
+            "restore": found.restore,
+        }
+        for found in analysis.tracks
+    ]
+    shots = [[shot.start, shot.stop] for shot in analysis.shots]
+    return {"frames": analysis.frame_count, "shots": shots, "tracks": tracks, "left_alone": analysis.left_alone_count}
+
+
+def _description(analysis: Analysis) -> list[str]:
+    seen = _overview(analysis)
+    head = f"{seen['frames']} frames, {_count(len(seen['shots']), 'shot')}, {_count(len(seen['tracks']), 'face track')}"
+    lines = [
+        f"track {t['number']}: frames {t['start']} to {t['stop'] - 1}, {t['size']:.0f} px, "
+        f"blur level {t['blur_level']:.2f}{', grey' if t['grey'] else ''}{'' if t['restore'] else ', left alone'}"
+        for t in seen["tracks"]
+    ]
+    return [head, *lines, f"{seen['left_alone']} stretches of faces left alone; the analysis file says why"]

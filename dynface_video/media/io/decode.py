@@ -1,0 +1,150 @@
+"""From packets to pictures, whatever state the file is in."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+from av.codec.context import Flags as CodecFlags
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Discard, Stream
+from av.video.stream import VideoStream
+
+from dynface_video.media.io.container import read_packets
+from dynface_video.media.io.damage import DamageLedger
+from dynface_video.media.timing.index import Entry
+from dynface_video.media.timing.restarts import FORMATS as RESTARTING
+from dynface_video.media.timing.restarts import on_one_line
+
+WARNINGS = 10
+RESTARTED = "the file's clock starts anew here; what follows goes on where the pictures before it ended"
+
+
+@dataclass(frozen=True)
+class DecodedPicture:
+    """A picture as the decoder gave it, or the one before it in place of a lost one.
+
+    pts: ticks, on one line where the file's clock starts anew, None where the file gives none; entry: where it is a
+    keyframe, its place in the file
+    """
+
+    picture: av.VideoFrame
+    pts: int | None
+    entry: Entry | None = None
+    repeated: bool = False
+
+
+class DamageReport:
+    """Passes the first few warnings about damage on, counts the rest and says at the end how many there were."""
+
+    def __init__(self, name: str, on_warning: Callable[[str], None] | None) -> None:
+        self._name, self._on_warning, self._count = name, on_warning, 0
+        self._general: set[str] = set()
+
+    def __call__(self, message: str, time: Fraction | None = None) -> None:
+        """Warn of one place. time: where it is, seconds; what has none is said once"""
+        if time is None and message in self._general:
+            return
+        self._general |= {message} if time is None else set()
+        self._count += 1
+        if self._on_warning is not None and self._count <= WARNINGS:
+            place = "" if time is None else f" at {float(time):.3f} s"
+            self._on_warning(f"{self._name}{place}: {message}")
+
+    def close(self) -> None:
+        """Say how much was left unsaid."""
+        if self._on_warning is not None and self._count > WARNINGS:
+            self._on_warning(f"{self._name}: {self._count - WARNINGS} more places are damaged")
+
+
+def prepare(container: InputContainer, stream: VideoStream) -> None:
+    """Set a freshly opened stream up for decoding that is the same on every machine and from every place."""
+    for other in container.streams:
+        if other.index != stream.index:
+            other.discard = Discard.all
+    context = stream.codec_context
+    context.thread_count = 1
+    # The inverse DCTs of MPEG-1, 2 and 4 differ in the last bit between processors unless told not to.
+    context.flags |= CodecFlags.bitexact
+    if context.name == "h264":
+        # Without the real reorder depth the decoder guesses it, and after a seek guesses anew, dropping pictures.
+        context.options = {"strict": "1"}
+    if context.name == "hevc":
+        # Without it one lost picture takes all that refer to it along, up to the next keyframe.
+        context.flags |= CodecFlags.output_corrupt
+
+
+def decode_pictures(container: InputContainer, stream: VideoStream, report: DamageReport) -> Iterator[DecodedPicture]:
+    """Every picture from the current position on, in the decoder's order.
+
+    A packet that cannot be decoded costs its picture only: the one before is given in its place, so that the count and
+    the sound stay right.
+    """
+    ledger = DamageLedger()
+    last: av.VideoFrame | None = None
+    packets = read_packets(container, [stream], lambda why: report(f"a part of the file cannot be read ({why})"))
+    base = stream.time_base or Fraction(1)
+    line = on_one_line(packets, stream, container.format.name, lambda time: report(RESTARTED, time * base))
+    # None at the end empties the decoder.
+    position: int | None = None
+    for packet, moved in itertools.chain(line, [(None, 0)]):
+        if packet is not None and packet.pts is not None and not packet.is_discard:
+            # Where a picture begins within a larger packet of the file, only that one's place is known.
+            position = position if packet.pos is None else packet.pos
+            ledger.expect(packet.pts, _entry(packet, moved, container, position))
+        for picture in _decode(stream, packet, ledger, report):
+            whole = not picture.is_corrupt
+            if ledger.is_surplus(picture.pts, whole=whole):
+                continue
+            lost, entry = ledger.came_out(picture.pts, whole=whole)
+            if last is not None:
+                yield from _repeated(last, lost, stream, report)
+            yield DecodedPicture(picture, picture.pts, entry)
+            last = picture
+    if last is not None:
+        yield from _repeated(last, ledger.ended(), stream, report)
+
+
+def seek(container: InputContainer, stream: Stream, entry: Entry) -> None:
+    """Go to a keyframe, or somewhere near; raises FFmpegError where the file cannot be sought in."""
+    if entry.position is None:
+        container.seek(entry.time, stream=stream)
+    else:
+        container.seek(entry.position, stream=stream, unsupported_byte_offset=True)
+
+
+def _entry(packet: Packet, moved: int, container: InputContainer, position: int | None) -> Entry | None:
+    """Where a packet is in the file, None where it is no keyframe. moved: by how many ticks it was (`on_one_line`)"""
+    if not packet.is_keyframe or packet.pts is None:
+        return None
+    # Matroska's index holds presentation times, those of the others decoding times.
+    time = packet.pts if packet.dts is None or "matroska" in container.format.name else packet.dts
+    return Entry(packet.pts - moved, time - moved, position if container.format.name in RESTARTING else None)
+
+
+def _repeated(
+    last: av.VideoFrame, lost: list[int], stream: VideoStream, report: DamageReport
+) -> Iterator[DecodedPicture]:
+    for pts in lost:
+        report("a frame is lost, the one before it is repeated", pts * (stream.time_base or Fraction(1)))
+        yield DecodedPicture(last, pts, repeated=True)
+
+
+def _decode(
+    stream: VideoStream, packet: Packet | None, ledger: DamageLedger, report: DamageReport
+) -> list[av.VideoFrame]:
+    if packet is not None and packet.is_corrupt:
+        ledger.see_damage()
+    try:
+        return stream.decode(packet)
+    except av.FFmpegError as error:
+        # At the end, "end of file" only says that nothing was waiting.
+        if packet is not None or not isinstance(error, av.error.EOFError):
+            time = packet.pts * packet.time_base if packet is not None and packet.pts is not None else None
+            report(f"a packet cannot be decoded ({error.strerror or error})", time)
+            ledger.see_damage()
+        return []

@@ -1,0 +1,284 @@
+"""Image files: their samples as they are stored, written again with everything else that the file held.
+
+Pillow reads and writes; only colour of 16 bit, which it does not know, goes through FFmpeg (reading), OpenCV (PNG) and
+tifffile (TIFF).
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import tifffile
+from PIL import ExifTags, Image, JpegImagePlugin, UnidentifiedImageError
+
+from dynface_video.errors import InputError
+from dynface_video.media.io.container import url
+from dynface_video.media.io.files import complete_or_nothing
+
+FORMATS = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".jpe": "JPEG",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".webp": "WEBP",
+    ".bmp": "BMP",
+}
+"""Image formats that are written, by file ending."""
+READABLE = {*FORMATS, ".avif", ".jp2", ".ppm", ".pgm", ".pnm", ".tga"}
+"""Endings of the files that are taken as images."""
+
+DEEP = ("PNG", "TIFF")
+OPAQUE = ("JPEG", "BMP")
+# Viewers turn these by their EXIF tag, and others rarely: those are written upright.
+TURNED_BY_TAG = ("JPEG", "WEBP")
+MODES = {
+    "1": "L", "L": "L", "LA": "LA", "La": "LA", "P": "RGB", "PA": "RGBA", "RGB": "RGB", "RGBX": "RGB", "RGBA": "RGBA",
+    "RGBa": "RGBA", "I;16": "I;16", "I;16L": "I;16", "I;16B": "I;16",
+}  # fmt: skip
+LOSSLESS_TIFF = ("raw", "packbits", "tiff_lzw", "tiff_deflate", "tiff_adobe_deflate")
+# TIFF's tags are also its structure: only those that describe the picture go into another file.
+DESCRIBING = (
+    ExifTags.Base.ImageDescription, ExifTags.Base.Make, ExifTags.Base.Model, ExifTags.Base.Software,
+    ExifTags.Base.DateTime, ExifTags.Base.Artist, ExifTags.Base.Copyright,
+)  # fmt: skip
+EXIF_HEADER = b"Exif\x00\x00"
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFile:
+    """An image as it lies in its file.
+
+    samples: (H, W) or, red, green and blue, (H, W, 3) of uint8 or uint16; alpha: (H, W) of the same kind, None where
+    there is none; orientation: EXIF's number, 1 to 8, of how the samples are to be turned; exif, profile (ICC): as
+    bytes, empty where there is none; details: what else Pillow takes when it writes the same format
+    """
+
+    path: Path | None
+    kind: str
+    samples: np.ndarray
+    alpha: np.ndarray | None = None
+    orientation: int = 1
+    exif: bytes = b""
+    profile: bytes = b""
+    details: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def deep(self) -> bool:
+        """Whether there are 16 bit a sample."""
+        return self.samples.dtype == np.uint16
+
+
+def read_image(path: Path) -> ImageFile:
+    """Read an image file; raises InputError for one that is missing, damaged, an animation or of unknown colours."""
+    try:
+        with Image.open(path) as image:
+            return _read(path, image)
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist") from error
+    except UnidentifiedImageError as error:
+        raise InputError(f"{path} is not an image that can be read; is it damaged, or another kind of file?") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, av.FFmpegError) as error:
+        raise InputError(f"{path} cannot be read ({error}); is it truncated or damaged?") from error
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Width and height of an image file as stored, from its header; raises InputError when it cannot be read."""
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path} cannot be read ({error}); is it truncated or damaged?") from error
+
+
+def is_photograph(path: Path) -> bool:
+    """Whether a file says when a camera took it."""
+    try:
+        with Image.open(path) as image:
+            return ExifTags.Base.DateTimeOriginal in image.getexif().get_ifd(ExifTags.IFD.Exif)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return False
+
+
+def write_image(path: Path, samples: np.ndarray, source: ImageFile) -> tuple[str, ...]:
+    """Write samples as an image with everything else that the source held; returns what it could not keep, in words.
+
+    samples: as those of the source, of the same shape and kind. Where they are the same and the format is, too, the
+    file is copied byte for byte. Formats that viewers do not turn are written upright. A JPEG from a JPEG has the same
+    quantization. The file appears only when it is complete. Raises OSError when it cannot be written.
+    """
+    kind = FORMATS[path.suffix.lower()]
+    with complete_or_nothing(path) as partial:
+        if kind == source.kind and source.path is not None and np.array_equal(samples, source.samples):
+            shutil.copyfile(source.path, partial)
+            return ()
+        alpha, orientation = source.alpha, source.orientation
+        lost = ["its transparency"] if alpha is not None and kind in OPAQUE else []
+        alpha = None if kind in OPAQUE else alpha
+        if source.deep and kind not in DEEP:
+            lost.append("more than 8 bit a sample")
+            samples, alpha = (_to_8_bit(samples), None if alpha is None else _to_8_bit(alpha))
+        if orientation != 1 and kind != source.kind and kind not in TURNED_BY_TAG:
+            samples, alpha = upright(samples, orientation), None if alpha is None else upright(alpha, orientation)
+            orientation = 1
+        _save(partial, kind, samples, alpha, source, _exif(source, orientation))
+        return tuple(f"{path.name}: {kind} cannot hold {what}" for what in lost)
+
+
+def upright(samples: np.ndarray, orientation: int) -> np.ndarray:
+    """Samples turned by EXIF's orientation, so that they need no turning."""
+    if orientation > 4:
+        samples = samples.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        samples = samples[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        samples = samples[::-1]
+    return np.ascontiguousarray(samples)
+
+
+def _read(path: Path, image: Image.Image) -> ImageFile:
+    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
+        raise InputError(f"{path} is an animation or holds several pictures: make a video or single images of it first")
+    mode = MODES.get(image.mode)
+    if mode is None:
+        raise InputError(f"{path} has colours of the kind {image.mode}; convert it to RGB or grey first")
+    if image.has_transparency_data and mode in ("L", "RGB"):
+        mode = "LA" if mode == "L" else "RGBA"
+    # Pillow says only here, and only before it has read anything, that it is about to make 8 bit of 16.
+    tiles = getattr(image, "tile", None)
+    deep = tiles is not None and len(tiles) > 0 and ";16" in str(tiles[0].args)
+    kind, tags = image.format or "", image.getexif()
+    orientation = int(tags.get(ExifTags.Base.Orientation, 1))
+    exif = _describing(tags) if kind == "TIFF" else image.info.get("exif", b"")
+    orientation = orientation if 1 <= orientation <= 8 else 1
+    profile, details = image.info.get("icc_profile") or b"", _details(image)
+    if deep and mode in ("RGB", "RGBA"):
+        samples = _read_deep(path)
+        samples = upright(samples, orientation) if kind == "TIFF" else samples
+    else:
+        samples = np.asarray(image if mode == image.mode == "I;16" else image.convert(mode)).astype(
+            np.uint16 if mode == "I;16" else np.uint8
+        )
+    # Pillow turns a TIFF upright by itself.
+    orientation = 1 if kind == "TIFF" else orientation
+    samples, alpha = _without_alpha(samples)
+    # Phones' JPEG files with a second picture count as a format of their own.
+    kind = "JPEG" if kind == "MPO" else kind
+    return ImageFile(path, kind, samples, alpha, orientation, exif, profile, details)
+
+
+def _read_deep(path: Path) -> np.ndarray:
+    with av.open(url(path)) as container:
+        picture = next(container.decode(video=0))
+    has_alpha = any(component.is_alpha for component in picture.format.components)
+    return np.asarray(picture.reformat(format="rgba64le" if has_alpha else "rgb48le").to_ndarray())
+
+
+def _without_alpha(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    channels = 1 if samples.ndim == 2 else samples.shape[2]
+    if channels in (2, 4):
+        colours = samples[..., 0] if channels == 2 else samples[..., :3]
+        return np.ascontiguousarray(colours), np.ascontiguousarray(samples[..., -1])
+    return np.ascontiguousarray(samples), None
+
+
+def _details(image: Image.Image) -> dict[str, Any]:
+    """What a file tells about how it was written."""
+    details: dict[str, Any] = {
+        key: image.info[key] for key in ("dpi", "xmp", "comment", "progressive") if key in image.info
+    }
+    if isinstance(image, JpegImagePlugin.JpegImageFile):
+        sampling = JpegImagePlugin.get_sampling(image)
+        details |= {"qtables": image.quantization, "subsampling": sampling if sampling >= 0 else 0}
+    if image.info.get("compression") in LOSSLESS_TIFF:
+        details["compression"] = image.info["compression"]
+    return details
+
+
+def _describing(tags: Image.Exif) -> bytes:
+    kept = Image.Exif()
+    for tag in DESCRIBING:
+        if tag in tags:
+            kept[tag] = tags[tag]
+    return kept.tobytes() if len(kept) else b""
+
+
+def _exif(source: ImageFile, orientation: int) -> bytes:
+    if orientation == source.orientation or not source.exif:
+        return source.exif
+    tags = Image.Exif()
+    tags.load(source.exif)
+    tags[ExifTags.Base.Orientation] = orientation
+    return tags.tobytes()
+
+
+def _to_8_bit(samples: np.ndarray) -> np.ndarray:
+    return ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def _save(path: Path, kind: str, samples: np.ndarray, alpha: np.ndarray | None, source: ImageFile, exif: bytes) -> None:
+    if alpha is not None:
+        samples = np.dstack([samples, alpha])
+    if samples.dtype == np.uint16 and samples.ndim == 3:
+        (_save_deep_png if kind == "PNG" else _save_deep_tiff)(path, samples, source, exif)
+        return
+    options = _options(kind, source)
+    if exif and kind != "BMP":
+        options["exif"] = exif
+    if source.profile and kind != "BMP":
+        options["icc_profile"] = source.profile
+    Image.fromarray(samples).save(path, format=kind, **options)
+
+
+def _options(kind: str, source: ImageFile) -> dict[str, Any]:
+    details = source.details
+    options = {key: details[key] for key in ("dpi",) if key in details}
+    if kind in ("JPEG", "WEBP") and "xmp" in details:
+        options["xmp"] = details["xmp"]
+    if kind == "JPEG":
+        own = ("qtables", "subsampling", "comment", "progressive") if "qtables" in details else ()
+        return options | ({key: details[key] for key in own if key in details} or {"quality": 95, "subsampling": 0})
+    if kind == "WEBP":
+        return options | ({"quality": 95} if source.kind == "JPEG" else {"lossless": True, "exact": True})
+    if kind == "TIFF":
+        return options | {"compression": details.get("compression", "tiff_adobe_deflate")}
+    return options
+
+
+def _save_deep_png(path: Path, samples: np.ndarray, source: ImageFile, exif: bytes) -> None:
+    order = [2, 1, 0, 3] if samples.shape[2] == 4 else [2, 1, 0]
+    extras = {cv2.IMAGE_METADATA_EXIF: exif.removeprefix(EXIF_HEADER), cv2.IMAGE_METADATA_ICCP: source.profile}
+    extras = {kind: content for kind, content in extras.items() if content}
+    done, data = cv2.imencodeWithMetadata(
+        ".png",
+        np.ascontiguousarray(samples[..., order]),
+        list(extras),
+        [np.frombuffer(content, np.uint8) for content in extras.values()],
+    )
+    if not done:
+        raise OSError(f"{path} could not be encoded")
+    path.write_bytes(data.tobytes())
+
+
+def _save_deep_tiff(path: Path, samples: np.ndarray, source: ImageFile, exif: bytes) -> None:
+    described = Image.Exif()
+    if exif:
+        described.load(exif)
+    tags = [(int(tag), 2, 0, str(described[tag]), True) for tag in DESCRIBING if tag in described]
+    tifffile.imwrite(
+        path,
+        samples,
+        photometric="rgb",
+        extrasamples=["unassalpha"] if samples.shape[2] == 4 else None,
+        compression="zlib",
+        iccprofile=source.profile or None,
+        extratags=tags,
+        metadata=None,
+    )

@@ -1,0 +1,206 @@
+"""What a video file holds, from its headers and its first picture."""
+
+from __future__ import annotations
+
+import re
+import struct
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.stream import Stream
+from av.video.stream import VideoStream
+
+from dynface_video.errors import InputError
+from dynface_video.media.io.container import find_video_stream, is_cover, open_input
+from dynface_video.media.pixels.display import DisplayGeometry, display_geometry
+from dynface_video.media.pixels.hdr import NO_MASTERING_DATA, MasteringData, mastering_data, side_data
+from dynface_video.media.pixels.siting import chroma_siting
+
+__all__ = ["ColourInfo", "DisplayGeometry", "StreamInfo", "VideoInfo", "probe"]
+
+RGB, UNSPECIFIED, RESERVED = 0, 2, 3
+BT709, BT601 = 1, 6
+LIMITED, FULL = 1, 2
+TALLEST_SD = 576
+FULL_RANGE_FORMATS = ("yuvj", "gray", "ya", "rgb", "bgr", "gbr", "argb", "abgr", "pal", "mono", "0rgb", "0bgr")
+
+
+@dataclass(frozen=True)
+class ColourInfo:
+    """The colour tags of a stream, as FFmpeg's integers: 2 is unspecified, except for the range, where 0 is.
+
+    range: 1 limited (16-235 at 8 bit), 2 full; siting: where chroma samples lie, by H.264's number, 0 is left
+    """
+
+    matrix: int = UNSPECIFIED
+    primaries: int = UNSPECIFIED
+    transfer: int = UNSPECIFIED
+    range: int = 0
+    siting: int = 0
+
+    def resolved(self, height: int) -> ColourInfo:
+        """What to compute with: an unspecified matrix is BT.601 up to 576 lines and BT.709 above, the range limited."""
+        matrix = self.matrix
+        if matrix in (RGB, UNSPECIFIED, RESERVED):
+            matrix = BT601 if height <= TALLEST_SD else BT709
+        return ColourInfo(matrix, self.primaries, self.transfer, self.range or LIMITED, self.siting)
+
+
+@dataclass(frozen=True)
+class StreamInfo:
+    """A stream other than the one to restore. kind: audio, subtitle, data, attachment, video, or cover (a picture)."""
+
+    index: int
+    kind: str
+    codec: str
+    language: str | None
+    title: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class VideoInfo:
+    """A video file and its video stream.
+
+    width, height: of the stored picture; time_base: seconds a tick; frame_rate: frames a second, the mean where it
+    varies; declared_frames, duration (seconds): as the file says, None where it does not; interlaced: of the first
+    picture; display_matrix: 9 integers as FFmpeg holds them; mastering: of high dynamic range; others: every other
+    stream; bit_rate: of the video stream, bits a second, None where the file does not tell it
+    """
+
+    path: Path
+    format_name: str
+    stream_index: int
+    codec: str
+    width: int
+    height: int
+    pixel_format: str
+    time_base: Fraction
+    frame_rate: Fraction | None
+    declared_frames: int | None
+    duration: Fraction | None
+    sample_aspect_ratio: Fraction
+    colour: ColourInfo
+    display: DisplayGeometry
+    others: tuple[StreamInfo, ...]
+    interlaced: bool = False
+    display_matrix: tuple[int, ...] | None = None
+    mastering: MasteringData = NO_MASTERING_DATA
+    bit_rate: int | None = None
+
+    @property
+    def step(self) -> int:
+        """Ticks from one frame to the next at the nominal rate, at least 1."""
+        rate = self.frame_rate or Fraction(25)
+        return max(1, round(1 / (rate * self.time_base)))
+
+
+def probe(path: Path) -> VideoInfo:
+    """Read what a video file holds.
+
+    Raises InputError when the file is missing, a folder, empty, no video, without a video stream (cover art is none),
+    or without a picture that can be decoded.
+    """
+    with open_input(path) as container:
+        stream = find_video_stream(container, path)
+        siting = chroma_siting(container, stream, _codec_name(stream))
+    with open_input(path) as container:
+        stream = find_video_stream(container, path)
+        picture = _first_picture(container, stream, path)
+        matrix = _display_matrix(picture)
+        ratio = _sample_aspect_ratio(stream)
+        return VideoInfo(
+            path=path,
+            format_name=container.format.name,
+            stream_index=stream.index,
+            codec=_codec_name(stream),
+            width=picture.width,
+            height=picture.height,
+            pixel_format=picture.format.name,
+            time_base=stream.time_base or Fraction(1, 90000),
+            frame_rate=_positive(stream.average_rate) or _positive(stream.guessed_rate),
+            declared_frames=stream.frames or None,
+            duration=_duration(container, stream),
+            sample_aspect_ratio=ratio,
+            colour=replace(_colour(picture, stream), siting=siting),
+            display=display_geometry(picture.width, picture.height, ratio, matrix),
+            others=tuple(_stream_info(other) for other in container.streams if other.index != stream.index),
+            interlaced=picture.interlaced_frame,
+            display_matrix=matrix,
+            mastering=mastering_data(picture),
+            bit_rate=_bit_rate(container, stream),
+        )
+
+
+def _first_picture(container: InputContainer, stream: VideoStream, path: Path) -> av.VideoFrame:
+    stream.codec_context.thread_count = 1
+    reason = "no packet of it can be read"
+    try:
+        for packet in container.demux(stream):
+            try:
+                for picture in stream.decode(packet):
+                    return picture
+            except av.FFmpegError as error:
+                reason = error.strerror or str(error)
+    except av.FFmpegError as error:
+        reason = error.strerror or str(error)
+    raise InputError(f"{path}: not one picture of its video stream can be decoded ({reason})")
+
+
+def _colour(picture: av.VideoFrame, stream: VideoStream) -> ColourInfo:
+    context = stream.codec_context
+    matrix, primaries, transfer = (
+        own if own != UNSPECIFIED else declared
+        for own, declared in (
+            (picture.colorspace, context.colorspace),
+            (picture.color_primaries, context.color_primaries),
+            (picture.color_trc, context.color_trc),
+        )
+    )
+    extent = picture.color_range or context.color_range
+    if not extent and picture.format.name.startswith(FULL_RANGE_FORMATS):
+        extent = FULL
+    return ColourInfo(int(matrix), int(primaries), int(transfer), int(extent))
+
+
+def _display_matrix(picture: av.VideoFrame) -> tuple[int, ...] | None:
+    matrix = side_data(picture, "DISPLAYMATRIX")
+    return None if matrix is None else struct.unpack("=9i", matrix[:36])
+
+
+def _sample_aspect_ratio(stream: VideoStream) -> Fraction:
+    ratio = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
+    # A damaged header must not ask for a display picture of a million columns.
+    return ratio if ratio and Fraction(1, 10) <= ratio <= 10 else Fraction(1)
+
+
+def _positive(rate: Fraction | None) -> Fraction | None:
+    return rate if rate and rate > 0 else None
+
+
+def _duration(container: InputContainer, stream: VideoStream) -> Fraction | None:
+    if stream.duration and stream.time_base:
+        return stream.duration * stream.time_base
+    tagged = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    if tagged:
+        return int(tagged[1]) * 3600 + int(tagged[2]) * 60 + Fraction(tagged[3])
+    return Fraction(container.duration, av.time_base) if container.duration else None
+
+
+def _bit_rate(container: InputContainer, stream: VideoStream) -> int | None:
+    """The stream's own; else what the file leaves for it, the whole less the other streams that tell theirs."""
+    if stream.codec_context.bit_rate:
+        return int(stream.codec_context.bit_rate)
+    others = sum(s.codec_context.bit_rate or 0 for s in container.streams.audio if s.codec_context is not None)
+    return max(int(container.bit_rate) - others, 1) if container.bit_rate else None
+
+
+def _codec_name(stream: Stream) -> str:
+    return stream.codec_context.name if stream.codec_context is not None else (stream.name or "unknown")
+
+
+def _stream_info(stream: Stream) -> StreamInfo:
+    kind = "cover" if isinstance(stream, VideoStream) and is_cover(stream) else stream.type
+    return StreamInfo(stream.index, kind, _codec_name(stream), stream.language, stream.metadata.get("title"))

@@ -1,0 +1,165 @@
+"""Frames of a video with their exact times: all of them in one go, or any span of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from dynface_video.errors import JobError
+from dynface_video.media.io.container import open_input
+from dynface_video.media.io.decode import DamageReport, decode_pictures, prepare, seek
+from dynface_video.media.io.probe import VideoInfo
+from dynface_video.media.io.sequence import SEQUENCE, read_sequence, read_sequence_span
+from dynface_video.media.pixels.colour import uniform_picture
+from dynface_video.media.pixels.display import to_display
+from dynface_video.media.pixels.frame import Frame
+from dynface_video.media.timing.index import FrameIndex, SeekPoint, checksum
+from dynface_video.media.timing.index import IndexBuilder as _Builder
+from dynface_video.media.timing.timestamps import with_increasing_times
+
+__all__ = ["Frame", "FrameIndex", "IndexBuilder", "read_frames", "read_span", "to_display"]
+
+SEEK_ATTEMPTS = 3
+FIXED_RATE = ("mpeg1video", "mpeg2video")
+NOTICED_MISSING = Fraction(1, 2)
+DECLARING = ("mov", "matroska", "avi", "flv")
+"""Formats whose headers say how long the video is, also when the file was cut off."""
+Warn = Callable[[str], None]
+
+
+class IndexBuilder(_Builder):
+    """Gathers the `FrameIndex` of a video while `read_frames` runs."""
+
+    def __init__(self, info: VideoInfo) -> None:
+        super().__init__(info.time_base)
+
+
+def read_frames(
+    info: VideoInfo, *, index: IndexBuilder | None = None, on_warning: Warn | None = None
+) -> Iterator[Frame]:
+    """Every frame of a video in presentation order, times strictly increasing.
+
+    A frame that cannot be decoded is replaced by the one before it; a missing or repeated time by one in between. Both
+    are told to `on_warning`. index: takes what `read_span` needs to know; complete when the iteration is.
+    Raises InputError when the file can no longer be opened.
+    """
+    if info.format_name == SEQUENCE:
+        yield from read_sequence(info, index, on_warning)
+        return
+    report = DamageReport(str(info.path), on_warning)
+    ends: list[int] = []
+    with open_input(info.path) as container:
+        stream = _stream(container, info)
+        pictures = decode_pictures(container, stream, report)
+        timed = with_increasing_times(pictures, info.step, lambda pts, what: report(what, pts * info.time_base))
+        for number, (decoded, pts) in enumerate(timed):
+            if ends and info.codec in FIXED_RATE and pts - ends[1] >= 2 * info.step:
+                report(f"frames missing here: {round((pts - ends[1]) / info.step) - 1}", ends[1] * info.time_base)
+            ends = [ends[0] if ends else pts, pts]
+            picture = uniform_picture(decoded.picture, info, report)
+            if index is not None:
+                index.add(picture, pts, entry=decoded.entry, repeated=decoded.repeated)
+            yield Frame(number, pts, info.time_base, picture, info.colour)
+    missing = _missing_end(info, ends)
+    if missing > NOTICED_MISSING:
+        report(f"the pictures end {float(missing):.3f} s before the file says they do; is it truncated or damaged?")
+    report.close()
+
+
+def read_span(
+    info: VideoInfo, index: FrameIndex, start: int, stop: int, *, on_warning: Warn | None = None
+) -> Iterator[Frame]:
+    """The frames start .. stop - 1, the same pictures that reading the whole video gives.
+
+    Decoding begins at the nearest keyframe that delivers: each picture is compared with the index's checksum, and when
+    one differs (broken references, a container that seeks inexactly) decoding begins again further back, in the end at
+    the beginning. Raises JobError when the frames are no longer there, and ValueError for a span outside the index.
+    """
+    if not 0 <= start <= stop <= len(index.pts):
+        raise ValueError(f"frames {start} to {stop} asked for, the video has {len(index.pts)}")
+    if info.format_name == SEQUENCE:
+        yield from read_sequence_span(info, index, start, stop, on_warning)
+        return
+    wanted = start
+    for origin in _origins(index, start):
+        for frame in _frames_from(origin, info, index, wanted, stop, on_warning):
+            yield frame
+            wanted = frame.index + 1
+        if wanted == stop:
+            return
+    raise JobError(
+        f"{info.path}: frame {wanted} at {float(index.pts[wanted] * info.time_base):.3f} s is not there any more; "
+        "has the file changed since it was analysed? start over with --fresh"
+    )
+
+
+def _missing_end(info: VideoInfo, ends: list[int]) -> Fraction:
+    """Seconds from the end of the last picture to where the file says the video ends; ends: first and last time."""
+    if not ends or info.duration is None or not info.format_name.startswith(DECLARING):
+        return Fraction(0)
+    # Matroska gives the time of the end, MP4 the length.
+    start = 0 if info.format_name.startswith("matroska") else ends[0]
+    return info.duration - (ends[-1] + info.step - start) * info.time_base
+
+
+def _origins(index: FrameIndex, start: int) -> list[SeekPoint | None]:
+    """Where to try to begin: the nearest keyframes at or before a frame, nearest first, then None, the beginning."""
+    before = [point for point in index.seek_points if point.frame <= start]
+    return [*before[: -SEEK_ATTEMPTS - 1 : -1], None]
+
+
+def _frames_from(
+    origin: SeekPoint | None, info: VideoInfo, index: FrameIndex, start: int, stop: int, on_warning: Warn | None
+) -> Iterator[Frame]:
+    """Frames start .. stop - 1, decoded from an origin; fewer when they differ from the index."""
+    with open_input(info.path) as container:
+        pictures = _pictures_from(origin, container, info)
+        picture: av.VideoFrame | None = None
+        differs = False
+        for number in range(origin.frame if origin is not None else 0, stop):
+            if number not in index.repeated or picture is None:
+                picture = next(pictures, None)
+                if picture is None:
+                    return
+                if (origin is not None or number >= start) and checksum(picture) != index.checksums[number]:
+                    if origin is not None:
+                        return
+                    differs = True
+            if number >= start:
+                yield Frame(number, int(index.pts[number]), info.time_base, picture, info.colour)
+    if differs and on_warning is not None:
+        on_warning(f"{info.path}: frames {start} to {stop - 1} decode differently than when they were analysed")
+
+
+def _pictures_from(origin: SeekPoint | None, container: InputContainer, info: VideoInfo) -> Iterator[av.VideoFrame]:
+    """The decoder's pictures from the origin's on; none when seeking does not lead there."""
+    stream = _stream(container, info)
+    if origin is not None:
+        try:
+            seek(container, stream, origin.entry)
+        except av.FFmpegError:
+            return
+    report = DamageReport(str(info.path), None)
+    arrived = origin is None
+    for decoded in decode_pictures(container, stream, report):
+        if decoded.repeated:
+            continue
+        if not arrived and origin is not None:
+            # Pictures before a keyframe that need what came before it are broken here, and not wanted.
+            if decoded.pts is not None and decoded.pts > origin.entry.pts:
+                return
+            arrived = decoded.pts == origin.entry.pts
+        if arrived:
+            yield uniform_picture(decoded.picture, info, report)
+
+
+def _stream(container: InputContainer, info: VideoInfo) -> VideoStream:
+    stream = container.streams[info.stream_index]
+    if not isinstance(stream, VideoStream):
+        raise JobError(f"{info.path}: stream {info.stream_index} is no video stream any more; has the file changed?")
+    prepare(container, stream)
+    return stream

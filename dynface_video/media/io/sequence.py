@@ -1,0 +1,175 @@
+"""A folder of images as a video: one frame a file, in the order of their numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+from dynface_video.errors import InputError, JobError
+from dynface_video.media.io.images import READABLE, ImageFile, image_size, is_photograph, read_image
+from dynface_video.media.io.probe import FULL, ColourInfo, VideoInfo
+from dynface_video.media.pixels.colour import convert, uniform_picture
+from dynface_video.media.pixels.display import display_geometry
+from dynface_video.media.pixels.frame import Frame
+from dynface_video.media.timing.index import FrameIndex, IndexBuilder, checksum
+
+SEQUENCE = "images"
+"""`VideoInfo.format_name` of images."""
+FULL_RANGE = ColourInfo(range=FULL)
+FORMATS = {(2, False): "gray", (2, True): "gray16le", (3, False): "rgb24", (3, True): "rgb48le"}
+NUMBERED = re.compile(r"(.*?)(\d+)(\D*)")
+ONE = 1 << 16
+TURNS = {
+    1: (1, 0, 0, 1), 2: (-1, 0, 0, 1), 3: (-1, 0, 0, -1), 4: (1, 0, 0, -1),
+    5: (0, 1, 1, 0), 6: (0, 1, -1, 0), 7: (0, -1, -1, 0), 8: (0, -1, 1, 0),
+}  # fmt: skip
+"""EXIF's orientations as a, b, c, d of FFmpeg's display matrix."""
+
+
+def image_files(source: Path) -> list[Path]:
+    """The images of a folder in the order of the numbers in their names; of a single file that file.
+
+    Raises InputError when there are none.
+    """
+    if not source.is_dir():
+        return [source]
+    files = [path for path in source.iterdir() if path.suffix.lower() in READABLE and not path.name.startswith(".")]
+    if not files:
+        raise InputError(f"{source} is a folder without images ({', '.join(sorted(READABLE))})")
+    return sorted(files, key=lambda path: [_number(part) for part in re.split(r"(\d+)", path.name)])
+
+
+def is_sequence(files: list[Path]) -> bool:
+    """Whether images look like the frames of a film: numbered alike, of one size, and not taken by a camera one by one.
+
+    Raises InputError for an image that cannot be read.
+    """
+    names = [NUMBERED.fullmatch(path.name) for path in files]
+    patterns = {(name[1], name[3]) if name is not None else None for name in names}
+    if len(files) < 2 or len(patterns) > 1 or None in patterns:
+        return False
+    if is_photograph(files[0]) or is_photograph(files[-1]):
+        return False
+    return len({image_size(path) for path in files}) == 1
+
+
+def probe_images(source: Path, rate: Fraction) -> VideoInfo:
+    """What a folder of images, or one image, is as a video with `rate` frames a second.
+
+    Raises InputError when there are no images, the first cannot be read, or they are of different sizes.
+    """
+    files = image_files(source)
+    first = read_image(files[0])
+    sizes = {path: image_size(path) for path in files} if len(files) > 1 else {}
+    for path, size in sizes.items():
+        if size != sizes[files[0]]:
+            raise InputError(
+                f"{path} is {size[0]}x{size[1]}, the sequence began with {sizes[files[0]][0]}x{sizes[files[0]][1]}; "
+                "give --images stills for pictures of their own"
+            )
+    height, width = first.samples.shape[:2]
+    matrix = display_matrix(first.orientation)
+    return VideoInfo(
+        path=source,
+        format_name=SEQUENCE,
+        stream_index=0,
+        codec=first.kind.lower(),
+        width=width,
+        height=height,
+        pixel_format=picture_of(first).format.name,
+        time_base=1 / rate,
+        frame_rate=rate,
+        declared_frames=len(files),
+        duration=len(files) / rate,
+        sample_aspect_ratio=Fraction(1),
+        colour=FULL_RANGE,
+        display=display_geometry(width, height, Fraction(1), matrix),
+        others=(),
+        display_matrix=matrix,
+    )
+
+
+def read_sequence(
+    info: VideoInfo, index: IndexBuilder | None, on_warning: Callable[[str], None] | None
+) -> Iterator[Frame]:
+    """Every image as a frame; one that cannot be read is replaced by the one before it, and `on_warning` is told.
+
+    Raises InputError when the first cannot be read.
+    """
+    last: av.VideoFrame | None = None
+    for number, path in enumerate(image_files(info.path)):
+        repeated = False
+        try:
+            last = _picture(path, info, on_warning)
+        except InputError as error:
+            if last is None:
+                raise
+            repeated = True
+            if on_warning is not None:
+                on_warning(f"{error}; the image before it is repeated")
+        if index is not None:
+            index.add(last, number, entry=None, repeated=repeated)
+        yield Frame(number, number, info.time_base, last, info.colour)
+
+
+def read_sequence_span(
+    info: VideoInfo, index: FrameIndex, start: int, stop: int, on_warning: Callable[[str], None] | None
+) -> Iterator[Frame]:
+    """The frames start .. stop - 1; raises JobError when they are no longer there."""
+    files = image_files(info.path)
+    if len(files) != len(index.pts):
+        raise JobError(f"{info.path} held {len(index.pts)} images and now holds {len(files)}; start over with --fresh")
+    first = start
+    while first in index.repeated:
+        first -= 1
+    picture: av.VideoFrame | None = None
+    for number in range(first, stop):
+        if number not in index.repeated or picture is None:
+            picture = _picture(files[number], info, on_warning)
+            if checksum(picture) != index.checksums[number]:
+                raise JobError(f"{files[number]} has changed since it was analysed; start over with --fresh")
+        if number >= start:
+            yield Frame(number, number, info.time_base, picture, info.colour)
+
+
+def picture_of(image: ImageFile) -> av.VideoFrame:
+    """An image's samples as a picture, without transparency."""
+    return av.VideoFrame.from_ndarray(image.samples, format=FORMATS[image.samples.ndim, image.deep])
+
+
+def samples_of(picture: av.VideoFrame, colour: ColourInfo) -> np.ndarray:
+    """The picture as an image's samples: (H, W) grey or (H, W, 3) RGB, uint8 up to 8 bit, else uint16."""
+    colours = [component for component in picture.format.components if not component.is_alpha]
+    grey, deep = len(colours) == 1 and not picture.format.has_palette, colours[0].bits > 8
+    if deep and not grey and not picture.format.is_rgb:
+        # From YUV straight to packed RGB of 16 bit swscale loses the colours' upper and lower ends.
+        picture = convert(picture, "gbrp16le", colour)
+    if grey and colour.resolved(picture.height).range != FULL:
+        # From grey to grey swscale leaves the range as it is.
+        return np.ascontiguousarray(convert(picture, FORMATS[3, deep], colour).to_ndarray()[..., 1])
+    return np.asarray(convert(picture, FORMATS[2 if grey else 3, deep], colour).to_ndarray())
+
+
+def display_matrix(orientation: int) -> tuple[int, ...] | None:
+    """EXIF's orientation as FFmpeg's display matrix; None where nothing is to be turned."""
+    if orientation == 1:
+        return None
+    a, b, c, d = TURNS[orientation]
+    return (a * ONE, b * ONE, 0, c * ONE, d * ONE, 0, 0, 0, 1 << 30)
+
+
+def _picture(path: Path, info: VideoInfo, on_warning: Callable[[str], None] | None) -> av.VideoFrame:
+    def report(message: str) -> None:
+        if on_warning is not None:
+            on_warning(f"{path}: {message}")
+
+    return uniform_picture(picture_of(read_image(path)), info, report)
+
+
+def _number(part: str) -> tuple[int, int, str]:
+    return (0, int(part), "") if part.isdigit() else (1, 0, part.lower())

@@ -1,0 +1,181 @@
+"""Carrying the source's other streams, tags and chapters into another container, and naming what it cannot hold."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import av
+from av.container import InputContainer, OutputContainer
+from av.packet import Packet
+from av.stream import AttachmentStream, Stream
+from av.video.stream import VideoStream
+
+from dynface_video.media.io.container import TAG_ERRORS, is_cover, read_packets
+from dynface_video.media.timing.restarts import FORMATS as RESTARTING
+from dynface_video.media.timing.restarts import on_one_line
+
+# Tags that describe the old file as a file; the new one gets its own.
+FILE_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder"}
+TRACK_TAGS = {"duration", "encoder", "number_of_frames", "number_of_bytes", "bps"}
+PACKETS_TO_TRY = 2000
+COVER_FILES = {"mjpeg": ("cover.jpg", "image/jpeg"), "png": ("cover.png", "image/png")}
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Something of the source that is not in the output. what: named so that a person finds it; reason: why."""
+
+    what: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.what} is not in the output: {self.reason}"
+
+
+@dataclass
+class StreamCarrier:
+    """Copies the source's streams, except the one that is restored, into an output.
+
+    `add` is called for each stream in the source's order before the first packet, then `packets` gives their packets,
+    ready for the output, and `refuse` is told of those that it did not take. restored: the index of that stream
+    """
+
+    source: InputContainer
+    output: OutputContainer
+    restored: int
+    left_out: list[LeftOut] = field(default_factory=list)
+    _first_packets: dict[int, Packet] = field(init=False)
+    _targets: dict[int, Stream] = field(default_factory=dict)
+    _last_dts: dict[int, int] = field(default_factory=dict)
+    _refused: dict[int, list[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._first_packets = _first_packets(self.source)
+
+    def add(self, stream: Stream) -> None:
+        """Give the output a copy of a stream, or note why it cannot have one."""
+        if _holds_chapters(stream, self.source):
+            return
+        if isinstance(stream, VideoStream) and is_cover(stream) and self.output.format.name == "matroska":
+            self._add_cover(stream)
+            return
+        try:
+            self._try(stream)
+        except (av.FFmpegError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            self.left_out.append(LeftOut(describe(stream), f"{self.output.format.name} cannot hold it ({reason})"))
+            return
+        target = _copy_stream(stream, self.output)
+        if not isinstance(stream, AttachmentStream):
+            self._targets[stream.index] = target
+
+    def packets(self) -> Iterator[Packet]:
+        """The source's packets for the streams that were added, in the file's order, addressed to the output."""
+        streams = [self.source.streams[index] for index in self._targets]
+        if not streams:
+            return
+        pictures, format_name = self.source.streams[self.restored], self.source.format.name
+        if format_name in RESTARTING:
+            # They tell by how much the parts of the file move.
+            streams.append(pictures)
+        for packet, _ in on_one_line(read_packets(self.source, streams), pictures, format_name):
+            # Only an empty packet says nothing; one without times (a cover) may well matter.
+            if packet.size and packet.stream_index != self.restored:
+                index = packet.stream_index
+                self._repair_dts(packet, index)
+                packet.stream = self._targets[index]
+                yield packet
+
+    def refuse(self, packet: Packet, reason: str) -> None:
+        """Note that the output did not take a packet."""
+        self._refused.setdefault(packet.stream.index, []).append(reason)
+
+    def close(self) -> None:
+        """Note which streams lost packets."""
+        for index, target in self._targets.items():
+            reasons = self._refused.get(target.index)
+            if reasons:
+                what = f"{len(reasons)} packets of {describe(self.source.streams[index])}"
+                self.left_out.append(LeftOut(what, f"{self.output.format.name} refused them ({reasons[0]})"))
+
+    def _try(self, stream: Stream) -> None:
+        """Write the stream's header and first packet into memory: the only way to learn whether the muxer takes it."""
+        with av.open(io.BytesIO(), "w", format=self.output.format.name) as trial:
+            target = _copy_stream(stream, trial)
+            trial.start_encoding()
+            packet = self._first_packets.pop(stream.index, None)
+            if packet is not None:
+                self._repair_dts(packet, None)
+                packet.stream = target
+                trial.mux(packet)
+
+    def _add_cover(self, stream: VideoStream) -> None:
+        name, mimetype = COVER_FILES.get(stream.codec_context.name, ("", ""))
+        # Matroska keeps covers as attached files, known by their name.
+        packet = self._first_packets.get(stream.index)
+        if not name or packet is None:
+            self.left_out.append(LeftOut(describe(stream), "matroska takes covers only as JPEG or PNG"))
+            return
+        self.output.add_attachment(stream.metadata.get("filename", name), mimetype, bytes(packet))
+
+    def _repair_dts(self, packet: Packet, index: int | None) -> None:
+        """Decoding times must not go back, whatever a damaged source says: a muxer would refuse the packet."""
+        times = [time for time in (packet.dts, packet.pts, 0) if time is not None]
+        last = None if index is None else self._last_dts.get(index)
+        packet.dts = dts = times[0] if last is None or times[0] > last else last + 1
+        if index is not None:
+            self._last_dts[index] = dts
+        if packet.pts is None or packet.pts < dts:
+            packet.pts = dts
+
+
+def describe(stream: Stream) -> str:
+    """A stream named for a person: kind, number, codec, language."""
+    codec = stream.codec_context.name if stream.codec_context is not None else stream.name
+    details = ", ".join(detail for detail in (codec, stream.language, stream.metadata.get("title")) if detail)
+    return f"{stream.type} stream {stream.index} ({details})"
+
+
+def carry_tags(source: InputContainer, output: OutputContainer) -> None:
+    """Copy the container's tags and chapters."""
+    output.metadata.update(kept_tags(source.metadata, FILE_TAGS))
+    output.set_chapters(source.chapters())
+
+
+def kept_tags(tags: dict[str, str], dropped: set[str]) -> dict[str, str]:
+    """The tags that still hold in the new file; statistics of Matroska's muxers count as dropped ones."""
+    return {
+        key: value
+        for key, value in tags.items()
+        if key.lower() not in dropped and not key.startswith("_STATISTICS") and key.lower().split("-")[0] not in dropped
+    }
+
+
+def _copy_stream(stream: Stream, output: OutputContainer) -> Stream:
+    # As opaque data: only then is no encoder needed for its codec.
+    target = output.add_stream_from_template(stream, opaque=True)
+    target.metadata.update(kept_tags(stream.metadata, TRACK_TAGS))
+    target.disposition = stream.disposition
+    return target
+
+
+def _first_packets(source: InputContainer) -> dict[int, Packet]:
+    """The first packet of each stream that has one near the beginning; the source stays where it is."""
+    found: dict[int, Packet] = {}
+    try:
+        with av.open(source.name, metadata_errors=TAG_ERRORS) as again:
+            for packet in itertools.islice(again.demux(), PACKETS_TO_TRY):
+                if packet.size:
+                    found.setdefault(packet.stream_index, packet)
+    except av.FFmpegError:
+        # What the damaged part would have held is not needed to try a stream.
+        return found
+    return found
+
+
+def _holds_chapters(stream: Stream, source: InputContainer) -> bool:
+    # QuickTime's chapter titles lie in a text track of their own; the chapters are written anew.
+    return stream.type == "data" and stream.name == "bin_data" and bool(source.chapters())

@@ -1,0 +1,207 @@
+"""Reading and changing regions of a picture as RGB without touching any other sample.
+
+Conversion is done here rather than by swscale: a picture stays in its own YUV format, and only what is added to a
+region passes through RGB. Chroma is computed where the stream says that its samples lie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+
+import av
+import av.filter
+import numpy as np
+from av.video.format import VideoFormat
+from av.video.reformatter import Interpolation
+
+from dynface_video.media.io.probe import FULL, LIMITED, ColourInfo, VideoInfo
+from dynface_video.media.pixels.formats import is_workable, working_format
+from dynface_video.media.pixels.planes import Planes
+from dynface_video.media.pixels.sampling import chroma_to_luma, luma_to_chroma
+from dynface_video.media.pixels.siting import offsets
+
+__all__ = [
+    "blend_region",
+    "convert",
+    "filter_graph",
+    "picture_to_rgb",
+    "read_region",
+    "rgb_to_ycc",
+    "uniform_picture",
+    "working_format",
+    "writable_copy",
+]
+
+Box = tuple[int, int, int, int]
+
+KR_KB = {
+    1: (0.2126, 0.0722),
+    4: (0.30, 0.11),
+    5: (0.299, 0.114),
+    6: (0.299, 0.114),
+    7: (0.212, 0.087),
+    9: (0.2627, 0.0593),
+    10: (0.2627, 0.0593),
+}
+"""Luma weights of red and blue by FFmpeg's matrix number: BT.709, FCC, BT.601 (two), SMPTE 240M, BT.2020 (two)."""
+
+SWSCALE_MATRIX = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
+YCGCO = 8
+# Without these swscale takes a fast path to RGB that is one to two levels too dark.
+SWSCALE_FLAGS = (
+    Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
+)
+
+
+def read_region(picture: av.VideoFrame, box: Box, colour: ColourInfo) -> np.ndarray:
+    """A region of a picture, (h, w, 3) float32 RGB, nominally in [0, 1] but not clipped: YUV reaches beyond RGB.
+
+    box: x0, y0, x1, y1 in storage pixels, the end not included. Raises ValueError for a box outside the picture.
+    """
+    _check_box(picture, box)
+    picture = convert(picture, working_format(picture.format.name), colour)
+    planes = Planes(picture, full=_is_full(picture, colour))
+    if picture.format.is_rgb:
+        return np.stack([planes.luma(i, box) for i in range(3)], axis=-1)
+    if planes.count == 1:
+        return np.repeat(planes.luma(0, box)[..., None], 3, axis=-1)
+    to_rgb = np.linalg.inv(rgb_to_ycc(colour.resolved(picture.height).matrix))
+    return np.asarray(_read_ycc(planes, box, offsets(colour.siting, planes.subsampling)) @ to_rgb.T.astype(np.float32))
+
+
+def blend_region(picture: av.VideoFrame, box: Box, rgb: np.ndarray, mask: np.ndarray, colour: ColourInfo) -> None:
+    """Blend a region into a picture in place: result = old + mask * (rgb - old), in the picture's own format.
+
+    rgb: (h, w, 3) float32, nominally [0, 1]; mask: (h, w) float32 in [0, 1]; box, colour: as `read_region` takes them.
+    Samples whose mask is 0 keep every bit; a chroma sample's mask is 0 where that of all its pixels is.
+    Raises ValueError when shapes and box disagree or the picture's format is not one of `working_format`.
+    """
+    _check_box(picture, box)
+    height, width = box[3] - box[1], box[2] - box[0]
+    if rgb.shape != (height, width, 3) or mask.shape != (height, width):
+        raise ValueError(f"the box is {width}x{height}, the colours have shape {rgb.shape} and the mask {mask.shape}")
+    if not is_workable(picture.format):
+        raise ValueError(f"a picture of format {picture.format.name} cannot be changed; take a writable_copy first")
+    planes = Planes(picture, full=_is_full(picture, colour))
+    if picture.format.is_rgb:
+        for i in range(3):
+            planes.add_luma(i, box, mask * (rgb[..., i] - planes.luma(i, box)))
+        return
+    matrix = rgb_to_ycc(colour.resolved(picture.height).matrix).astype(np.float32)
+    if planes.count == 1:
+        planes.add_luma(0, box, mask * (rgb @ matrix[0] - planes.luma(0, box)))
+        return
+    # Only the change goes through the chroma grid: what is not changed would lose sharpness on the way there and back.
+    offset = offsets(colour.siting, planes.subsampling)
+    change = mask[..., None] * (rgb @ matrix.T - _read_ycc(planes, box, offset))
+    planes.add_luma(0, box, change[..., 0])
+    chroma_box = planes.chroma_box(box)
+    for i in (1, 2):
+        averaged = luma_to_chroma(change[..., i], mask, box, chroma_box, planes.subsampling, offset)
+        planes.add_chroma(i, chroma_box, averaged)
+
+
+def writable_copy(picture: av.VideoFrame) -> av.VideoFrame:
+    """A copy with its own samples, in the working format, with the same time, colour tags and side data."""
+    # PyAV copies side data (closed captions, mastering data) only inside FFmpeg; a filter that copies is the way in.
+    graph = filter_graph(picture, "copy")
+    graph.push(picture)
+    copy = graph.vpull()
+    copy.pts = picture.pts
+    if picture.time_base is not None:
+        copy.time_base = picture.time_base
+    return convert(copy, working_format(copy.format.name), ColourInfo())
+
+
+def filter_graph(picture: av.VideoFrame, name: str, options: str | None = None) -> av.filter.Graph:
+    """One of FFmpeg's filters for pictures like this one, ready to be given them."""
+    graph = av.filter.Graph()
+    # Otherwise a thread a core is started for each picture.
+    graph.threads = 1
+    source = graph.add_buffer(
+        width=picture.width,
+        height=picture.height,
+        format=picture.format,
+        time_base=picture.time_base or Fraction(1, 90000),
+    )
+    graph.link_nodes(source, graph.add(name, options), graph.add("buffersink")).configure()
+    return graph
+
+
+def picture_to_rgb(picture: av.VideoFrame, colour: ColourInfo) -> np.ndarray:
+    """A whole picture, (H, W, 3) uint8 RGB, converted by swscale with the right matrix and range."""
+    return np.asarray(convert(picture, "rgb24", colour).to_ndarray())
+
+
+def convert(picture: av.VideoFrame, pixel_format: str, colour: ColourInfo) -> av.VideoFrame:
+    """The picture in another pixel format, the same colours; itself where it has that format already.
+
+    Between YUV formats matrix and range stay as they are; towards RGB and back those of `colour` are used.
+    """
+    if picture.format.name == pixel_format:
+        return picture
+    colour = colour.resolved(picture.height)
+    matrix = SWSCALE_MATRIX.get(colour.matrix, SWSCALE_MATRIX[5])
+    extent = FULL if _is_full(picture, colour) else LIMITED
+    target = VideoFormat(pixel_format)
+    if target.is_rgb:
+        target_extent = FULL
+    elif picture.format.is_rgb:
+        target_extent = colour.range
+    else:
+        target_extent = extent
+    return picture.reformat(
+        format=pixel_format,
+        src_colorspace=matrix,
+        dst_colorspace=matrix,
+        src_color_range=extent,
+        dst_color_range=target_extent,
+        interpolation=SWSCALE_FLAGS,
+        threads=1,
+    )
+
+
+def uniform_picture(picture: av.VideoFrame, info: VideoInfo, report: Callable[[str], None]) -> av.VideoFrame:
+    """The picture in the size and format that the video began with; `report` is told when it had to be changed."""
+    if (picture.width, picture.height, picture.format.name) == (info.width, info.height, info.pixel_format):
+        return picture
+    report(
+        f"the picture changes from {info.width}x{info.height} {info.pixel_format} to "
+        f"{picture.width}x{picture.height} {picture.format.name}; it is fitted to the former"
+    )
+    if picture.format.name != info.pixel_format:
+        picture = convert(picture, info.pixel_format, info.colour)
+    return picture.reformat(width=info.width, height=info.height, threads=1)
+
+
+def rgb_to_ycc(matrix: int) -> np.ndarray:
+    """(3, 3) float64 from RGB in [0, 1] to Y in [0, 1] and Cb, Cr in [-0.5, 0.5], by FFmpeg's matrix number.
+
+    Matrices that are not linear in RGB (ICtCp and the like) are computed as BT.709: what is read is written back alike.
+    """
+    if matrix == YCGCO:
+        return np.array([[0.25, 0.5, 0.25], [-0.25, 0.5, -0.25], [0.5, 0, -0.5]])
+    kr, kb = KR_KB.get(matrix, KR_KB[1])
+    luma = np.array([kr, 1 - kr - kb, kb])
+    blue = (np.array([0, 0, 1]) - luma) / (2 * (1 - kb))
+    red = (np.array([1, 0, 0]) - luma) / (2 * (1 - kr))
+    return np.stack([luma, blue, red])
+
+
+def _read_ycc(planes: Planes, box: Box, offset: tuple[float, float]) -> np.ndarray:
+    """(h, w, 3) float32: luma and interpolated chroma, nominal values."""
+    chroma_box = planes.chroma_box(box, margin=1)
+    chroma = [chroma_to_luma(planes.chroma(i, chroma_box), box, chroma_box, planes.subsampling, offset) for i in (1, 2)]
+    return np.stack([planes.luma(0, box), *chroma], axis=-1)
+
+
+def _is_full(picture: av.VideoFrame, colour: ColourInfo) -> bool:
+    name = picture.format.name
+    return picture.format.is_rgb or name.startswith("yuvj") or colour.range == FULL
+
+
+def _check_box(picture: av.VideoFrame, box: Box) -> None:
+    x0, y0, x1, y1 = box
+    if not (0 <= x0 < x1 <= picture.width and 0 <= y0 < y1 <= picture.height):
+        raise ValueError(f"the box {box} does not lie in a picture of {picture.width}x{picture.height}")

@@ -1,0 +1,82 @@
+"""The sample planes of a picture as arrays of nominal values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import av
+import numpy as np
+
+from dynface_video.media.pixels.formats import subsampling_of
+
+Box = tuple[int, int, int, int]
+
+
+class Planes:
+    """A picture in a working format; writes go into the picture.
+
+    Components are counted as the format's (Y, Cb, Cr or R, G, B), not as the planes lie in memory. Values are nominal:
+    luma and RGB in [0, 1], chroma in [-0.5, 0.5]; full: whether the samples use the full range.
+    """
+
+    def __init__(self, picture: av.VideoFrame, *, full: bool) -> None:
+        self._components = [c for c in picture.format.components if not c.is_alpha]
+        self._arrays = [_samples(picture, c.plane) for c in self._components]
+        depth = self._components[0].bits
+        self._top = (1 << depth) - 1
+        self._zero = 0.0 if full else 16.0 * (1 << (depth - 8))
+        self._range = float(self._top if full else 219 * (1 << (depth - 8)))
+        self._chroma_range = float(self._top if full else 224 * (1 << (depth - 8)))
+        self._centre = float(1 << (depth - 1))
+        self.subsampling = subsampling_of(picture.format) if len(self._components) == 3 else (0, 0)
+
+    @property
+    def count(self) -> int:
+        """How many components there are, transparency not counted."""
+        return len(self._components)
+
+    def samples(self, component: int) -> np.ndarray:
+        """The component's own integers, (H, W), chroma on its coarser grid; a view of the picture."""
+        return self._arrays[component]
+
+    def luma(self, component: int, box: Box) -> np.ndarray:
+        """(h, w) float32 of a full-size component in a box (x0, y0, x1, y1)."""
+        return (_view(self._arrays[component], box).astype(np.float32) - self._zero) / np.float32(self._range)
+
+    def chroma(self, component: int, box: Box) -> np.ndarray:
+        """(h, w) float32 of Cb (1) or Cr (2) in a box of chroma samples."""
+        return (_view(self._arrays[component], box).astype(np.float32) - self._centre) / np.float32(self._chroma_range)
+
+    def chroma_box(self, box: Box, margin: int = 0) -> Box:
+        """The box of chroma samples that covers a box of pixels, `margin` samples larger where the picture allows."""
+        height, width = self._arrays[-1].shape
+        across, down = self.subsampling
+        return (
+            max((box[0] >> across) - margin, 0),
+            max((box[1] >> down) - margin, 0),
+            min(-(-box[2] >> across) + margin, width),
+            min(-(-box[3] >> down) + margin, height),
+        )
+
+    def add_luma(self, component: int, box: Box, change: np.ndarray) -> None:
+        """Add a change, in nominal units, to a full-size component; rounded and kept within the format's range."""
+        self._add(component, box, change * np.float32(self._range))
+
+    def add_chroma(self, component: int, box: Box, change: np.ndarray) -> None:
+        """Add a change, in nominal units, to Cb or Cr in a box of chroma samples."""
+        self._add(component, box, change * np.float32(self._chroma_range))
+
+    def _add(self, component: int, box: Box, change: np.ndarray) -> None:
+        view = _view(self._arrays[component], box)
+        view[:] = np.clip(np.rint(view + change), 0, self._top).astype(view.dtype)
+
+
+def _samples(picture: av.VideoFrame, plane_number: int) -> np.ndarray:
+    plane = picture.planes[plane_number]
+    kind: np.dtype[Any] = np.dtype(np.uint8) if picture.format.components[0].bits == 8 else np.dtype("<u2")
+    lines = np.frombuffer(memoryview(plane), kind).reshape(-1, plane.line_size // kind.itemsize)
+    return lines[: plane.height, : plane.width]
+
+
+def _view(samples: np.ndarray, box: Box) -> np.ndarray:
+    return samples[box[1] : box[3], box[0] : box[2]]

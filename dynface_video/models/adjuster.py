@@ -1,0 +1,85 @@
+"""DGSA, the dynamic guidance scaling adjuster: where the guide is obeyed, where the prior may invent (METHOD.md 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from dynface_video.models.folder import load_folder
+from dynface_video.models.prior import level_label
+
+GuidanceMap = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+"""(guide (B, 3, R, R), x0 (B, 3, R, R), alphas_cumprod (B,), blur_level (B,)) -> A_t, (B, 1, R, R) in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class AdjusterConfig:
+    """Shape of the embedded DGSA; saved beside its weights."""
+
+    unshuffle: int = 4
+    width: int = 32
+
+
+class GuidanceAdjuster(nn.Module):
+    """Three convolutions from the guide, the prior's estimate, the step and the blur level to the map `A_t`.
+
+    The paper's network is told the guide, `x0` and t. Here the blur level comes with them: the same step means another
+    amount of missing detail for another level. The map has a value for each block of `unshuffle` pixels, between which
+    it is interpolated. As initialised it is one half everywhere.
+    """
+
+    def __init__(self, config: AdjusterConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.layers = nn.Sequential(
+            nn.Conv2d(6 * config.unshuffle**2 + 2, config.width, 3, padding=1, padding_mode="reflect"),
+            nn.ReLU(),
+            nn.Conv2d(config.width, config.width, 3, padding=1, padding_mode="reflect"),
+            nn.ReLU(),
+            nn.Conv2d(config.width, 1, 3, padding=1, padding_mode="reflect"),
+        )
+        last = self.layers[-1]
+        nn.init.zeros_(last.weight)  # type: ignore[arg-type]
+        nn.init.zeros_(last.bias)  # type: ignore[arg-type]
+
+    def forward(self, guide: Tensor, denoised: Tensor, alphas_cumprod: Tensor, blur_level: Tensor) -> Tensor:
+        """See `GuidanceMap`."""
+        guide, denoised = guide.float(), denoised.float()
+        seen = nn.functional.pixel_unshuffle(torch.cat([guide, denoised - guide], dim=1), self.config.unshuffle)
+        snr = torch.log(alphas_cumprod / (1 - alphas_cumprod)).float() / 8
+        told = torch.stack([snr, level_label(blur_level) / 500 - 1], dim=1)[:, :, None, None]
+        blocks = torch.sigmoid(self.layers(torch.cat([seen, told.expand(-1, -1, *seen.shape[-2:])], dim=1)))
+        return nn.functional.interpolate(blocks, size=guide.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def sobel_guidance_map(
+    guide: Tensor,
+    denoised: Tensor,
+    alphas_cumprod: Tensor,
+    blur_level: Tensor,
+    *,
+    block: int = 8,
+    lowest: float = 0.4,
+) -> Tensor:
+    """Untrained stand-in for the trained map: high on smooth skin, low on texture and edges; in [lowest, 1].
+
+    Block means of a Sobel magnitude of the guide's luminance, squashed (DiffBIR's region weights). It does not look at
+    `x0`, the step or the level. See `GuidanceMap`.
+    """
+    kernel = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]], device=guide.device)
+    luminance = nn.functional.pad(guide.float().mean(dim=1, keepdim=True), (1, 1, 1, 1), mode="reflect")
+    gx = nn.functional.conv2d(luminance, kernel[None, None])
+    gy = nn.functional.conv2d(luminance, kernel.T[None, None])
+    magnitude = nn.functional.avg_pool2d((gx**2 + gy**2).sqrt(), block)
+    texture = 1 - torch.exp(-2 * magnitude)
+    smooth = nn.functional.interpolate(texture, size=guide.shape[-2:], mode="bilinear", align_corners=False)
+    return 1 - (1 - lowest) * smooth
+
+
+def load_adjuster(folder: Path, *, device: torch.device) -> GuidanceAdjuster:
+    """Load the DGSA that `scripts/train.py adjuster` exported to `folder`."""
+    return load_folder(folder, lambda c: GuidanceAdjuster(AdjusterConfig(**c["network"])), device)

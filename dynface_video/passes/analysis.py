@@ -1,0 +1,137 @@
+"""What the first pass finds out about a video: shots, tracks, and for each face and frame a level and starting step.
+
+The result is kilobytes of numbers in one JSON file that a person can read, plot and edit: set `restore` of a track to
+false to leave it alone.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dynface_video.errors import JobError
+from dynface_video.media.io.files import write_atomically
+from dynface_video.media.io.read import FrameIndex
+from dynface_video.media.timing.shots import Shot
+from dynface_video.tracking.observation import HIDDEN
+from dynface_video.tracking.tracker import FaceTrack, LeftAlone
+
+FORMAT = 2
+
+
+@dataclass(frozen=True)
+class AnalyzedTrack:
+    """A face over the frames `track.start .. track.stop - 1` and how it is to be restored.
+
+    levels:         (T,) float64, smoothed blur levels, pixels of the crop
+    starting_steps: (T,) int64, from the DSST, held by hysteresis; 0 leaves RM's estimate as it is
+    grey:           whether the source shows this face without colour
+    restore:        false to leave the face alone
+    noise:          number of its noise: that of its face within its shot, so that a shot looks the same in every video
+    """
+
+    track: FaceTrack
+    levels: np.ndarray
+    starting_steps: np.ndarray
+    grey: bool
+    restore: bool = True
+    noise: int = 0
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The first pass's result."""
+
+    frames: FrameIndex
+    shots: tuple[Shot, ...]
+    tracks: tuple[AnalyzedTrack, ...]
+    left_alone: tuple[LeftAlone, ...] = ()
+    warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def frame_count(self) -> int:
+        """Frames of the video."""
+        return len(self.frames.pts)
+
+    @property
+    def left_alone_count(self) -> int:
+        """Stretches of faces that can be seen and are not restored; one that is hidden could not be."""
+        return sum(alone.reason != HIDDEN for alone in self.left_alone)
+
+    def faces_in(self, start: int, stop: int) -> list[AnalyzedTrack]:
+        """Tracks to restore that meet the frames start .. stop - 1."""
+        return [t for t in self.tracks if t.restore and t.track.start < stop and t.track.stop > start]
+
+    def untouched(self) -> list[tuple[int, int]]:
+        """The longest runs of frames, start and stop, that hold no face to restore and whose packets can be copied."""
+        runs: list[tuple[int, int]] = []
+        for start, stop in self.frames.closed:
+            if self.faces_in(start, stop):
+                continue
+            joined = bool(runs) and runs[-1][1] == start
+            runs[-1:] = [(runs[-1][0], stop)] if joined else [*runs[-1:], (start, stop)]
+        return runs
+
+    def save(self, path: Path) -> None:
+        """Write as JSON, one line an array, under its final name only when complete."""
+        document = {
+            "format": FORMAT,
+            "frames": self.frames.to_json(),
+            "shots": [[shot.start, shot.stop] for shot in self.shots],
+            "tracks": [_track_to_json(track) for track in self.tracks],
+            "left_alone": [alone.to_json() for alone in self.left_alone],
+            "warnings": list(self.warnings),
+        }
+        write_atomically(path, json.dumps(document, separators=(",", ":")))
+
+    @classmethod
+    def load(cls, path: Path) -> Analysis:
+        """Read what `save` wrote, perhaps edited; raises JobError for anything that does not fit together."""
+        try:
+            raw = json.loads(path.read_text())
+            if raw["format"] != FORMAT:
+                raise ValueError(f"format {raw['format']}, this version reads {FORMAT}")
+            frames, shots = FrameIndex.from_json(raw["frames"]), tuple(Shot(*span) for span in raw["shots"])
+            _check_shots(shots, len(frames.pts))
+            return cls(
+                frames=frames,
+                shots=shots,
+                tracks=tuple(_track_from_json(track) for track in raw["tracks"]),
+                left_alone=tuple(LeftAlone.from_json(alone) for alone in raw["left_alone"]),
+                warnings=tuple(raw["warnings"]),
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise JobError(f"{path}: not an analysis: {error}; mend it, or start over with --fresh") from error
+
+
+def _check_shots(shots: tuple[Shot, ...], frame_count: int) -> None:
+    bounds = [0, *(shot.stop for shot in shots)]
+    if [shot.start for shot in shots] != bounds[:-1] or bounds[-1] != frame_count:
+        raise ValueError(f"the shots do not cover the frames 0 to {frame_count - 1} one after the other")
+
+
+def _track_to_json(analyzed: AnalyzedTrack) -> dict[str, Any]:
+    return {
+        "restore": analyzed.restore,
+        "grey": analyzed.grey,
+        "noise": analyzed.noise,
+        "levels": [round(float(level), 4) for level in analyzed.levels],
+        "starting_steps": [int(step) for step in analyzed.starting_steps],
+        "track": analyzed.track.to_json(),
+    }
+
+
+def _track_from_json(raw: dict[str, Any]) -> AnalyzedTrack:
+    track = FaceTrack.from_json(raw["track"])
+    levels, steps = np.array(raw["levels"], np.float64), np.array(raw["starting_steps"], np.int64)
+    length = track.stop - track.start
+    if len(levels) != length or len(steps) != length:
+        raise ValueError(f"track {track.number} has {length} frames, {len(levels)} levels and {len(steps)} steps")
+    for name in ("grey", "restore"):
+        if not isinstance(raw[name], bool):
+            raise ValueError(f"track {track.number}: {name} is {raw[name]!r}, it must be true or false")
+    return AnalyzedTrack(track, levels, steps, raw["grey"], raw["restore"], int(raw["noise"]))

@@ -1,0 +1,275 @@
+"""The first pass: decode once, find shots and faces, read blur levels; then reduce to an `Analysis`."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from dynface_video.config import Settings
+from dynface_video.faces.align import align_transform, extract_crop
+from dynface_video.faces.colour import is_grey
+from dynface_video.faces.detection.detector import FaceDetector, FaceLocator
+from dynface_video.media.io.probe import VideoInfo
+from dynface_video.media.io.read import Frame, IndexBuilder, read_frames, to_display
+from dynface_video.media.output.stream_copy import closed_spans
+from dynface_video.media.pixels.interlace import first_fields
+from dynface_video.media.timing.shots import Shot, ShotDetector
+from dynface_video.passes.analysis import Analysis, AnalyzedTrack
+from dynface_video.pipeline import FaceRestorer
+from dynface_video.temporal.averaging import warped_neighbours
+from dynface_video.temporal.level_smoothing import hold_steps, smooth_levels
+from dynface_video.tracking.orientation import TurningTracker
+from dynface_video.tracking.post_processing import finish_tracks
+from dynface_video.tracking.tracker import FaceTrack, LeftAlone, Observation
+
+READING_BATCH = 8
+CERTAIN_READINGS = 3
+
+
+@dataclass(frozen=True)
+class LevelReading:
+    """SE's word on one face of one frame. centre: (2,) of the landmarks; grey: whether the crop has no colour."""
+
+    frame: int
+    centre: np.ndarray
+    level: float
+    confidence: float
+    grey: bool
+
+
+@dataclass
+class LevelReader:
+    """Reads blur levels of tracked faces, every `interval` frames of a track, in batches.
+
+    A level belongs to what RM makes of a crop and its window, so a reading waits for the crops that come after it.
+    """
+
+    restorer: FaceRestorer
+    interval: int
+    readings: list[LevelReading] = field(default_factory=list)
+    _last: dict[int, int] = field(default_factory=dict)
+    _crops: dict[int, dict[int, np.ndarray]] = field(default_factory=dict)
+    _due: list[Observation] = field(default_factory=list)
+    _waiting: list[tuple[Observation, np.ndarray, np.ndarray]] = field(default_factory=list)
+
+    def see(self, index: int, picture: np.ndarray, observations: Sequence[Observation]) -> None:
+        """Take the crops of this frame's faces; picture: (H, W, 3) uint8, display coordinates."""
+        radius, size = self.restorer.window_radius, self.restorer.resolution
+        for observation in observations:
+            last = self._last.get(observation.track)
+            due = last is None or index - last >= self.interval
+            if observation.frame != index or not (due or radius):
+                continue
+            transform = align_transform(observation.detection.landmarks, size)
+            self._crops.setdefault(observation.track, {})[index] = extract_crop(picture, transform, size)
+            if due:
+                self._last[observation.track] = index
+                self._due.append(observation)
+        self._gather(index - radius)
+        if len(self._waiting) >= READING_BATCH:
+            self._read()
+
+    def flush(self) -> None:
+        """Read the levels of the crops that wait; those at the end have no neighbours after them."""
+        while self._due:
+            self._gather(self._due[0].frame)
+        self._read()
+
+    def _gather(self, last: int) -> None:
+        """Put crops due up to a frame with their windows, and drop those that no window will want."""
+        radius = self.restorer.window_radius
+        while self._due and self._due[0].frame <= last:
+            observation = self._due.pop(0)
+            own, frame = self._crops[observation.track], observation.frame
+            near = [own[k] for k in range(frame - radius, frame + radius + 1) if k in own and k != frame]
+            stack = np.array(near, np.float32).reshape(-1, *own[frame].shape)
+            window = warped_neighbours(own[frame], stack, np.ones(len(near), bool))
+            self._waiting.append((observation, own[frame], window))
+        for track, crops in list(self._crops.items()):
+            kept = {frame: crop for frame, crop in crops.items() if frame > last - radius}
+            if kept:
+                self._crops[track] = kept
+            else:
+                del self._crops[track]
+
+    def _read(self) -> None:
+        if not self._waiting:
+            return
+        crops, windows = np.stack([crop for _, crop, _ in self._waiting]), [window for _, _, window in self._waiting]
+        levels, confidences = self.restorer.estimate(crops, windows)
+        for (observation, crop, _), level, confidence in zip(self._waiting, levels, confidences, strict=True):
+            centre = observation.detection.landmarks.mean(axis=0)
+            self.readings.append(
+                LevelReading(observation.frame, centre, float(level), float(confidence), is_grey(crop))
+            )
+        self._waiting.clear()
+
+
+def analyze(
+    info: VideoInfo,
+    detector: FaceDetector,
+    locator: FaceLocator,
+    restorer: FaceRestorer,
+    settings: Settings,
+    *,
+    on_frame: Callable[[int], None] | None = None,
+) -> Analysis:
+    """Analyse a whole video in one decode.
+
+    on_frame is told how many frames are done. Memory holds a few frames and the numbers found, whatever the length.
+    """
+    warnings: list[str] = []
+    builder, shots = IndexBuilder(info), ShotDetector()
+    tracker = TurningTracker(detector, locator, settings.detection)
+    reader = LevelReader(restorer, settings.restoration.level_interval)
+    observations: list[Observation] = []
+    for frame in progressive(read_frames(info, index=builder, on_warning=warnings.append), info, settings, warnings):
+        picture = to_display(frame.rgb(), info.display)
+        cut = shots.feed(frame.index, picture)
+        found = tracker.step(frame.index, picture, cut=cut)
+        observations += found
+        reader.see(frame.index, picture, found)
+        if on_frame is not None:
+            on_frame(frame.index + 1)
+    reader.flush()
+    frames = builder.finish()
+    if settings.output.copy_untouched and info.codec == "h264":
+        frames = replace(frames, closed=tuple(closed_spans(info, frames)))
+    shot_list = shots.shots(len(frames.pts))
+    tracks, left_alone = finish_tracks(observations, [shot.start for shot in shot_list], settings=settings.detection)
+    analyzed = _with_levels(tracks, reader.readings, restorer, settings, shot_list)
+    left_alone += _never_read(tracks, analyzed)
+    if settings.restoration.faces == "largest":
+        analyzed = keep_largest(analyzed, shot_list)
+    return Analysis(frames, tuple(shot_list), tuple(analyzed), tuple(left_alone), tuple(dict.fromkeys(warnings)))
+
+
+def _with_levels(
+    tracks: Sequence[FaceTrack],
+    readings: Sequence[LevelReading],
+    restorer: FaceRestorer,
+    settings: Settings,
+    shots: Sequence[Shot],
+) -> list[AnalyzedTrack]:
+    belonging = assign_readings(tracks, readings)
+    greys = grey_tracks(tracks, belonging, shots, settings.restoration.grayscale)
+    analyzed = []
+    for track, own, grey, noise in zip(tracks, belonging, greys, noise_numbers(tracks, shots), strict=True):
+        if not own:
+            continue
+        levels = smooth_levels(
+            np.array([reading.frame - track.start for reading in own]),
+            np.array([reading.level for reading in own]),
+            np.array([reading.confidence for reading in own]),
+            track.stop - track.start,
+            deviation=settings.restoration.level_smoothing,
+        )
+        steps = hold_steps(restorer.starting_step(levels), band=settings.restoration.step_hysteresis)
+        analyzed.append(AnalyzedTrack(track, levels, steps, grey, noise=noise))
+    return analyzed
+
+
+def noise_numbers(tracks: Sequence[FaceTrack], shots: Sequence[Shot]) -> list[int]:
+    """The number of each track's noise: its identity, counted from the first track of its shot."""
+    starts = [shot.start for shot in shots]
+    shot_of = [bisect_right(starts, track.start) for track in tracks]
+    first: dict[int, int] = {}
+    for track, shot in zip(tracks, shot_of, strict=True):
+        first[shot] = min(first.get(shot, track.number), track.number)
+    return [track.identity - first[shot] for track, shot in zip(tracks, shot_of, strict=True)]
+
+
+def _never_read(tracks: Sequence[FaceTrack], analyzed: Sequence[AnalyzedTrack]) -> list[LeftAlone]:
+    known = {one.track.number for one in analyzed}
+    return [
+        LeftAlone(
+            track.start,
+            track.stop,
+            (float(centre[0]), float(centre[1])),
+            track.size,
+            "no blur level could be read off it",
+        )
+        for track in tracks
+        if track.number not in known
+        for centre in [np.median(track.landmarks.mean(axis=1), axis=0)]
+    ]
+
+
+def grey_tracks(
+    tracks: Sequence[FaceTrack],
+    belonging: Sequence[Sequence[LevelReading]],
+    shots: Sequence[Shot],
+    grayscale: str,
+) -> list[bool]:
+    """Which tracks get no colour.
+
+    grayscale: "on" all, "off" none, "auto" those in shots most of whose readings have none. A track whose readings, if
+    there are some, all say the same goes by them: a statue does not take the colour from the people beside it.
+    """
+    if grayscale != "auto":
+        return [grayscale == "on"] * len(tracks)
+    votes: dict[int, list[bool]] = {}
+    shot_of = [next((i for i, s in enumerate(shots) if s.start <= t.start < s.stop), -1) for t in tracks]
+    for shot, own in zip(shot_of, belonging, strict=True):
+        votes.setdefault(shot, []).extend(reading.grey for reading in own)
+    result = []
+    for shot, own in zip(shot_of, belonging, strict=True):
+        agreed = {reading.grey for reading in own}
+        certain = len(agreed) == 1 and len(own) >= CERTAIN_READINGS
+        result.append(agreed.pop() if certain else 2 * sum(votes[shot]) > len(votes[shot]))
+    return result
+
+
+def progressive(frames: Iterator[Frame], info: VideoInfo, settings: Settings, warnings: list[str]) -> Iterator[Frame]:
+    """The frames as faces are to be looked for in: without combs where the video is treated as interlaced."""
+    if info.interlaced:
+        yield from first_fields(frames, marked_only=settings.output.interlaced == "deinterlace")
+        return
+    marked = 0
+    for frame in frames:
+        marked += frame.picture.interlaced_frame
+        yield frame
+    if marked and settings.output.interlaced != "ignore":
+        warnings.append(
+            f"{info.path}: {marked} pictures are marked as interlaced, though the first is not; faces in them were "
+            "restored as in progressive pictures: if they show combs, restore with --interlaced keep or deinterlace"
+        )
+
+
+def assign_readings(tracks: Sequence[FaceTrack], readings: Sequence[LevelReading]) -> list[list[LevelReading]]:
+    """The readings of each track, one a frame, in order: each goes to the nearest face of its frame.
+
+    Readings are taken while tracks still grow; fragments joined later bring theirs along by where they were taken.
+    """
+    belonging: list[dict[int, LevelReading]] = [{} for _ in tracks]
+    for reading in readings:
+        near = []
+        for number, track in enumerate(tracks):
+            if track.start <= reading.frame < track.stop:
+                landmarks = track.landmarks[reading.frame - track.start]
+                distance = float(np.hypot(*(landmarks.mean(axis=0) - reading.centre)))
+                if distance < np.ptp(landmarks[:, 1]):
+                    near.append((distance, number))
+        if near:
+            belonging[min(near)[1]].setdefault(reading.frame, reading)
+    return [[own[frame] for frame in sorted(own)] for own in belonging]
+
+
+def keep_largest(tracks: Sequence[AnalyzedTrack], shots: Sequence[Shot]) -> list[AnalyzedTrack]:
+    """All tracks, of which only the one that covers most of each shot (size times duration) is to be restored.
+
+    One face a shot, not one a frame: choosing anew in each frame would make two faces take turns.
+    """
+
+    def covered(analyzed: AnalyzedTrack) -> float:
+        return float(analyzed.track.size * (analyzed.track.stop - analyzed.track.start))
+
+    largest = set()
+    for shot in shots:
+        inside = [t for t in tracks if shot.start <= t.track.start < shot.stop]
+        if inside:
+            largest.add(max(inside, key=covered).track.number)
+    return [t if t.track.number in largest else replace(t, restore=False) for t in tracks]

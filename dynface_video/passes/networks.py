@@ -1,0 +1,58 @@
+"""The models of a job, loaded once a process, and the number of threads that they work with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import cv2
+import torch
+
+from dynface_video.config import Settings
+from dynface_video.faces.detection.detector import FaceDetector, make_detector
+from dynface_video.faces.landmarks import LandmarkLocator
+from dynface_video.media.io.probe import VideoInfo
+from dynface_video.models.registry import model_folder
+from dynface_video.passes.analysis import Analysis
+from dynface_video.passes.analyze import analyze
+from dynface_video.pipeline import FaceRestorer
+
+
+@dataclass(frozen=True)
+class Models:
+    """What finds and restores faces."""
+
+    restorer: FaceRestorer
+    locator: LandmarkLocator
+    detector: FaceDetector
+
+
+def load_models(settings: Settings) -> Models:
+    """Load the models that the settings name; raises ModelError where they are missing."""
+    restorer = FaceRestorer.from_settings(settings)
+    folder = model_folder(settings.models)
+    locator = LandmarkLocator.from_folder(folder / "landmarks", restorer.device)
+    detector = make_detector(settings.detection, models=folder, locator=locator, device=restorer.device)
+    return Models(restorer, locator, detector)
+
+
+def analyze_with(models: Models, info: VideoInfo, settings: Settings, on_frame: Callable[[int], None]) -> Analysis:
+    """The first pass over a video; on_frame is told how many frames are done."""
+    return analyze(info, models.detector, models.locator, models.restorer, settings, on_frame=on_frame)
+
+
+@contextmanager
+def network_threads(count: int) -> Iterator[None]:
+    """So many threads for the networks inside, and what there was before afterwards.
+
+    The kernels that oneDNN chooses, and with them the last bits of a result, depend on this number.
+    """
+    before, before_cv2 = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(count)
+    cv2.setNumThreads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+        cv2.setNumThreads(before_cv2)

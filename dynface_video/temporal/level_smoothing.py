@@ -1,0 +1,73 @@
+"""Blur levels and starting steps over time: one track inside one shot (METHOD.md 7.1).
+
+A level that wavers makes the prior invent more here and less there, which is seen as flicker. Levels are cleaned of
+outliers, then smoothed without lag; the starting step follows them with hysteresis, so that neighbouring frames share a
+schedule.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from dynface_video.models.blur_level import LEVEL_OFFSET
+
+HAMPEL_RADIUS = 3
+HAMPEL_THRESHOLD = 3.0
+SMALLEST_DEVIATION = 0.05
+MAD_TO_DEVIATION = 1.4826
+
+
+def hampel(values: np.ndarray, *, radius: int = HAMPEL_RADIUS, threshold: float = HAMPEL_THRESHOLD) -> np.ndarray:
+    """Whether each of (N,) values is an outlier among its neighbours, (N,) bool (Hampel's identifier).
+
+    A value is one when it lies further from the median of the `radius` values on either side than `threshold` times
+    their deviation, estimated from the median absolute deviation and at least `SMALLEST_DEVIATION`.
+    """
+    outlier = np.zeros(len(values), bool)
+    for i in range(len(values)):
+        window = values[max(0, i - radius) : i + radius + 1]
+        median = np.median(window)
+        deviation = max(MAD_TO_DEVIATION * float(np.median(np.abs(window - median))), SMALLEST_DEVIATION)
+        outlier[i] = abs(values[i] - median) > threshold * deviation
+    return outlier
+
+
+def smooth_levels(
+    positions: np.ndarray, levels: np.ndarray, confidences: np.ndarray, length: int, *, deviation: float
+) -> np.ndarray:
+    """A blur level for every frame of a track from the levels read off some of them.
+
+    positions:   (N,) frames of the track, rising, within [0, length), at which a level was read; at least one
+    levels:      (N,) pixels; confidences: (N,) positive weights
+    deviation:   of the smoothing Gaussian, frames; 0 takes the readings as they are and interpolates
+    Returns (length,) float64 pixels. Smoothing is zero-phase (a symmetric kernel, normalised by the weights it meets)
+    and works on `log(s + 0.2)`, in which the estimator's errors are even.
+    """
+    if len(positions) == 0:
+        raise ValueError("a track without any level read off it cannot be smoothed")
+    z = np.log(np.asarray(levels, np.float64) + LEVEL_OFFSET)
+    kept = ~hampel(z) if deviation > 0 else np.ones(len(z), bool)
+    positions, z, weights = np.asarray(positions)[kept], z[kept], np.asarray(confidences, np.float64)[kept]
+    frames = np.arange(length)
+    dense = np.interp(frames, positions, z)
+    if deviation > 0:
+        # Frames between two readings carry the interpolated weight, or a long gap would be ruled by its far ends.
+        dense_weights = np.interp(frames, positions, weights)
+        total = gaussian_filter1d(dense_weights * dense, deviation, mode="nearest")
+        dense = total / gaussian_filter1d(dense_weights, deviation, mode="nearest")
+    return np.asarray(np.maximum(np.exp(dense) - LEVEL_OFFSET, 0.0))
+
+
+def hold_steps(steps: np.ndarray, *, band: float) -> np.ndarray:
+    """Starting steps that change only when they must: (N,) int64 to the same.
+
+    A step is kept from frame to frame until the wanted one differs from it by more than `band` of itself; 0 keeps none.
+    A step of 0 (leave the estimate as it is) is entered and left at once.
+    """
+    held = np.asarray(steps, np.int64).copy()
+    for i in range(1, len(held)):
+        before, wanted = held[i - 1], held[i]
+        if before > 0 and wanted > 0 and abs(int(wanted) - int(before)) <= band * int(before):
+            held[i] = before
+    return held

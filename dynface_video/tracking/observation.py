@@ -1,0 +1,141 @@
+"""What following faces gives: observations frame by frame, finished tracks, and faces left alone with the reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dynface_video.faces.detection.detector import Detection
+from dynface_video.faces.landmarks import SIDE_BY_SPREAD
+
+HIDDEN = "hidden by another face"
+"""Reason of a stretch in which a face that is restored before and after cannot be seen."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """A face in one frame.
+
+    track:      number given by the tracker; fragments of one face may have several
+    detected:   found by the detector in this frame, else followed by the landmark network
+    missed:     the detector looked at this frame and did not find it
+    appearance: what the face looks like (see `appearance`), None where it was not looked at
+    """
+
+    frame: int
+    track: int
+    detection: Detection
+    detected: bool
+    appearance: np.ndarray | None = None
+    missed: bool = False
+
+
+@dataclass(frozen=True)
+class FaceTrack:
+    """One face over the frames start .. stop - 1 of one shot, display coordinates.
+
+    landmarks: (T, 5, 2) float32, smoothed over time
+    observed:  (T,) bool, false where the face was bridged over a miss
+    scores:    (T,) float32 in [0, 1]
+    shown:     (T,) float32 in [0, 1], how much of the restored face is to be seen; None is all of it
+    face:      tracks of one shot with the same value show the same face again; the number of the first of them
+    """
+
+    number: int
+    start: int
+    landmarks: np.ndarray
+    observed: np.ndarray
+    scores: np.ndarray
+    shown: np.ndarray | None = None
+    face: int | None = None
+
+    @property
+    def stop(self) -> int:
+        """One past the last frame."""
+        return self.start + len(self.landmarks)
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """Side of the face in pixels in each frame, (T,) float64."""
+        return face_sides(self.landmarks)
+
+    @property
+    def size(self) -> float:
+        """Median side of the face in pixels."""
+        return float(np.median(self.sizes))
+
+    @property
+    def identity(self) -> int:
+        """Whose face it is within its shot: what makes it look alike when it comes back."""
+        return self.number if self.face is None else self.face
+
+    def shown_at(self, position: int) -> float:
+        """How much of the restored face is to be seen in the frame `start + position`, in [0, 1]."""
+        return 1.0 if self.shown is None else float(self.shown[position])
+
+    def to_json(self) -> dict[str, Any]:
+        """Numbers as JSON holds them, landmarks to a hundredth of a pixel."""
+        shown = np.ones(len(self.landmarks)) if self.shown is None else self.shown
+        return {
+            "number": self.number,
+            "face": self.identity,
+            "start": self.start,
+            "landmarks": np.round(self.landmarks.astype(np.float64), 2).reshape(-1, 10).tolist(),
+            "observed": self.observed.astype(int).tolist(),
+            "scores": np.round(self.scores.astype(np.float64), 3).tolist(),
+            "shown": np.round(shown.astype(np.float64), 2).tolist(),
+        }
+
+    @classmethod
+    def from_json(cls, raw: dict[str, Any]) -> FaceTrack:
+        """Read what `to_json` gave; raises ValueError when the arrays do not fit together."""
+        landmarks = np.array(raw["landmarks"], np.float32).reshape(-1, 5, 2)
+        observed, scores = np.array(raw["observed"], bool), np.array(raw["scores"], np.float32)
+        shown = np.array(raw["shown"], np.float32)
+        if not len(landmarks) == len(observed) == len(scores) == len(shown) > 0:
+            lengths = (
+                f"{len(landmarks)} landmarks, {len(observed)} observed, {len(scores)} scores and {len(shown)} shown"
+            )
+            raise ValueError(f"track {raw['number']} has {lengths}")
+        return cls(int(raw["number"]), int(raw["start"]), landmarks, observed, scores, shown, int(raw["face"]))
+
+
+@dataclass(frozen=True)
+class LeftAlone:
+    """A face that is not restored, and why: frames start .. stop - 1, centre (x, y) and side in pixels (medians)."""
+
+    start: int
+    stop: int
+    centre: tuple[float, float]
+    size: float
+    reason: str
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        centre = [round(value, 1) for value in self.centre]
+        return {
+            "start": self.start,
+            "stop": self.stop,
+            "centre": centre,
+            "size": round(self.size, 1),
+            "reason": self.reason,
+        }
+
+    @classmethod
+    def from_json(cls, raw: dict[str, Any]) -> LeftAlone:
+        """Read what `to_json` gave."""
+        x, y = raw["centre"]
+        return cls(int(raw["start"]), int(raw["stop"]), (float(x), float(y)), float(raw["size"]), str(raw["reason"]))
+
+
+def face_sides(points: np.ndarray) -> np.ndarray:
+    """Sides of the face boxes that belong to five points each, (..., 5, 2) to (...), pixels."""
+    centred = np.asarray(points, np.float64) - np.mean(points, axis=-2, keepdims=True, dtype=np.float64)
+    return np.asarray(SIDE_BY_SPREAD * np.sqrt((centred**2).sum(axis=-1).mean(axis=-1)))
+
+
+def face_side(points: np.ndarray) -> float:
+    """Side of the face box that belongs to five points (5, 2), pixels."""
+    return float(face_sides(points))

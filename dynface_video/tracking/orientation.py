@@ -1,0 +1,100 @@
+"""Faces that lie on their side or head: files with a wrong display matrix, phones held sideways.
+
+A turn is a number of quarter turns, counterclockwise as `numpy.rot90` counts, that stands the faces of a shot upright.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dynface_video.faces.detection.detector import Detection, FaceDetector, FaceLocator
+from dynface_video.faces.landmarks import box_from_landmarks
+from dynface_video.tracking.tracker import FaceTracker, Observation
+
+if TYPE_CHECKING:
+    from dynface_video.config import DetectionSettings
+
+TRIALS = (1, 3, 8)
+"""Detections of a shot at which the other orientations are tried, as long as few faces are found as displayed."""
+ENOUGH = 2.0
+"""Sum of the scores of faces as displayed that settles a shot without any trial; one sure face does as well."""
+SURE = 0.9
+CLEAR_LEAD = 0.8
+"""What another orientation must be ahead by, and twice what is found as displayed: a face nearly sure."""
+
+
+class TurningTracker:
+    """A `FaceTracker` that works on pictures turned so that the shot's faces are upright; see `step`.
+
+    Faces are looked for as displayed. Where hardly any is found, the three other orientations are tried on a few frames
+    of the shot, and the best is kept for it if it wins clearly. Observations are in display coordinates all the same.
+    """
+
+    def __init__(self, detector: FaceDetector, locator: FaceLocator, settings: DetectionSettings) -> None:
+        self._tracker = FaceTracker(detector, locator, settings)
+        self._detector, self._tries = detector, settings.orientations
+        self._turn, self._looks, self._settled = 0, 0, True
+        self.trials = 0
+        """Pictures that the detector has looked at in other orientations."""
+
+    @property
+    def detections(self) -> int:
+        """Pictures that the detector has looked at, in any orientation."""
+        return self._tracker.detections + self.trials
+
+    def step(self, index: int, picture: np.ndarray, *, cut: bool) -> list[Observation]:
+        """As `FaceTracker.step`; picture: (H, W, 3) uint8 RGB, display coordinates."""
+        if cut or index == 0:
+            self._turn, self._looks, self._settled = 0, 0, not self._tries
+        before = self._tracker.detections
+        observations = self._tracker.step(index, turned(picture, self._turn), cut=cut)
+        if self._tracker.detections > before and not self._settled:
+            better = self._better_turn([o for o in observations if o.frame == index and o.detected], picture)
+            if better is not None:
+                self._turn, self._settled = better, True
+                observations = self._tracker.step(index, turned(picture, better), cut=True)
+        return [_as_displayed(observation, picture.shape[:2], self._turn) for observation in observations]
+
+    def _better_turn(self, found: list[Observation], picture: np.ndarray) -> int | None:
+        scores = [observation.detection.score for observation in found]
+        self._looks += 1
+        self._settled = sum(scores) >= ENOUGH or max(scores, default=0.0) >= SURE or self._looks >= max(TRIALS)
+        if self._looks not in TRIALS or sum(scores) >= ENOUGH or max(scores, default=0.0) >= SURE:
+            return None
+        self.trials += 3
+        others = {turn: _evidence(self._detector.detect(turned(picture, turn))) for turn in (1, 2, 3)}
+        best = max(others, key=lambda turn: others[turn])
+        return best if others[best] >= max(2 * sum(scores), sum(scores) + CLEAR_LEAD) else None
+
+
+def _evidence(faces: list[Detection]) -> float:
+    return float(sum(face.score for face in faces))
+
+
+def turned(picture: np.ndarray, turn: int) -> np.ndarray:
+    """The picture (H, W, 3) after `turn` quarter turns counterclockwise."""
+    return picture if turn == 0 else np.ascontiguousarray(np.rot90(picture, turn))
+
+
+def turned_back(points: np.ndarray, shape: tuple[int, int], turn: int) -> np.ndarray:
+    """Where points (..., 2) of a turned picture lie in the picture itself, whose (height, width) is `shape`."""
+    height, width = shape
+    x, y = points[..., 0], points[..., 1]
+    back = {
+        0: (x, y),
+        1: (width - 1 - y, x),
+        2: (width - 1 - x, height - 1 - y),
+        3: (y, height - 1 - x),
+    }[turn]
+    return np.stack(back, axis=-1)
+
+
+def _as_displayed(observation: Observation, shape: tuple[int, int], turn: int) -> Observation:
+    if turn == 0:
+        return observation
+    points = turned_back(observation.detection.landmarks, shape, turn)
+    detection = replace(observation.detection, landmarks=points, box=box_from_landmarks(points))
+    return replace(observation, detection=detection)

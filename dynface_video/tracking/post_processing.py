@@ -1,0 +1,142 @@
+"""The second look: observations of a whole video become tracks without holes, outliers or jitter."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.ndimage import distance_transform_edt
+
+from dynface_video.tracking.appearance import difference
+from dynface_video.tracking.link import Fragment, fragments_of, is_nested, is_same, link, without_doubles
+from dynface_video.tracking.observation import HIDDEN, FaceTrack, LeftAlone, Observation, face_sides
+from dynface_video.tracking.smoothing import smooth_landmarks
+from dynface_video.tracking.track_filter import reason_to_leave, shown_while_turning, turn_of
+
+if TYPE_CHECKING:
+    from dynface_video.config import DetectionSettings
+
+SAME_FACE_DIFFERENCE = 0.3
+SAME_FACE_SIZE = 0.4
+FADE_FRAMES = 5
+"""Over which a face fades before another one hides it, and comes back."""
+
+
+def finish_tracks(
+    observations: Sequence[Observation], cuts: Sequence[int], *, settings: DetectionSettings
+) -> tuple[list[FaceTrack], list[LeftAlone]]:
+    """Tracks of a video, numbered from 0 by their first frame and then from left to right, and what is left alone.
+
+    observations: of all frames, in any order; cuts: the first frame of each shot
+    Fragments are linked over absences of at most `settings.gap` frames, which are bridged by interpolation; tracks that
+    are too short, too small, too unsure, too blurred or too dark are left alone, and those that turn too far to a side
+    or are hidden by another face where they are; landmarks are smoothed inside shots, never over a cut.
+    """
+    fragments = without_doubles(fragments_of(observations, cuts, settings.gap))
+    tracks: list[FaceTrack] = []
+    faces: list[Fragment] = []
+    left_alone: list[LeftAlone] = []
+    for fragment in link(fragments, cuts, settings.gap):
+        reason = reason_to_leave(fragment, settings)
+        if reason is None:
+            track = _track(len(tracks), fragment, settings)
+            reason = _reason_of_turn(track, settings.largest_turn)
+            if reason is None:
+                tracks.append(replace(track, face=_known_face(fragment, faces, tracks, cuts)))
+                faces.append(fragment)
+                left_alone += _turned_away(track, settings.largest_turn)
+        if reason is not None:
+            left_alone.append(_left(fragment.start, fragment.last + 1, fragment.points, reason))
+    hidden = [_hidden(track, tracks) for track in tracks]
+    for track, frames in zip(tracks, hidden, strict=True):
+        left_alone += _left_where(track, frames & (_shown(track) > 0), lambda _: HIDDEN)
+    return [_without(track, frames) for track, frames in zip(tracks, hidden, strict=True)], left_alone
+
+
+def _track(number: int, fragment: Fragment, settings: DetectionSettings) -> FaceTrack:
+    frames = np.arange(fragment.start, fragment.last + 1)
+    observed = np.isin(frames, fragment.frames)
+    points = bridge(fragment.frames, fragment.points, frames)
+    deviation = bridge(fragment.frames, fragment.deviation, frames)
+    landmarks = smooth_landmarks(points, deviation, observed, smoothing=settings.smoothing).astype(np.float32)
+    scores = bridge(fragment.frames, fragment.scores, frames).astype(np.float32)
+    shown = shown_while_turning(landmarks, settings.largest_turn)
+    return FaceTrack(number, fragment.start, landmarks, observed, scores, shown)
+
+
+def _reason_of_turn(track: FaceTrack, largest: float) -> str | None:
+    if track.shown is None or track.shown.any():
+        return None
+    return _turn_reason(track.landmarks, largest)
+
+
+def _turn_reason(landmarks: np.ndarray, largest: float) -> str:
+    return f"seen from the side: turned by {np.median(turn_of(landmarks)):.0f} degrees, {largest:g} at most"
+
+
+def _turned_away(track: FaceTrack, largest: float) -> list[LeftAlone]:
+    """The spans of a track in which its face is turned too far to be shown restored."""
+    return _left_where(track, _shown(track) == 0, lambda points: _turn_reason(points, largest))
+
+
+def _hidden(track: FaceTrack, tracks: Sequence[FaceTrack]) -> np.ndarray:
+    """Frames of a track, (T,) bool, that were bridged behind another face: restored, it would lie on that one."""
+    hidden = np.zeros(len(track.landmarks), bool)
+    for other in tracks:
+        for frame in range(max(track.start, other.start), min(track.stop, other.stop)):
+            own, there = frame - track.start, frame - other.start
+            if other.observed[there] and not track.observed[own]:
+                points, others = track.landmarks[own], other.landmarks[there]
+                hidden[own] |= is_same(points, others) or is_nested(points, others)
+    return hidden
+
+
+def _without(track: FaceTrack, frames: np.ndarray) -> FaceTrack:
+    """The track without the frames of a mask (T,): it fades before them and comes back as slowly."""
+    if not frames.any():
+        return track
+    away = distance_transform_edt(~frames)
+    return replace(track, shown=(_shown(track) * np.clip(away / FADE_FRAMES, 0, 1)).astype(np.float32))
+
+
+def _shown(track: FaceTrack) -> np.ndarray:
+    return np.array([track.shown_at(at) for at in range(len(track.landmarks))])
+
+
+def _left_where(track: FaceTrack, frames: np.ndarray, reason: Callable[[np.ndarray], str]) -> list[LeftAlone]:
+    """The spans of a track that a mask (T,) names; reason: of landmarks (n, 5, 2)."""
+    chosen = np.flatnonzero(frames)
+    spans = np.split(chosen, np.flatnonzero(np.diff(chosen) > 1) + 1) if len(chosen) else []
+    places = [(track.start + int(span[0]), track.start + int(span[-1]) + 1, track.landmarks[span]) for span in spans]
+    return [_left(start, stop, points, reason(points)) for start, stop, points in places]
+
+
+def _known_face(
+    fragment: Fragment, faces: Sequence[Fragment], tracks: Sequence[FaceTrack], cuts: Sequence[int]
+) -> int | None:
+    """The identity of the face that was seen before in the shot, is gone, and looks the same; None for a new one."""
+    shot, look = bisect_right(sorted(cuts), fragment.start), fragment.appearance
+    alike = []
+    for known, track in zip(faces, tracks, strict=True):
+        gone = known.last < fragment.start and bisect_right(sorted(cuts), known.start) == shot
+        if look is None or known.appearance is None or not gone:
+            continue
+        apart = difference(known.appearance, look)
+        if apart < SAME_FACE_DIFFERENCE and abs(np.log(known.side / fragment.side)) < SAME_FACE_SIZE:
+            alike.append((apart, track.identity))
+    return min(alike)[1] if alike else None
+
+
+def bridge(frames: np.ndarray, values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Values (N, ...) known in some frames (N,) at the frames wanted (T,): (T, ...), straight lines in between."""
+    columns = values.reshape(len(values), -1).T
+    bridged = np.stack([np.interp(wanted, frames, column) for column in columns], axis=1)
+    return bridged.reshape(len(wanted), *values.shape[1:])
+
+
+def _left(start: int, stop: int, points: np.ndarray, reason: str) -> LeftAlone:
+    x, y = np.median(points.mean(axis=1), axis=0)
+    return LeftAlone(start, stop, (float(x), float(y)), float(np.median(face_sides(points))), reason)

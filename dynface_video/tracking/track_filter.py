@@ -1,0 +1,87 @@
+"""Which faces are better left alone, and why: what is restored wrongly looks worse than what is not restored."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from dynface_video.faces.landmarks import face_square
+from dynface_video.tracking.observation import face_sides
+
+if TYPE_CHECKING:
+    from dynface_video.config import DetectionSettings
+    from dynface_video.tracking.link import Fragment
+
+SMALLEST_SEEN_SHARE = 0.4
+"""Of a track's frames: what is seen more rarely and bridged in between is a chance find, not a face."""
+SMALLEST_SUPPORT = 0.25
+"""Of the detector's looks at a track: the landmark network alone also follows what is no face."""
+NOSE_DEPTH = 0.5
+"""How far the tip of a nose stands out of the plane of the eyes, in distances between the eyes."""
+TURN_SMOOTHING = 2.0
+FADE_SPAN = 6.0
+"""Degrees over which a face that turns away fades."""
+
+
+def turn_of(points: np.ndarray) -> np.ndarray:
+    """How far heads are turned to a side, degrees in [0, 90]: five points each, (..., 5, 2) to (...).
+
+    The nose moves over the line of the eyes by the sine of the angle, the eyes draw together by its cosine.
+    """
+    faces = np.asarray(points, np.float64).reshape(-1, 5, 2)
+    turns = []
+    for face in faces:
+        angle = face_square(face).angle
+        across = np.array([np.cos(angle), np.sin(angle)])
+        offset = abs(float((face[2] - (face[0] + face[1]) / 2) @ across))
+        eyes = max(float((face[1] - face[0]) @ across), 0.0)
+        turns.append(np.degrees(np.arctan2(offset / NOSE_DEPTH, eyes)))
+    return np.array(turns).reshape(np.shape(points)[:-2])
+
+
+def reason_to_leave(fragment: Fragment, settings: DetectionSettings) -> str | None:
+    """Why a whole track is left alone, None when it is not."""
+    length = fragment.last - fragment.start + 1
+    if length < settings.minimum_length:
+        return f"too short: {length} frames of at least {settings.minimum_length}"
+    if fragment.side < settings.minimum_size:
+        return f"too small: {fragment.side:.0f} pixels of at least {settings.minimum_size:g}"
+    return _reason_of_doubt(fragment, length, settings) or _reason_of_looks(fragment, settings)
+
+
+def _reason_of_doubt(fragment: Fragment, length: int, settings: DetectionSettings) -> str | None:
+    if len(fragment.frames) < SMALLEST_SEEN_SHARE * length:
+        return f"too unsure: seen in only {len(fragment.frames)} of {length} frames"
+    score = float(fragment.scores.mean())
+    if score < settings.minimum_score:
+        return f"too unsure: a mean score of {score:.2f} of at least {settings.minimum_score:g}"
+    confirmed, missed = int((fragment.looks > 0).sum()), int((fragment.looks < 0).sum())
+    chance = confirmed == 1 and missed > 0 and length > 2 * settings.interval
+    if chance or confirmed < SMALLEST_SUPPORT * (confirmed + missed):
+        return f"too unsure: the detector knew it in only {confirmed} of {confirmed + missed} looks"
+    return None
+
+
+def _reason_of_looks(fragment: Fragment, settings: DetectionSettings) -> str | None:
+    spread = fragment.deviation.mean(axis=1) / np.maximum(face_sides(fragment.points), 1.0)
+    uncertainty = float(np.median(spread))
+    if uncertainty > settings.largest_uncertainty:
+        return (
+            f"too blurred to be known: landmarks unsure by {100 * uncertainty:.1f} % of its side, "
+            f"{100 * settings.largest_uncertainty:g} % at most"
+        )
+    if fragment.appearance is not None and fragment.appearance[-1] < settings.minimum_brightness:
+        brightness = float(fragment.appearance[-1])
+        return f"too dark: a brightness of {brightness:.3f} of at least {settings.minimum_brightness:g}"
+    return None
+
+
+def shown_while_turning(landmarks: np.ndarray, largest_turn: float) -> np.ndarray:
+    """How much of a restored face is shown in each frame of (T, 5, 2) landmarks: (T,) float32 in [0, 1].
+
+    It is 1 until the head is turned by nearly `largest_turn` degrees and falls to 0 from there on.
+    """
+    turn = gaussian_filter1d(turn_of(landmarks), TURN_SMOOTHING, mode="nearest")
+    return np.clip((largest_turn - turn) / FADE_SPAN, 0, 1).astype(np.float32)

@@ -1,0 +1,174 @@
+"""Training of RM: regress the clean crop from a degraded one, then also from a window of a degraded clip."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dynface_video.errors import ModelError
+from dynface_video.models.restoration import RestorationConfig, RestorationModel
+from dynface_video.temporal.averaging import warped_neighbours
+from training.clips import clip_degradation, degrade_clip, sample_clip
+from training.data import FaceSet, plain_crop, sample_crop
+from training.degradation import STRENGTHS, degrade, evaluation_degradation, training_degradation
+from training.loop import Batch
+
+SMALLEST_ERROR = 1e-5
+RADIUS = 2
+ALONE_SHARE = 0.5
+"""Of the batches of `WindowTraining`: single crops, at a quarter of a window's cost; bridged faces read no more."""
+
+
+class RestorationTraining:
+    """A `Component` that trains RM on synthetic degradation."""
+
+    name = "restoration"
+
+    def __init__(self, faces: FaceSet, network: RestorationConfig) -> None:
+        self.faces, self.network = faces, network
+
+    def build(self) -> nn.Module:
+        """A freshly initialised RM."""
+        return RestorationModel(self.network)
+
+    def config(self) -> dict[str, Any]:
+        """What is saved beside the weights."""
+        return {"network": asdict(self.network)}
+
+    def batch(self, rng: np.random.Generator, size: int, *, held_out: bool) -> Batch:
+        """Clean crops and degraded ones in [-1, 1]; held-out ones by the three evaluation strengths in turn."""
+        indices = rng.choice(self.faces.indices(held_out=held_out), size)
+        clean, degraded, masks = [], [], []
+        for k, index in enumerate(indices):
+            if held_out:
+                crop = plain_crop(self.faces, int(index), self.network.resolution)
+                mask = np.ones(crop.shape[:2], np.float32)
+                degradation = evaluation_degradation(list(STRENGTHS)[k % 3], rng)
+            else:
+                crop, mask = sample_crop(self.faces, int(index), self.network.resolution, rng)
+                degradation = training_degradation(rng)
+            clean.append(crop)
+            masks.append(mask)
+            degraded.append(degrade(crop, degradation, rng))
+        return {
+            "clean": torch.from_numpy(np.stack(clean)).permute(0, 3, 1, 2) * 2 - 1,
+            "degraded": torch.from_numpy(np.stack(degraded)).permute(0, 3, 1, 2) * 2 - 1,
+            "mask": torch.from_numpy(np.stack(masks))[:, None],
+        }
+
+    def loss(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Mean over the crops of the logarithm of the squared error inside the picture: what PSNR counts.
+
+        A decibel is worth the same on a mild crop as on a severe one; under a plain distance mild crops, whose errors
+        are small, would hardly be learned.
+        """
+        return log_error(model(batch["degraded"]).float(), batch)
+
+    def validate(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, float]:
+        """PSNR of RM, and its gain over the degraded crop, for each evaluation strength."""
+        return _scores(model(batch["degraded"]), batch["degraded"], batch["clean"])
+
+
+class WindowTraining:
+    """A `Component` that teaches a trained RM to read neighbouring crops too, on clips of simulated motion.
+
+    Half of the batches are of single crops, so that it goes on learning these.
+
+    initial: the RM that it begins as, of single crops or of windows
+    """
+
+    name = "restoration_window"
+
+    def __init__(self, faces: FaceSet, initial: RestorationModel, fusion: int) -> None:
+        self.faces, self.initial = faces, initial
+        self.network = replace(initial.config, fusion=fusion)
+        self.single = RestorationTraining(faces, self.network)
+
+    def build(self) -> nn.Module:
+        """The initial network, with an untrained fusion where it has none."""
+        model = RestorationModel(self.network)
+        missing, unexpected = model.load_state_dict(self.initial.state_dict(), strict=False)
+        if unexpected or any(not name.startswith("fusion.") for name in missing):
+            raise ModelError(f"the initial network does not fit: {missing} are missing, {unexpected} too many")
+        return model
+
+    def config(self) -> dict[str, Any]:
+        """What is saved beside the weights."""
+        return {"network": asdict(self.network)}
+
+    def batch(self, rng: np.random.Generator, size: int, *, held_out: bool) -> Batch:
+        """Single crops (`RestorationTraining.batch`) or windows; held-out ones are windows."""
+        if not held_out and rng.random() < ALONE_SHARE:
+            return self.single.batch(rng, size, held_out=False)
+        return self.windows(rng, size, held_out=held_out)
+
+    def windows(self, rng: np.random.Generator, size: int, *, held_out: bool) -> Batch:
+        """The middle frames of clips, clean and degraded in [-1, 1], and their neighbours warped onto them.
+
+        Of the 2 * RADIUS neighbours a training clip has at random all, the inner ones, one side or single ones;
+        held-out clips have all, and the three evaluation strengths in turn.
+        """
+        resolution, count = self.network.resolution, 2 * RADIUS + 1
+        rows: dict[str, list[np.ndarray]] = {"clean": [], "degraded": [], "mask": [], "neighbours": [], "valid": []}
+        for k, index in enumerate(rng.choice(self.faces.indices(held_out=held_out), size)):
+            clip, mask = sample_clip(self.faces, int(index), resolution, count, rng)
+            kind = evaluation_degradation(list(STRENGTHS)[k % 3], rng) if held_out else clip_degradation(rng)
+            degraded = degrade_clip(clip, kind, rng)
+            valid = np.ones(2 * RADIUS, bool) if held_out else some_neighbours(rng)
+            others = np.delete(np.arange(count), RADIUS)
+            rows["clean"].append(clip[RADIUS])
+            rows["degraded"].append(degraded[RADIUS])
+            rows["mask"].append(mask)
+            rows["neighbours"].append(warped_neighbours(degraded[RADIUS], degraded[others], valid))
+            rows["valid"].append(valid)
+        tensors = {name: torch.from_numpy(np.stack(values).astype(np.float32)) for name, values in rows.items()}
+        for name in ("clean", "degraded", "neighbours"):
+            tensors[name] = tensors[name].movedim(-1, -3) * 2 - 1
+        tensors["mask"] = tensors["mask"][:, None]
+        return tensors
+
+    def loss(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+        """As that of single crops."""
+        return log_error(model(batch["degraded"], batch.get("neighbours"), batch.get("valid")).float(), batch)
+
+    def validate(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, float]:
+        """PSNR at each evaluation strength with the window, and what it gains over the same network without one."""
+        parts = zip(*(batch[name].split(8) for name in ("degraded", "neighbours", "valid")), strict=True)
+        restored = torch.cat([model(*part) for part in parts])
+        alone = torch.cat([model(part) for part in batch["degraded"].split(8)])
+        return _scores(restored, alone, batch["clean"])
+
+
+def some_neighbours(rng: np.random.Generator) -> np.ndarray:
+    """Which of the neighbours -RADIUS .. RADIUS (without 0) a training crop has, (2 * RADIUS,) bool, at least one."""
+    offsets = np.delete(np.arange(-RADIUS, RADIUS + 1), RADIUS)
+    kind = rng.random()
+    if kind < 0.55:
+        return np.asarray(np.abs(offsets) <= rng.integers(1, RADIUS + 1))
+    if kind < 0.75:
+        return np.asarray((offsets > 0) == (rng.random() < 0.5))
+    return np.asarray((rng.random(2 * RADIUS) < 0.6) | (offsets == rng.choice(offsets)))
+
+
+def log_error(restored: Tensor, batch: Batch) -> Tensor:
+    """Mean over the crops of the logarithm of the squared error inside the picture."""
+    squared = ((restored - batch["clean"]) * batch["mask"]).square().mean(dim=(1, 2, 3))
+    return torch.log(squared / batch["mask"].mean(dim=(1, 2, 3)).clamp(min=0.1) + SMALLEST_ERROR).mean()
+
+
+def _scores(restored: Tensor, before: Tensor, clean: Tensor) -> dict[str, float]:
+    restored, before, scores = restored.float().clamp(-1, 1), before.float().clamp(-1, 1), {}
+    for k, strength in enumerate(STRENGTHS):
+        part = slice(k, None, 3)
+        after = _psnr(restored[part], clean[part])
+        scores[f"psnr_{strength}"] = after
+        scores[f"gain_{strength}"] = after - _psnr(before[part], clean[part])
+    return scores
+
+
+def _psnr(a: Tensor, b: Tensor) -> float:
+    return float((10 * torch.log10(4 / (a - b).square().mean(dim=(1, 2, 3)))).mean())

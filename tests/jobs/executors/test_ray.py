@@ -1,0 +1,51 @@
+"""Joining Ray and counting its room; what happens when workers die is in `test_faults`."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from dynface_video.config import ExecutionSettings
+from dynface_video.errors import InputError
+from dynface_video.jobs.executors.ray import _connect, _on_gpus, _room
+
+
+def test_a_cluster_that_is_not_there_is_named() -> None:
+    def init(**options: Any) -> None:
+        raise ConnectionError("Could not find any running Ray instance")
+
+    ray = SimpleNamespace(is_initialized=lambda: False, init=init)
+    with pytest.raises(InputError, match="no Ray cluster at 'auto'"):
+        _connect(ray, ExecutionSettings(address="auto", workers=2))
+
+
+def test_a_connection_that_is_there_is_used_and_left_open() -> None:
+    assert not _connect(SimpleNamespace(is_initialized=lambda: True), ExecutionSettings(workers=2))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "resources", "share", "room"),
+    [
+        (4, {"CPU": 8.0}, 0.0, 4),
+        (4, {"CPU": 2.0}, 0.0, 2),
+        (8, {"CPU": 8.0, "GPU": 2.0}, 1.0, 2),
+        (8, {"CPU": 8.0, "GPU": 2.0}, 0.3, 6),
+    ],
+)
+def test_there_are_no_more_workers_than_there_is_room(
+    wanted: int, resources: dict[str, float], share: float, room: int
+) -> None:
+    assert _room(wanted, resources, share) == room
+
+
+def test_no_room_for_one_worker_is_an_error() -> None:
+    with pytest.raises(InputError, match="no GPU"):
+        _room(2, {"CPU": 8.0}, 1.0)
+
+
+def test_gpus_are_used_where_the_cluster_has_them() -> None:
+    assert _on_gpus(ExecutionSettings(workers=2), {"GPU": 1.0})
+    assert not _on_gpus(ExecutionSettings(workers=2), {"CPU": 4.0})
+    assert not _on_gpus(ExecutionSettings(workers=2, device="cpu"), {"GPU": 1.0})

@@ -1,0 +1,57 @@
+"""Cuts between shots, and what is none."""
+
+import cv2
+import numpy as np
+from skimage.data import astronaut, coffee
+
+from dynface_video.media.timing.shots import Shot, ShotDetector
+
+SIZE = (320, 240)
+
+
+def view(picture: np.ndarray, shift: float, gain: float = 1.0) -> np.ndarray:
+    """A window of a photograph that moves."""
+    matrix = np.array([[1.0, 0, -20 - shift], [0, 1.0, -10 - 0.3 * shift]])
+    moved = cv2.warpAffine(picture, matrix, SIZE, borderMode=cv2.BORDER_REFLECT_101)
+    return np.clip(moved.astype(np.float32) * gain, 0, 255).astype(np.uint8)
+
+
+def fed(frames: list[np.ndarray]) -> tuple[ShotDetector, list[int]]:
+    detector = ShotDetector()
+    suspected = [index for index, frame in enumerate(frames) if detector.feed(index, frame)]
+    return detector, suspected
+
+
+def test_cuts_are_found_at_their_first_frame() -> None:
+    frames = [view(astronaut(), i) for i in range(20)]
+    frames += [view(coffee(), i) for i in range(15)]
+    frames += [view(astronaut()[::-1].copy(), i) for i in range(20)]
+    detector, suspected = fed(frames)
+    assert detector.cuts() == [0, 20, 35]
+    assert suspected == [0, 20, 35]
+    assert detector.shots(55) == [Shot(0, 20), Shot(20, 35), Shot(35, 55)]
+
+
+def test_steady_fast_movement_is_no_cut() -> None:
+    detector, _ = fed([view(astronaut(), 9 * i) for i in range(25)])
+    assert detector.cuts() == [0]
+
+
+def test_grain_and_a_slow_fade_are_no_cut() -> None:
+    random = np.random.default_rng(0)
+    frames = [view(astronaut(), 0, 0.3 + 0.02 * i) for i in range(30)]
+    noisy = [np.clip(f + random.normal(0, 12, f.shape), 0, 255).astype(np.uint8) for f in frames]
+    detector, suspected = fed(noisy)
+    assert detector.cuts() == [0]
+    assert suspected == [0]
+
+
+def test_shots_cover_every_frame_of_short_videos() -> None:
+    assert ShotDetector().shots(0) == []
+    detector, _ = fed([view(astronaut(), 0)])
+    assert detector.shots(1) == [Shot(0, 1)]
+
+
+def test_tiny_pictures_do_not_matter() -> None:
+    detector, _ = fed([np.full((2, 3, 3), 10 * i, np.uint8) for i in range(8)])
+    assert detector.shots(8)[0].start == 0
