@@ -1,7 +1,7 @@
 """Restores the faces in a video and leaves everything else in the file as it is.
 
 `restore_video`, `restore_batch`, `analyze_video` and `FaceRestorer` are loaded when they are first asked for:
-`import dynface_video` alone costs next to nothing.
+`import dynface_video` job_lock costs next to nothing.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class RestoreResult:
     """What was done.
 
     faces: face crops restored, one a face and frame
-    left_alone: stretches of faces that can be seen and are not restored; `analyze_video` gives their reasons
+    skipped_faces: stretches of faces that can be seen and are not restored; `analyze_video` gives their reasons
     seconds: wall time by stage
     """
 
@@ -45,7 +45,7 @@ class RestoreResult:
     frames: int
     faces: int
     tracks: int
-    left_alone: int
+    skipped_faces: int
     unet_evaluations: int
     seconds: dict[str, float]
     warnings: tuple[str, ...]
@@ -122,7 +122,7 @@ def _restore_video(
         frames=totals.frames,
         faces=totals.faces,
         tracks=totals.tracks,
-        left_alone=totals.left_alone,
+        skipped_faces=totals.skipped_faces,
         unet_evaluations=totals.unet_evaluations,
         seconds=totals.seconds,
         warnings=tuple(totals.warnings),
@@ -233,7 +233,7 @@ def _restore_stills(job: StillsJob, progress: Progress | None) -> RestoreResult:
         frames=result.pictures,
         faces=result.work.faces,
         tracks=result.tracks,
-        left_alone=result.left_alone,
+        skipped_faces=result.skipped_faces,
         unet_evaluations=result.work.unet_evaluations,
         seconds=result.work.seconds,
         warnings=(*dict.fromkeys(result.warnings), *nothing),

@@ -149,7 +149,7 @@ class RestorationSettings(_Section):
     noise_correlation: between the noises of two frames of a face: 1 is shared, 0 drawn anew in each frame
     window_radius:   neighbouring crops on either side that RM reads beside a crop, frames; 0 reads single crops
     temporal_radius: neighbours on either side that a face is drawn towards along the flow, frames; 0 draws to none
-    temporal_strength: how much such a neighbour counts where the flow is to be trusted, 1 being as much as the face
+    temporal_weight: how much such a neighbour counts where the flow is to be trusted, 1 being as much as the face
                      itself; faces that are nearly sharp are drawn less
     cascade:         draw faces that are larger than the models' crop at twice its resolution too, where the preset has
                      the second stage for it
@@ -177,7 +177,7 @@ class RestorationSettings(_Section):
     noise_correlation: float = Field(default=1.0, ge=0, le=1)
     window_radius: int = Field(default=2, ge=0, le=8)
     temporal_radius: int = Field(default=8, ge=0, le=16)
-    temporal_strength: float = Field(default=1.0, ge=0)
+    temporal_weight: float = Field(default=1.0, ge=0)
     cascade: bool = True
     grayscale: Literal["auto", "on", "off"] = "auto"
     grain: float = Field(default=0.0, ge=0, le=1)

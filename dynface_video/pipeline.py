@@ -43,10 +43,11 @@ class RestoredFaces:
 
 @dataclass(frozen=True)
 class FaceRestorer:
-    """The models of a preset and the settings that they are used with; see `from_preset` and `varied`.
+    """The models of a preset and the settings that they are used with; see `from_preset` and `with_settings`.
 
     `settings.strength`: 0 is RM's own estimate, the closest to the input; 1 trusts RM only at twice the measured blur
-    level and lets the prior invent the rest. The blur levels handed to `starting_step`, `keep_detail` and `restore` are
+    level and lets the prior invent the rest. The blur levels handed to `starting_step`, `source_detail_weight` and
+    `restore` are
     those of `estimate`: strength is applied inside.
     """
 
@@ -106,7 +107,7 @@ class FaceRestorer:
         """How much may be invented, in [0, 1]."""
         return self.settings.strength
 
-    def varied(self, **changes: Any) -> FaceRestorer:
+    def with_settings(self, **changes: Any) -> FaceRestorer:
         """The same models under other settings, by the names of `RestorationSettings`.
 
         Raises InputError for a name or a value that is none, ModelError for a trained guidance map without weights.
@@ -145,7 +146,7 @@ class FaceRestorer:
             confidences.append(1 / (1 + log_deviation.exp()))
         return torch.cat(levels).cpu().numpy(), torch.cat(confidences).cpu().numpy()
 
-    def used_levels(self, levels: np.ndarray) -> np.ndarray:
+    def effective_blur_levels(self, levels: np.ndarray) -> np.ndarray:
         """The levels the sampler works with: those of `estimate` under this strength.
 
         `FINEST_LEVEL` is added first: where RM's error is small enough to be trusted everywhere, its finest octave is
@@ -156,7 +157,7 @@ class FaceRestorer:
     def starting_step(self, levels: np.ndarray) -> np.ndarray:
         """DSST: the starting step for each level, (B,) int64; 0 leaves RM's estimate as it is."""
         last = self.starting_steps.schedule.num_train_timesteps - 1
-        return np.minimum(self.starting_steps.lookup(self.used_levels(levels)), last)
+        return np.minimum(self.starting_steps.lookup(self.effective_blur_levels(levels)), last)
 
     def guides(self, blur_level: float, starting_step: int) -> tuple[Guide, ...]:
         """The guides of a face: s, s - d, s - 2d, ... pixels, each active from its own step of the table (METHOD.md 4).
@@ -170,7 +171,7 @@ class FaceRestorer:
         starts = [starting_step, *(int(step) for step in own[1:])]
         return tuple(Guide(max(level, 0.0), start) for level, start in zip(levels, starts, strict=True))
 
-    def keep_detail(self, levels: np.ndarray) -> np.ndarray:
+    def source_detail_weight(self, levels: np.ndarray) -> np.ndarray:
         """Share of the source's detail above the crop's resolution that is real at these levels, (B,) in [0, 1].
 
         A face that is sharp at the crop's resolution may well be sharp beyond it; a blurred one has only noise there.
@@ -178,8 +179,9 @@ class FaceRestorer:
         low, high = FINEST_DETAIL_LOST
         return np.clip((high - np.asarray(levels, np.float64)) / (high - low), 0, 1)
 
-    def largest_detail_share(self, scale: float) -> float:
-        """The `detail_share` of faces of a size, in [0, 1], that have no detail above the crop's resolution themselves.
+    def max_detail_weight(self, scale: float) -> float:
+        """The `detail_weight` of faces of a size, in [0, 1], that have no detail above the crop's resolution
+        themselves.
 
         scale: crop pixels for one frame pixel. It is 0 for faces that the crop holds whole.
         """
@@ -188,13 +190,13 @@ class FaceRestorer:
         low, high = LARGE_FACE
         return float(np.clip((1 / scale - low) / (high - low), 0, 1)) * min(1.0, 2 * self.settings.strength)
 
-    def detail_share(self, level: float, scale: float, source: np.ndarray) -> float:
+    def detail_weight(self, level: float, scale: float, source: np.ndarray) -> float:
         """How much of its `detail` a face gets, in [0, 1]: as far as the source has none itself, or noise in its place.
 
         level: that of `estimate`; scale: crop pixels for one frame pixel; source: its crop of (2 R, 2 R, 3)
         """
-        lost = 1 - float(self.keep_detail(np.array([level]))[0])
-        return self.largest_detail_share(scale) * max(lost, octave_missing(source, scale))
+        lost = 1 - float(self.source_detail_weight(np.array([level]))[0])
+        return self.max_detail_weight(scale) * max(lost, octave_missing(source, scale))
 
     @torch.no_grad()
     def detail(self, faces: np.ndarray, noise_keys: Sequence[NoiseKey]) -> tuple[np.ndarray, int]:
@@ -251,7 +253,7 @@ class FaceRestorer:
             on_step=on_step,
         )
         soft = self._to_tensor(estimates)
-        used = self.used_levels(levels)
+        used = self.effective_blur_levels(levels)
         jobs = (
             FaceJob(i, soft[i], self.guides(float(used[i]), int(step)), int(step), noise_keys[i])
             for i, step in enumerate(starting_steps)

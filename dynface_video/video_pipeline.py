@@ -10,7 +10,7 @@ is given those makes what the whole video would make.
 (Drawing faces towards each other at every step of the sampler would make it depend on r frames more for each step.)
 
 At the sampler's last step rho (see `guidance`) is so large that the guides have no say any more, and the closed form
-with the temporal term is the weighted mean of `pulled`.
+with the temporal term is the weighted mean of `temporal_average`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,15 @@ from dynface_video.diffusion.noise import NoiseKey
 from dynface_video.faces.colour import ColourMatch, colour_match, mean_match, with_colour
 from dynface_video.passes.analysis import AnalyzedTrack
 from dynface_video.pipeline import FaceRestorer
-from dynface_video.temporal.averaging import Motion, motion, packed, pulled, pulled_detail, unpacked, warped_neighbours
+from dynface_video.temporal.averaging import (
+    Motion,
+    motion,
+    packed,
+    temporal_average,
+    temporal_average_detail,
+    unpacked,
+    warped_neighbours,
+)
 
 Value = TypeVar("Value")
 
@@ -46,7 +54,7 @@ def reach(restorer: FaceRestorer) -> int:
 
 def drawn_radius(settings: RestorationSettings) -> int:
     """How many frames on either side a face is drawn towards at once."""
-    return settings.temporal_radius if settings.temporal_strength > 0 else 0
+    return settings.temporal_radius if settings.temporal_weight > 0 else 0
 
 
 def detail_radius(restorer: FaceRestorer) -> int:
@@ -68,7 +76,7 @@ class ShownFace:
 
     picture: np.ndarray
     detail: np.ndarray | None = None
-    detail_share: float = 0.0
+    detail_weight: float = 0.0
 
 
 @dataclass(eq=False)
@@ -92,13 +100,13 @@ class FacesInTime:
     _details: dict[FaceAt, np.ndarray] = field(default_factory=dict)
     _shares: dict[FaceAt, float] = field(default_factory=dict)
 
-    def see(self, face: FaceAt, crop: np.ndarray, detail_share: float = 0.0) -> None:
+    def see(self, face: FaceAt, crop: np.ndarray, detail_weight: float = 0.0) -> None:
         """Take in the crop of a face; those of the frames within `reach` must be there before a face is asked for.
 
-        detail_share: as of `FaceRestorer`, for this frame alone
+        detail_weight: as of `FaceRestorer`, for this frame alone
         """
         self._crops[face] = crop
-        self._shares[face] = detail_share
+        self._shares[face] = detail_weight
 
     def shown(self, wanted: Sequence[FaceAt]) -> list[ShownFace]:
         """The restored faces, in the colour of their source, with the second stage's detail where it has a share."""
@@ -161,7 +169,7 @@ class FacesInTime:
         needed = min(1.0, level / (FULLY_DRAWN * self.restorer.resolution)) ** 2
         near = (other for other in self._around(face, drawn_radius(settings)) if other != face)
         others = ((pictures[other], unpacked(self._motion(face, other))) for other in near)
-        return pulled(pictures[face], others, needed * settings.temporal_strength)
+        return temporal_average(pictures[face], others, needed * settings.temporal_weight)
 
     def _motion(self, face: FaceAt, other: FaceAt) -> Motion:
         """Where a face's points lie in another frame, packed."""
@@ -199,7 +207,7 @@ class FacesInTime:
     def _drawn_detail(self, face: FaceAt) -> np.ndarray:
         near = self._around(face, detail_radius(self.restorer))
         others = ((self._details[other], unpacked(self._motion(face, other), 4)) for other in near if other != face)
-        return pulled_detail(self._details[face], others, self.restorer.settings.temporal_strength)
+        return temporal_average_detail(self._details[face], others, self.restorer.settings.temporal_weight)
 
     def _noise_key(self, face: FaceAt) -> NoiseKey:
         return NoiseKey(self.seed, self.tracks[face.track].noise, face.at, self.restorer.settings.noise_correlation)

@@ -22,7 +22,7 @@ import torch
 from dynface_video.diffusion.noise import NoiseKey
 from dynface_video.errors import DynfaceError
 from dynface_video.pipeline import FaceRestorer
-from dynface_video.temporal.averaging import motion, packed, pulled, unpacked, warped_neighbours
+from dynface_video.temporal.averaging import motion, packed, temporal_average, unpacked, warped_neighbours
 from evaluation.baselines import classical_baselines
 from evaluation.faces import CleanFace, DegradedFace, degrade_faces
 
@@ -92,7 +92,7 @@ def _draw(crop: np.ndarray, crops: np.ndarray) -> None:
     others = [crops[k % len(crops)] for k in range(16)]
     motions = [packed(motion(crop, other)) for other in others]
     for _ in range(2):
-        pulled(crop, ((other, unpacked(moved)) for other, moved in zip(others, motions, strict=True)), 1.0)
+        temporal_average(crop, ((other, unpacked(moved)) for other, moved in zip(others, motions, strict=True)), 1.0)
 
 
 def _faces(count: int, size: int) -> list[DegradedFace]:

@@ -44,7 +44,7 @@ def main() -> None:
     readings = {strength: read_levels(restorer, degrade_faces(clean, strength)) for strength in STRENGTHS}
     print(level_table(readings))
 
-    factor = pooled(readings.values()).deviation_scale
+    factor = pooled(readings.values()).std_scale
     in_all = scale_deviations(model_folder(settings.models) / "blur_level", factor)
     print(f"deviations are multiplied by {factor:.3f}: {in_all:.3f} in all")
     if options.plot:
@@ -54,9 +54,9 @@ def main() -> None:
 def scale_deviations(folder: Path, factor: float) -> float:
     """Multiply the deviations that an exported SE states by a factor; returns what they are multiplied by in all."""
     config = read_config(folder)
-    config["deviation_scale"] = float(config.get("deviation_scale", 1.0) * factor)
+    config["std_scale"] = float(config.get("std_scale", 1.0) * factor)
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
-    return config["deviation_scale"]
+    return config["std_scale"]
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ from dynface_video.media.pixels.display import to_display
 from dynface_video.media.timing.shots import ShotDetector
 from dynface_video.tracking.observation import FaceTrack, Observation
 from dynface_video.tracking.orientation import TurningTracker, turned, turned_back
-from dynface_video.tracking.post_processing import finish_tracks
+from dynface_video.tracking.post_processing import post_process_tracks
 from dynface_video.tracking.track_filter import turn_of
 from evaluation.face_scenes import KINDS, Head, degraded_clip, degraded_frame, make_scene
 from evaluation.track_measures import TrackScores, jitter, landmark_error, lies_on, score_tracks
@@ -258,7 +258,7 @@ def evaluate_tracks(options: argparse.Namespace) -> None:
                 scene = make_scene(kind, heads, backgrounds, rng)
                 seen = degraded_clip(scene.frames, damage, rng)
                 observations, _ = observe(seen, scene.cuts, settings, options)
-                tracks, _ = finish_tracks(observations, scene.cuts, settings=settings)
+                tracks, _ = post_process_tracks(observations, scene.cuts, settings=settings)
                 scores.append(score_tracks(tracks, scene.truth, scene.visible, scene.cuts))
                 jitters += [jitter(track.landmarks) for track in tracks if kind == "still"]
             print(json.dumps(_summary(kind, damage, scores, jitters)), flush=True)
@@ -294,7 +294,7 @@ def evaluate_clips(options: argparse.Namespace) -> None:
             seen, shots = degraded_clip(frames, damage, np.random.default_rng((number, len(damage)))), ShotDetector()
             cuts = [index for index, frame in enumerate(seen) if shots.feed(index, frame)]
             observations, spent = observe(seen, cuts, settings, options)
-            tracks, _ = finish_tracks(observations, cuts, settings=settings)
+            tracks, _ = post_process_tracks(observations, cuts, settings=settings)
             own = Tally(sizes)
             for tally in (own, *totals.values()):
                 tally.seconds, tally.frames = tally.seconds + spent, tally.frames + len(frames)

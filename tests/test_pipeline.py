@@ -65,7 +65,7 @@ def test_worse_faces_have_higher_levels_and_start_earlier(restorer: FaceRestorer
 
 
 def test_strength_zero_is_the_restoration_model_alone(restorer: FaceRestorer, degraded: np.ndarray) -> None:
-    face = restore_all(restorer.varied(strength=0.0), degraded[None])
+    face = restore_all(restorer.with_settings(strength=0.0), degraded[None])
     np.testing.assert_allclose(face, restorer.restoration(degraded[None]), atol=1e-6)
 
 
@@ -89,7 +89,7 @@ def test_windows_of_several_sizes_go_together(restorer: FaceRestorer, clean: np.
 def test_a_model_of_single_crops_wants_no_window(restorer: FaceRestorer) -> None:
     single = dataclasses.replace(restorer.restoration_model.config, fusion=0)
     assert dataclasses.replace(restorer, restoration_model=RestorationModel(single)).window_radius == 0
-    assert restorer.varied(window_radius=3).window_radius == 3
+    assert restorer.with_settings(window_radius=3).window_radius == 3
 
 
 def test_tensors_in_and_out(restorer: FaceRestorer, degraded: np.ndarray) -> None:
@@ -103,7 +103,9 @@ def test_tensors_in_and_out(restorer: FaceRestorer, degraded: np.ndarray) -> Non
 def test_the_gradient_through_the_network_follows_the_guide(restorer: FaceRestorer, degraded: np.ndarray) -> None:
     estimate = restorer.restoration(degraded[None])[0]
     faces = {
-        scale: restore_all(restorer.varied(guidance="gradient", guidance_scale=scale, steps=30), degraded[None])[0]
+        scale: restore_all(restorer.with_settings(guidance="gradient", guidance_scale=scale, steps=30), degraded[None])[
+            0
+        ]
         for scale in (0.0, 3.0)
     }
     assert psnr(faces[3.0], estimate) > psnr(faces[0.0], estimate) + 0.1
@@ -111,7 +113,7 @@ def test_the_gradient_through_the_network_follows_the_guide(restorer: FaceRestor
 
 def test_without_guidance_the_face_goes_its_own_way(restorer: FaceRestorer, degraded: np.ndarray) -> None:
     estimate = restorer.restoration(degraded[None])[0]
-    unguided = restore_all(restorer.varied(guidance="none"), degraded[None])[0]
+    unguided = restore_all(restorer.with_settings(guidance="none"), degraded[None])[0]
     assert psnr(unguided, estimate) < psnr(restore_all(restorer, degraded[None])[0], estimate) - 1
 
 
@@ -137,7 +139,7 @@ def test_crops_with_unusable_values_are_refused(restorer: FaceRestorer, degraded
 
 def test_options_are_checked(restorer: FaceRestorer) -> None:
     with pytest.raises(InputError, match="strength"):
-        restorer.varied(strength=1.5)
+        restorer.with_settings(strength=1.5)
     with pytest.raises(InputError, match="nonsense"):
         FaceRestorer.from_preset("nonsense")
     with pytest.raises(InputError, match="tpu"):
@@ -145,13 +147,13 @@ def test_options_are_checked(restorer: FaceRestorer) -> None:
 
 
 def test_a_trained_map_without_weights_is_refused_before_any_work(restorer: FaceRestorer) -> None:
-    unadjusted = dataclasses.replace(restorer.varied(guidance_map="none"), adjuster=None)
+    unadjusted = dataclasses.replace(restorer.with_settings(guidance_map="none"), adjuster=None)
     with pytest.raises(ModelError, match="guidance map"):
-        unadjusted.varied(guidance_map="trained")
+        unadjusted.with_settings(guidance_map="trained")
 
 
 def test_maps_are_shown_also_where_the_preset_uses_none(restorer: FaceRestorer, degraded: np.ndarray) -> None:
-    without = dataclasses.replace(restorer.varied(guidance_map="none", steps=2), adjuster=None)
+    without = dataclasses.replace(restorer.with_settings(guidance_map="none", steps=2), adjuster=None)
     small = np.zeros((8, 8, 3), np.uint8)
     face = DegradedFace(CleanFace("a", degraded), "medium", BAD, small, degraded)
     shown = map_sheet(with_map(without), {"medium": [face]})
@@ -162,5 +164,5 @@ def test_maps_are_shown_also_where_the_preset_uses_none(restorer: FaceRestorer, 
 
 
 def test_detail_above_the_crop_is_kept_only_where_it_can_be_real(restorer: FaceRestorer) -> None:
-    kept = restorer.keep_detail(np.array([0.0, 0.5, 1.0, 1.5, 6.0]))
+    kept = restorer.source_detail_weight(np.array([0.0, 0.5, 1.0, 1.5, 6.0]))
     assert kept.tolist() == [1.0, 1.0, 0.5, 0.0, 0.0]

@@ -124,7 +124,7 @@ def test_the_sharper_a_face_is_the_less_it_is_drawn() -> None:
 
 
 def test_strength_and_radius_of_nothing_leave_every_frame_to_itself() -> None:
-    for none in ({"temporal_radius": 0}, {"temporal_strength": 0.0}):
+    for none in ({"temporal_radius": 0}, {"temporal_weight": 0.0}):
         restorer = Tracing(RestorationSettings(**none), window_radius=0)
         assert reach(cast(FaceRestorer, restorer)) == 0
         alone = restore(restorer, analyzed(track()), 4, 5, block=1)
@@ -177,7 +177,7 @@ def test_faces_with_a_share_of_detail_get_it_and_no_others() -> None:
     restorer = tracing(temporal_radius=0)
     shown = detailed(restorer, 0, 7, shares, block=3)
     assert [face.detail is None for face in shown] == [True, True, False, True, True, False, True]
-    assert [face.detail_share for face in shown] == shares[:7]
+    assert [face.detail_weight for face in shown] == shares[:7]
 
 
 def test_detail_is_drawn_along_the_flow_and_its_share_is_smooth() -> None:
@@ -189,7 +189,7 @@ def test_detail_is_drawn_along_the_flow_and_its_share_is_smooth() -> None:
         np.std([face.detail for face in shown if face.detail is not None], axis=0).mean() for shown in (alone, together)
     ]
     assert steadiness[1] < 0.4 * steadiness[0]
-    assert all(0.4 < face.detail_share < 0.6 for face in together)
+    assert all(0.4 < face.detail_weight < 0.6 for face in together)
 
 
 @pytest.mark.parametrize("block", [1, 2, 5])
@@ -205,7 +205,7 @@ def test_detail_is_the_same_in_every_segment(block: int) -> None:
     ]
     assert len(parts) == LENGTH
     for one, other in zip(whole, parts, strict=True):
-        assert one.detail_share == pytest.approx(other.detail_share)
+        assert one.detail_weight == pytest.approx(other.detail_weight)
         assert (one.detail is None) == (other.detail is None)
         if one.detail is not None and other.detail is not None:
             np.testing.assert_allclose(one.detail, other.detail, atol=1e-6)

@@ -162,8 +162,8 @@ def restore(
 def _summary(result: RestoreResult) -> list[str]:
     restored = f"{result.faces} faces of {_count(result.tracks, 'track')} restored"
     done = f"{result.output}: {result.frames} frames, {restored} with {result.unet_evaluations} network evaluations"
-    if result.left_alone:
-        done += f"; {result.left_alone} stretches of faces left alone (the file that analyze -o writes says why)"
+    if result.skipped_faces:
+        done += f"; {result.skipped_faces} stretches of faces left alone (the file that analyze -o writes says why)"
     return [done, ", ".join(f"{stage} {spent:.1f} s" for stage, spent in result.seconds.items())]
 
 
@@ -263,7 +263,12 @@ def _overview(analysis: Analysis) -> dict[str, Any]:
         for found in analysis.tracks
     ]
     shots = [[shot.start, shot.stop] for shot in analysis.shots]
-    return {"frames": analysis.frame_count, "shots": shots, "tracks": tracks, "left_alone": analysis.left_alone_count}
+    return {
+        "frames": analysis.frame_count,
+        "shots": shots,
+        "tracks": tracks,
+        "skipped_faces": analysis.skipped_face_count,
+    }
 
 
 def _description(analysis: Analysis) -> list[str]:
@@ -274,4 +279,4 @@ def _description(analysis: Analysis) -> list[str]:
         f"blur level {t['blur_level']:.2f}{', grey' if t['grey'] else ''}{'' if t['restore'] else ', left alone'}"
         for t in seen["tracks"]
     ]
-    return [head, *lines, f"{seen['left_alone']} stretches of faces left alone; the analysis file says why"]
+    return [head, *lines, f"{seen['skipped_faces']} stretches of faces left alone; the analysis file says why"]

@@ -1,7 +1,7 @@
 """The second stage of a cascade (Ho et al. 2022, arXiv 2106.15282): the octave above the first stage's faces.
 
 A crop of R pixels is the crop of 2 R pixels of the same face under a *known* Gaussian blur: the low-pass that sampling
-it goes through (`faces.align.low_pass_deviation`). Nothing has to be estimated here, and the method is the first
+it goes through (`faces.align.low_pass_std`). Nothing has to be estimated here, and the method is the first
 stage's: a guide of known level, its starting step, guided sampling.
 """
 

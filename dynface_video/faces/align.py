@@ -77,7 +77,7 @@ def transform_scale(transform: np.ndarray) -> float:
     return float(np.sqrt(abs(np.linalg.det(transform[:, :2]))))
 
 
-def low_pass_deviation(scale: float) -> float:
+def low_pass_std(scale: float) -> float:
     """Deviation, in source pixels, of the Gaussian that comes before sampling at `scale` target pixels a source pixel.
 
     It is 0 when nothing is lost. The Gaussian brings a source pixel's own width up to that of a target pixel.
@@ -93,7 +93,7 @@ def crop_box(transform: np.ndarray, size: int, width: int, height: int) -> tuple
     """
     low, high = -0.5, size - 0.5
     corners = apply_transform(invert(transform), np.array([[low, low], [high, low], [high, high], [low, high]]))
-    reach = CUBIC_REACH + GAUSSIAN_REACH * low_pass_deviation(transform_scale(transform))
+    reach = CUBIC_REACH + GAUSSIAN_REACH * low_pass_std(transform_scale(transform))
     x0, y0 = np.floor(corners.min(axis=0) - reach)
     x1, y1 = np.ceil(corners.max(axis=0) + reach) + 1
     x0, y0 = np.clip(x0, 0, width - 1), np.clip(y0, 0, height - 1)
@@ -125,7 +125,7 @@ def sample(picture: np.ndarray, to_source: np.ndarray, size: tuple[int, int], bo
     picture: (h, w) or (h, w, C) float32; to_source: (2, 3), grid to picture pixels; size: (width, height) of the grid;
     border: one of OpenCV's border types. Returns (height, width) or (height, width, C) float32.
     """
-    deviation = low_pass_deviation(1 / transform_scale(to_source))
+    deviation = low_pass_std(1 / transform_scale(to_source))
     # Below a quarter of a pixel the Gaussian's samples are all but (0, 1, 0).
     smoothed = deviation > 0.25
     if smoothed:

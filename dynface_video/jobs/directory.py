@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     # Whoever only looks at a job, as `status` does, need not wait for the networks' libraries.
     from dynface_video.passes.analysis import Analysis, AnalyzedTrack
 
-__all__ = ["JobDirectory", "SegmentResult", "alone", "completed", "is_running", "segment_digest"]
+__all__ = ["JobDirectory", "SegmentResult", "job_lock", "completed", "is_running", "segment_digest"]
 
 logger = logging.getLogger(__name__)
 
@@ -182,7 +182,7 @@ class JobDirectory:
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[None]:
+def job_lock(path: Path) -> Iterator[None]:
     """Hold the right to work on a job's directory; raises InputError while another run has it.
 
     The lock is a file beside the directory and goes with the process that holds it, however that ends. Where a file

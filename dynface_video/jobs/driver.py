@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 TICK = 1.0
 MOST_AHEAD = 100
-HOPELESS = 100
+MAX_CONSECUTIVE_FAILURES = 100
 
 
 class VideoTask(Protocol):
@@ -53,7 +53,7 @@ class VideoTask(Protocol):
     def segments_left(self) -> Sequence[Segment]:
         """The segments that are not done, in order; after the first pass."""
 
-    def took(self, outcome: Outcome) -> None:
+    def record_outcome(self, outcome: Outcome) -> None:
         """Take note of a call that ended."""
 
     def tick(self) -> None:
@@ -183,7 +183,7 @@ class Driver:
         if video is None:
             return
         video.running -= 1
-        video.task.took(outcome)
+        video.task.record_outcome(outcome)
         if failure is not None:
             self._take_failure(video, outcome, failure)
             return
@@ -203,7 +203,7 @@ class Driver:
             self._run_out(video, call, failure)
             return
         self._in_a_row += 1
-        if self._in_a_row >= HOPELESS:
+        if self._in_a_row >= MAX_CONSECUTIVE_FAILURES:
             raise JobError(f"nothing succeeds any more; the last failure: {failure.reason}")
         again = next_try(call, failure, batch_size=video.task.batch_size, worker=outcome.worker)
         if again is not None:

@@ -20,7 +20,7 @@ from dynface_video.media.io.sequence import SEQUENCE, image_files, samples_of
 from dynface_video.media.output.assemble import assemble
 from dynface_video.media.output.encoding import LOSSLESS, EncodeSettings, choose_encoding
 from dynface_video.media.output.mezzanine import Mezzanine
-from dynface_video.media.output.stream_copy import parameter_set_number, why_not
+from dynface_video.media.output.stream_copy import parameter_set_number, unsupported_reason
 from dynface_video.media.output.write import read_segment
 from dynface_video.media.pixels.formats import has_alpha
 
@@ -145,7 +145,7 @@ def choose_output(info: VideoInfo, target: Path, settings: OutputSettings) -> Ou
         return VideoFile(info, target, wanted.without_loss(), Mezzanine(wanted.at_once()), _transparency(info, wanted))
     if not settings.copy_untouched:
         return VideoFile(info, target, wanted, remarks=_transparency(info, wanted))
-    reason = why_not(info, wanted)
+    reason = unsupported_reason(info, wanted)
     if reason is not None:
         remarks = (*_transparency(info, wanted), f"nothing was copied as it was: {reason}")
         return VideoFile(info, target, wanted, remarks=remarks)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dynface_video.config import Settings
 from dynface_video.errors import InputError
-from dynface_video.jobs.directory import JobDirectory, alone
+from dynface_video.jobs.directory import JobDirectory, job_lock
 from dynface_video.jobs.disk import disk_errors
 from dynface_video.jobs.output import PICTURES, ending_of, image_names, is_folder, publish_folder
 from dynface_video.jobs.plan import Plan
@@ -29,11 +29,11 @@ WORKING_SIZE = 1280
 
 @dataclass
 class StillsResult:
-    """What was done in this run. restored: pictures with a face restored; left_alone as in `Totals`."""
+    """What was done in this run. restored: pictures with a face restored; skipped_faces as in `Totals`."""
 
     pictures: int = 0
     tracks: int = 0
-    left_alone: int = 0
+    skipped_faces: int = 0
     work: Work = field(default_factory=Work)
     warnings: list[str] = field(default_factory=list)
 
@@ -58,7 +58,7 @@ class StillsJob:
     def run(self, progress: Progress | None = None) -> StillsResult:
         """Restore what is left; the target appears when all are done. Raises JobError as `VideoJob.run` does."""
         path = self.target.with_name(f"{self.target.name}.job")
-        with alone(path), disk_errors(path):
+        with job_lock(path), disk_errors(path):
             plan = self._plan()
             directory = JobDirectory.open(path, plan, fresh=self.fresh)
             result = self._run_all(path / PICTURES, progress or (lambda stage, done, total: None))
@@ -118,7 +118,7 @@ class StillsJob:
         )
         result.warnings += write_image(target, samples_of(frame.picture, frame.colour), read_image(path))
         result.tracks += sum(track.restore for track in analysis.tracks)
-        result.left_alone += analysis.left_alone_count
+        result.skipped_faces += analysis.skipped_face_count
         result.pictures += 1
 
 

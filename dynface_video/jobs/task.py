@@ -14,7 +14,7 @@ from typing import Any
 
 from dynface_video.config import Settings
 from dynface_video.errors import DynfaceError
-from dynface_video.jobs.directory import JobDirectory, alone, completed
+from dynface_video.jobs.directory import JobDirectory, completed, job_lock
 from dynface_video.jobs.disk import disk_errors
 from dynface_video.jobs.estimate import Estimate, estimate, frame_bytes
 from dynface_video.jobs.executors.base import ANALYZE, ASSEMBLE, RESTORE, Outcome, Performer, SegmentResult
@@ -37,14 +37,14 @@ STATE_EVERY = 1.0
 class Totals:
     """What was done for a video, in this run and those before it.
 
-    left_alone: stretches of faces that can be seen and are not restored
+    skipped_faces: stretches of faces that can be seen and are not restored
     seconds: wall time of this run by stage; computed: segments restored in this run
     """
 
     frames: int = 0
     faces: int = 0
     tracks: int = 0
-    left_alone: int = 0
+    skipped_faces: int = 0
     unet_evaluations: int = 0
     computed: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
@@ -112,13 +112,13 @@ class RestoreTask:
         if totals is None or not self.target.exists():
             return False
         self.totals, self.done = Totals(**totals), True
-        with alone(self.path):
+        with job_lock(self.path):
             JobDirectory(self.path, self._plan()).remove()
         return True
 
     def begin(self) -> Performer:
         """See `VideoTask`."""
-        self._held.enter_context(alone(self.path))
+        self._held.enter_context(job_lock(self.path))
         self._directory = JobDirectory.open(self.path, self._plan(), fresh=self._fresh)
         self._logs.append(JobLog(self._directory.log_path))
         self._began = time.monotonic()
@@ -149,7 +149,7 @@ class RestoreTask:
         analysis = Analysis.load(self.directory.analysis_path)
         self.totals.frames = analysis.frame_count
         self.totals.tracks = sum(track.restore for track in analysis.tracks)
-        self.totals.left_alone = analysis.left_alone_count
+        self.totals.skipped_faces = analysis.skipped_face_count
         self.totals.warn(analysis.warnings)
         self._report(ANALYZE, analysis.frame_count, analysis.frame_count)
         segments = segments_of(analysis, self.settings)
@@ -191,7 +191,7 @@ class RestoreTask:
             self._most_shown = self._frames_done + under_way
             self._report(RESTORE, self._most_shown, self.totals.frames)
 
-    def took(self, outcome: Outcome) -> None:
+    def record_outcome(self, outcome: Outcome) -> None:
         """See `VideoTask`."""
         for log in self._logs:
             log.add(self.name, outcome)

@@ -104,7 +104,7 @@ class VideoPerformer:
         if cache.get("worker", (None,))[0] != key:
             restorer = self._models(cache).restorer
             if batch is not None:
-                restorer = restorer.varied(batch_size=batch)
+                restorer = restorer.with_settings(batch_size=batch)
             worker = SegmentWorker(self.job, self.info, self.output.encoding, self.settings, restorer)
             cache["worker"] = (key, worker)
         found: SegmentWorker = cache["worker"][1]

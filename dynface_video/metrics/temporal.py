@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from dynface_video.metrics.fidelity import LUMINANCE
-from dynface_video.temporal.flow import agreement, dense_flow, flow_picture, warp
+from dynface_video.temporal.flow import dense_flow, flow_picture, forward_backward_consistency, warp
 
 FLOW_TOLERANCE = 0.5
 SURE = 0.5
@@ -38,7 +38,8 @@ def flow_warped_error(crops: np.ndarray, reference: np.ndarray, mask: np.ndarray
 
     For each frame t the next one is warped back onto it along the flow t -> t + 1; the error is the mean absolute
     difference of the luminance over the mask, where the flows there and back meet within half a pixel (weight above
-    1/2 in `agreement`), and over all t. The flow is measured on the reference, so that all versions of a clip are
+    1/2 in `forward_backward_consistency`), and over all t. The flow is measured on the reference, so that all
+    versions of a clip are
     measured alike; interpolation and what flow cannot follow leave an error in the clean clip itself, which is the
     least to be had.
 
@@ -52,7 +53,7 @@ def flow_warped_error(crops: np.ndarray, reference: np.ndarray, mask: np.ndarray
     errors = []
     for (now, following), (here, there) in zip(pairwise(luminance), pairwise(seen), strict=True):
         forward, backward = dense_flow(here, there), dense_flow(there, here)
-        counts = (agreement(forward, backward, tolerance=FLOW_TOLERANCE) > SURE) & (mask > 0.5)
+        counts = (forward_backward_consistency(forward, backward, tolerance=FLOW_TOLERANCE) > SURE) & (mask > 0.5)
         if counts.any():
             errors.append(np.abs(warp(following, forward, cv2.INTER_CUBIC) - now)[counts].mean())
     return 255 * float(np.mean(errors or [np.nan]))

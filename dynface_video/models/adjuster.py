@@ -51,8 +51,8 @@ class GuidanceAdjuster(nn.Module):
         guide, denoised = guide.float(), denoised.float()
         seen = nn.functional.pixel_unshuffle(torch.cat([guide, denoised - guide], dim=1), self.config.unshuffle)
         snr = torch.log(alphas_cumprod / (1 - alphas_cumprod)).float() / 8
-        told = torch.stack([snr, level_label(blur_level) / 500 - 1], dim=1)[:, :, None, None]
-        blocks = torch.sigmoid(self.layers(torch.cat([seen, told.expand(-1, -1, *seen.shape[-2:])], dim=1)))
+        condition = torch.stack([snr, level_label(blur_level) / 500 - 1], dim=1)[:, :, None, None]
+        blocks = torch.sigmoid(self.layers(torch.cat([seen, condition.expand(-1, -1, *seen.shape[-2:])], dim=1)))
         return nn.functional.interpolate(blocks, size=guide.shape[-2:], mode="bilinear", align_corners=False)
 
 

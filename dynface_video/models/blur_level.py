@@ -42,14 +42,14 @@ class BlurLevelEstimator(nn.Module):
     small convolutional network adds what only the picture shows. It works on `z = log(s + 0.2)`: errors count in
     proportion to the level, and level 0 stays finite.
 
-    deviation_scale: what the stated deviation is multiplied by; found after training, on faces that took no part in it
+    std_scale: what the stated deviation is multiplied by; found after training, on faces that took no part in it
     """
 
     rings: Tensor
 
-    def __init__(self, config: LevelEstimatorConfig, deviation_scale: float = 1.0) -> None:
+    def __init__(self, config: LevelEstimatorConfig, std_scale: float = 1.0) -> None:
         super().__init__()
-        self.config, self.deviation_scale = config, deviation_scale
+        self.config, self.std_scale = config, std_scale
         widths = config.channels
         layers: list[nn.Module] = [_convolution(6 * config.unshuffle**2, widths[0]), ResidualBlock(widths[0])]
         for narrow, wide in pairwise(widths):
@@ -64,7 +64,7 @@ class BlurLevelEstimator(nn.Module):
         pooled = [features.mean(dim=(2, 3)), features.std(dim=(2, 3))]
         spectra = [self._log_spectrum(x) for x in (degraded, estimate, degraded - estimate)]
         out = self.head(torch.cat([*pooled, *spectra], dim=1)).float()
-        return out[:, 0], out[:, 1].clamp(-4, 2) + math.log(self.deviation_scale)
+        return out[:, 0], out[:, 1].clamp(-4, 2) + math.log(self.std_scale)
 
     def _log_spectrum(self, x: Tensor) -> Tensor:
         """log10 of the power in each ring, (B, bands), roughly in [-2, 2]."""
@@ -117,6 +117,6 @@ def load_level_estimator(folder: Path, *, device: torch.device) -> BlurLevelEsti
     """Load the SE that `scripts/train.py blur_level` exported to `folder`."""
 
     def build(config: dict[str, Any]) -> BlurLevelEstimator:
-        return BlurLevelEstimator(LevelEstimatorConfig(**config["network"]), config.get("deviation_scale", 1.0))
+        return BlurLevelEstimator(LevelEstimatorConfig(**config["network"]), config.get("std_scale", 1.0))
 
     return load_folder(folder, build, device)

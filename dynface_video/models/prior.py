@@ -83,11 +83,12 @@ class GuidedPrior(nn.Module):
         return self.config.resolution
 
     def gaussian_estimate(
-        self, sample: Tensor, timestep: Tensor, guide: Tensor, level: Tensor, told: Tensor
+        self, sample: Tensor, timestep: Tensor, guide: Tensor, level: Tensor, has_guide: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Posterior mean of Gaussian faces given `x_t` and, where `told` is 1, `G_s x` under noise of `GUIDE_NOISE`.
+        """Posterior mean of Gaussian faces given `x_t` and, where `has_guide` is 1, `G_s x` under noise of
+        `GUIDE_NOISE`.
 
-        level, told: (B,). Returns the mean (B, 3, R, R) and the root of the mean posterior variance, (B,).
+        level, has_guide: (B,). Returns the mean (B, 3, R, R) and the root of the mean posterior variance, (B,).
         Samples may also be parts of crops whose side goes into R without rest: a part of half the side has every other
         frequency of the whole, at the same power.
         """
@@ -96,19 +97,19 @@ class GuidedPrior(nn.Module):
         every = self.resolution // size
         alphas = self.alphas_cumprod[timestep][column]
         transfer = gaussian_transfer(level, size)
-        trust_guide = told.float()[column] / GUIDE_NOISE**2
+        trust_guide = has_guide.float()[column] / GUIDE_NOISE**2
         evidence = alphas.sqrt() / (1 - alphas) * dct2(sample.float()) + trust_guide * transfer * dct2(guide.float())
         own_precision = torch.exp(-self.log_power[::every, ::every])
         precision = own_precision + alphas / (1 - alphas) + trust_guide * transfer**2
         return idct2(evidence / precision), (1 / precision).mean(dim=(1, 2, 3)).sqrt()
 
     def forward(
-        self, sample: Tensor, timestep: Tensor, guide: Tensor, level: Tensor, told: Tensor
+        self, sample: Tensor, timestep: Tensor, guide: Tensor, level: Tensor, has_guide: Tensor
     ) -> tuple[Tensor, Tensor]:
         """The clean estimate x0, (B, 3, R, R), and the (B,) deviation it would have if faces were Gaussian."""
         with torch.autocast(sample.device.type, enabled=False):
-            mean, deviation = self.gaussian_estimate(sample, timestep, guide, level, told)
-        label = torch.where(told > 0, level_label(level), torch.full_like(level, NO_GUIDE_LABEL))
+            mean, deviation = self.gaussian_estimate(sample, timestep, guide, level, has_guide)
+        label = torch.where(has_guide > 0, level_label(level), torch.full_like(level, NO_GUIDE_LABEL))
         hidden = F.pixel_unshuffle(torch.cat([sample, mean], dim=1), self.config.unshuffle)
         residual = F.pixel_shuffle(self.unet(hidden, timestep, class_labels=label).sample, self.config.unshuffle)
         return mean + deviation[:, None, None, None] * residual.float(), deviation
@@ -116,8 +117,10 @@ class GuidedPrior(nn.Module):
     def predict(self, sample: Tensor, timestep: Tensor, guide: Tensor | None, blur_level: Tensor | None) -> Tensor:
         """See `Denoiser.predict`."""
         if guide is None or blur_level is None:
-            told = torch.zeros(len(sample), device=sample.device)
-            return self(sample, timestep, torch.zeros_like(sample), torch.ones_like(told), told)[0].clamp(-1.2, 1.2)
+            has_guide = torch.zeros(len(sample), device=sample.device)
+            return self(sample, timestep, torch.zeros_like(sample), torch.ones_like(has_guide), has_guide)[0].clamp(
+                -1.2, 1.2
+            )
         return self(sample, timestep, guide, blur_level.float(), torch.ones_like(blur_level))[0].clamp(-1.2, 1.2)
 
 

@@ -18,7 +18,7 @@ from dynface_video.media.io.files import write_atomically
 from dynface_video.media.io.read import FrameIndex
 from dynface_video.media.timing.shots import Shot
 from dynface_video.tracking.observation import HIDDEN
-from dynface_video.tracking.tracker import FaceTrack, LeftAlone
+from dynface_video.tracking.tracker import FaceTrack, SkippedFace
 
 FORMAT = 2
 
@@ -49,7 +49,7 @@ class Analysis:
     frames: FrameIndex
     shots: tuple[Shot, ...]
     tracks: tuple[AnalyzedTrack, ...]
-    left_alone: tuple[LeftAlone, ...] = ()
+    skipped_faces: tuple[SkippedFace, ...] = ()
     warnings: tuple[str, ...] = field(default=())
 
     @property
@@ -58,9 +58,9 @@ class Analysis:
         return len(self.frames.pts)
 
     @property
-    def left_alone_count(self) -> int:
+    def skipped_face_count(self) -> int:
         """Stretches of faces that can be seen and are not restored; one that is hidden could not be."""
-        return sum(alone.reason != HIDDEN for alone in self.left_alone)
+        return sum(alone.reason != HIDDEN for alone in self.skipped_faces)
 
     def faces_in(self, start: int, stop: int) -> list[AnalyzedTrack]:
         """Tracks to restore that meet the frames start .. stop - 1."""
@@ -83,7 +83,7 @@ class Analysis:
             "frames": self.frames.to_json(),
             "shots": [[shot.start, shot.stop] for shot in self.shots],
             "tracks": [_track_to_json(track) for track in self.tracks],
-            "left_alone": [alone.to_json() for alone in self.left_alone],
+            "skipped_faces": [alone.to_json() for alone in self.skipped_faces],
             "warnings": list(self.warnings),
         }
         write_atomically(path, json.dumps(document, separators=(",", ":")))
@@ -101,7 +101,7 @@ class Analysis:
                 frames=frames,
                 shots=shots,
                 tracks=tuple(_track_from_json(track) for track in raw["tracks"]),
-                left_alone=tuple(LeftAlone.from_json(alone) for alone in raw["left_alone"]),
+                skipped_faces=tuple(SkippedFace.from_json(alone) for alone in raw["skipped_faces"]),
                 warnings=tuple(raw["warnings"]),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:

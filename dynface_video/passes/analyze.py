@@ -22,8 +22,8 @@ from dynface_video.pipeline import FaceRestorer
 from dynface_video.temporal.averaging import warped_neighbours
 from dynface_video.temporal.level_smoothing import hold_steps, smooth_levels
 from dynface_video.tracking.orientation import TurningTracker
-from dynface_video.tracking.post_processing import finish_tracks
-from dynface_video.tracking.tracker import FaceTrack, LeftAlone, Observation
+from dynface_video.tracking.post_processing import post_process_tracks
+from dynface_video.tracking.tracker import FaceTrack, Observation, SkippedFace
 
 READING_BATCH = 8
 CERTAIN_READINGS = 3
@@ -139,12 +139,14 @@ def analyze(
     if settings.output.copy_untouched and info.codec == "h264":
         frames = replace(frames, closed=tuple(closed_spans(info, frames)))
     shot_list = shots.shots(len(frames.pts))
-    tracks, left_alone = finish_tracks(observations, [shot.start for shot in shot_list], settings=settings.detection)
+    tracks, skipped_faces = post_process_tracks(
+        observations, [shot.start for shot in shot_list], settings=settings.detection
+    )
     analyzed = _with_levels(tracks, reader.readings, restorer, settings, shot_list)
-    left_alone += _never_read(tracks, analyzed)
+    skipped_faces += _never_read(tracks, analyzed)
     if settings.restoration.faces == "largest":
         analyzed = keep_largest(analyzed, shot_list)
-    return Analysis(frames, tuple(shot_list), tuple(analyzed), tuple(left_alone), tuple(dict.fromkeys(warnings)))
+    return Analysis(frames, tuple(shot_list), tuple(analyzed), tuple(skipped_faces), tuple(dict.fromkeys(warnings)))
 
 
 def _with_levels(
@@ -182,10 +184,10 @@ def noise_numbers(tracks: Sequence[FaceTrack], shots: Sequence[Shot]) -> list[in
     return [track.identity - first[shot] for track, shot in zip(tracks, shot_of, strict=True)]
 
 
-def _never_read(tracks: Sequence[FaceTrack], analyzed: Sequence[AnalyzedTrack]) -> list[LeftAlone]:
+def _never_read(tracks: Sequence[FaceTrack], analyzed: Sequence[AnalyzedTrack]) -> list[SkippedFace]:
     known = {one.track.number for one in analyzed}
     return [
-        LeftAlone(
+        SkippedFace(
             track.start,
             track.stop,
             (float(centre[0]), float(centre[1])),

@@ -39,7 +39,7 @@ class _Placed:
     """A face of a frame.
 
     box: its region of the frame; to_crop: region pixels to crop pixels; crop: (R, R, 3)
-    keep_detail, detail_share: as of `paste_face`
+    source_detail_weight, detail_weight: as of `paste_face`
     """
 
     analyzed: AnalyzedTrack
@@ -47,8 +47,8 @@ class _Placed:
     box: tuple[int, int, int, int]
     to_crop: np.ndarray
     crop: np.ndarray
-    keep_detail: float
-    detail_share: float
+    source_detail_weight: float
+    detail_weight: float
 
     @property
     def key(self) -> FaceAt:
@@ -90,7 +90,7 @@ def restored_frames(
         for frame in islice(source, WINDOW + reach(restorer) - len(held)):
             placed = list(_faces_of(frame, info, analysis, restorer))
             for face in placed:
-                faces.see(face.key, face.crop, face.detail_share)
+                faces.see(face.key, face.crop, face.detail_weight)
             held.append((frame, placed))
         work.seconds["decode"] += time.perf_counter() - began
         if not held:
@@ -138,12 +138,12 @@ def _faces_of(frame: Frame, info: VideoInfo, analysis: Analysis, restorer: FaceR
         to_crop = compose(to_crop, np.array([[1.0, 0.0, box[0]], [0.0, 1.0, box[1]]]))
         region = read_region(frame.picture, box, info.colour)
         crop = np.clip(extract_crop(region, to_crop, size), 0, 1)
-        keep_detail = float(restorer.keep_detail(analyzed.levels[at : at + 1])[0])
-        detail_share, scale = 0.0, transform_scale(to_crop)
-        if restorer.largest_detail_share(scale) > 0:
+        source_detail_weight = float(restorer.source_detail_weight(analyzed.levels[at : at + 1])[0])
+        detail_weight, scale = 0.0, transform_scale(to_crop)
+        if restorer.max_detail_weight(scale) > 0:
             source = np.clip(extract_crop(region, compose(TWICE, to_crop), 2 * size), 0, 1)
-            detail_share = restorer.detail_share(float(analyzed.levels[at]), scale, source)
-        yield _Placed(analyzed, at, box, to_crop, crop, keep_detail, detail_share)
+            detail_weight = restorer.detail_weight(float(analyzed.levels[at]), scale, source)
+        yield _Placed(analyzed, at, box, to_crop, crop, source_detail_weight, detail_weight)
 
 
 def _paste(
@@ -170,9 +170,9 @@ def _paste(
             restored.picture,
             face.to_crop,
             mask=visible,
-            keep_detail=face.keep_detail,
+            source_detail_weight=face.source_detail_weight,
             detail=restored.detail,
-            detail_share=restored.detail_share,
+            detail_weight=restored.detail_weight,
         )
         if grain > 0:
             # As the noise: by face and shot, so that a shot looks the same in every video.

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import cv2
 import numpy as np
 
-from dynface_video.temporal.flow import agreement, dense_flow, flow_picture, warp
+from dynface_video.temporal.flow import dense_flow, flow_picture, forward_backward_consistency, warp
 
 MISSED_FLOW = 0.7 / 128
 """By how much the flows there and back may miss, in sides."""
@@ -49,7 +49,7 @@ def motion(target: np.ndarray, source: np.ndarray) -> Motion:
     size = target.shape[0]
     here, there = flow_picture(target), flow_picture(source)
     forward, backward = dense_flow(here, there), dense_flow(there, here)
-    agreed = agreement(forward, backward, tolerance=MISSED_FLOW * size)
+    agreed = forward_backward_consistency(forward, backward, tolerance=MISSED_FLOW * size)
     before, after = (_region(_unlike(crop, target)) for crop in (source, warp(source, forward)))
     moves = np.clip((STILL - after / (before + TINY)) / (STILL - MOVING), 0, 1)
     flow = forward * moves[..., None]
@@ -107,7 +107,7 @@ def warped_neighbours(middle: np.ndarray, neighbours: np.ndarray, valid: np.ndar
     return warped
 
 
-def pulled(picture: np.ndarray, others: Iterable[tuple[np.ndarray, Motion]], strength: float) -> np.ndarray:
+def temporal_average(picture: np.ndarray, others: Iterable[tuple[np.ndarray, Motion]], strength: float) -> np.ndarray:
     """A picture drawn towards those of other frames along the flow: the temporal term of the closed form.
 
     It is `argmin_u ||u - x||^2 + strength sum_k c_k ||u - W_k x_k||^2` for each pixel, a weighted mean: `W_k` warps,
@@ -119,8 +119,10 @@ def pulled(picture: np.ndarray, others: Iterable[tuple[np.ndarray, Motion]], str
     return np.asarray(np.clip(_weighted_mean(picture, lit, strength), 0, 1))
 
 
-def pulled_detail(detail: np.ndarray, others: Iterable[tuple[np.ndarray, Motion]], strength: float) -> np.ndarray:
-    """As `pulled`, of what is added to a picture, (N, N, 3) of either sign; it has no light of its own."""
+def temporal_average_detail(
+    detail: np.ndarray, others: Iterable[tuple[np.ndarray, Motion]], strength: float
+) -> np.ndarray:
+    """As `temporal_average`, of what is added to a picture, (N, N, 3) of either sign; it has no light of its own."""
     return _weighted_mean(detail, ((warp(other, moved[0]), moved) for other, moved in others), strength)
 
 

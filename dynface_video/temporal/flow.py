@@ -46,7 +46,7 @@ def _places(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     return x, y
 
 
-def agreement(forward: np.ndarray, backward: np.ndarray, *, tolerance: float) -> np.ndarray:
+def forward_backward_consistency(forward: np.ndarray, backward: np.ndarray, *, tolerance: float) -> np.ndarray:
     """How far a flow and the one back cancel, (R, R) float32 in [0, 1]: near 0 where something is covered or mistaken.
 
     forward: from the target to the source; backward: from the source to the target, (R, R, 2) each; tolerance: pixels

@@ -103,7 +103,7 @@ class FaceTrack:
 
 
 @dataclass(frozen=True)
-class LeftAlone:
+class SkippedFace:
     """A face that is not restored, and why: frames start .. stop - 1, centre (x, y) and side in pixels (medians)."""
 
     start: int
@@ -124,7 +124,7 @@ class LeftAlone:
         }
 
     @classmethod
-    def from_json(cls, raw: dict[str, Any]) -> LeftAlone:
+    def from_json(cls, raw: dict[str, Any]) -> SkippedFace:
         """Read what `to_json` gave."""
         x, y = raw["centre"]
         return cls(int(raw["start"]), int(raw["stop"]), (float(x), float(y)), float(raw["size"]), str(raw["reason"]))

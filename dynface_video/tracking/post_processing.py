@@ -12,9 +12,9 @@ from scipy.ndimage import distance_transform_edt
 
 from dynface_video.tracking.appearance import difference
 from dynface_video.tracking.link import Fragment, fragments_of, is_nested, is_same, link, without_doubles
-from dynface_video.tracking.observation import HIDDEN, FaceTrack, LeftAlone, Observation, face_sides
+from dynface_video.tracking.observation import HIDDEN, FaceTrack, Observation, SkippedFace, face_sides
 from dynface_video.tracking.smoothing import smooth_landmarks
-from dynface_video.tracking.track_filter import reason_to_leave, shown_while_turning, turn_of
+from dynface_video.tracking.track_filter import rejection_reason, shown_while_turning, turn_of
 
 if TYPE_CHECKING:
     from dynface_video.config import DetectionSettings
@@ -25,9 +25,9 @@ FADE_FRAMES = 5
 """Over which a face fades before another one hides it, and comes back."""
 
 
-def finish_tracks(
+def post_process_tracks(
     observations: Sequence[Observation], cuts: Sequence[int], *, settings: DetectionSettings
-) -> tuple[list[FaceTrack], list[LeftAlone]]:
+) -> tuple[list[FaceTrack], list[SkippedFace]]:
     """Tracks of a video, numbered from 0 by their first frame and then from left to right, and what is left alone.
 
     observations: of all frames, in any order; cuts: the first frame of each shot
@@ -38,22 +38,22 @@ def finish_tracks(
     fragments = without_doubles(fragments_of(observations, cuts, settings.gap))
     tracks: list[FaceTrack] = []
     faces: list[Fragment] = []
-    left_alone: list[LeftAlone] = []
+    skipped_faces: list[SkippedFace] = []
     for fragment in link(fragments, cuts, settings.gap):
-        reason = reason_to_leave(fragment, settings)
+        reason = rejection_reason(fragment, settings)
         if reason is None:
             track = _track(len(tracks), fragment, settings)
             reason = _reason_of_turn(track, settings.largest_turn)
             if reason is None:
                 tracks.append(replace(track, face=_known_face(fragment, faces, tracks, cuts)))
                 faces.append(fragment)
-                left_alone += _turned_away(track, settings.largest_turn)
+                skipped_faces += _turned_away(track, settings.largest_turn)
         if reason is not None:
-            left_alone.append(_left(fragment.start, fragment.last + 1, fragment.points, reason))
+            skipped_faces.append(_left(fragment.start, fragment.last + 1, fragment.points, reason))
     hidden = [_hidden(track, tracks) for track in tracks]
     for track, frames in zip(tracks, hidden, strict=True):
-        left_alone += _left_where(track, frames & (_shown(track) > 0), lambda _: HIDDEN)
-    return [_without(track, frames) for track, frames in zip(tracks, hidden, strict=True)], left_alone
+        skipped_faces += _left_where(track, frames & (_shown(track) > 0), lambda _: HIDDEN)
+    return [_without(track, frames) for track, frames in zip(tracks, hidden, strict=True)], skipped_faces
 
 
 def _track(number: int, fragment: Fragment, settings: DetectionSettings) -> FaceTrack:
@@ -77,7 +77,7 @@ def _turn_reason(landmarks: np.ndarray, largest: float) -> str:
     return f"seen from the side: turned by {np.median(turn_of(landmarks)):.0f} degrees, {largest:g} at most"
 
 
-def _turned_away(track: FaceTrack, largest: float) -> list[LeftAlone]:
+def _turned_away(track: FaceTrack, largest: float) -> list[SkippedFace]:
     """The spans of a track in which its face is turned too far to be shown restored."""
     return _left_where(track, _shown(track) == 0, lambda points: _turn_reason(points, largest))
 
@@ -106,7 +106,7 @@ def _shown(track: FaceTrack) -> np.ndarray:
     return np.array([track.shown_at(at) for at in range(len(track.landmarks))])
 
 
-def _left_where(track: FaceTrack, frames: np.ndarray, reason: Callable[[np.ndarray], str]) -> list[LeftAlone]:
+def _left_where(track: FaceTrack, frames: np.ndarray, reason: Callable[[np.ndarray], str]) -> list[SkippedFace]:
     """The spans of a track that a mask (T,) names; reason: of landmarks (n, 5, 2)."""
     chosen = np.flatnonzero(frames)
     spans = np.split(chosen, np.flatnonzero(np.diff(chosen) > 1) + 1) if len(chosen) else []
@@ -137,6 +137,6 @@ def bridge(frames: np.ndarray, values: np.ndarray, wanted: np.ndarray) -> np.nda
     return bridged.reshape(len(wanted), *values.shape[1:])
 
 
-def _left(start: int, stop: int, points: np.ndarray, reason: str) -> LeftAlone:
+def _left(start: int, stop: int, points: np.ndarray, reason: str) -> SkippedFace:
     x, y = np.median(points.mean(axis=1), axis=0)
-    return LeftAlone(start, stop, (float(x), float(y)), float(np.median(face_sides(points))), reason)
+    return SkippedFace(start, stop, (float(x), float(y)), float(np.median(face_sides(points))), reason)

@@ -41,7 +41,7 @@ def turn_of(points: np.ndarray) -> np.ndarray:
     return np.array(turns).reshape(np.shape(points)[:-2])
 
 
-def reason_to_leave(fragment: Fragment, settings: DetectionSettings) -> str | None:
+def rejection_reason(fragment: Fragment, settings: DetectionSettings) -> str | None:
     """Why a whole track is left alone, None when it is not."""
     length = fragment.last - fragment.start + 1
     if length < settings.minimum_length:

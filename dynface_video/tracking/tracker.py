@@ -14,12 +14,12 @@ from dynface_video.faces.detection.detector import Detection, FaceDetector, Face
 from dynface_video.faces.landmarks import box_from_landmarks
 from dynface_video.tracking.appearance import appearance, difference, running_mean
 from dynface_video.tracking.motion import LARGEST_DIFFERENCE, Expected, Found, Motion, is_among, match_faces, step_apart
-from dynface_video.tracking.observation import FaceTrack, LeftAlone, Observation
+from dynface_video.tracking.observation import FaceTrack, Observation, SkippedFace
 
 if TYPE_CHECKING:
     from dynface_video.config import DetectionSettings
 
-__all__ = ["FaceTrack", "FaceTracker", "LeftAlone", "Observation"]
+__all__ = ["FaceTrack", "FaceTracker", "SkippedFace", "Observation"]
 
 FOLLOWED_SHARE = 0.3
 """Of the minimum score, what is asked of a face that is being followed, or it would come and go; chosen on the clips of

@@ -39,7 +39,7 @@ class LevelReadings:
         return float((self._surprise() <= 1).mean())
 
     @property
-    def deviation_scale(self) -> float:
+    def std_scale(self) -> float:
         """The factor that would make the stated deviations honest on these faces."""
         return float(np.quantile(self._surprise(), ONE_SIGMA))
 

@@ -52,7 +52,7 @@ def put_back(
         twice, side = compose(TWICE, transform), 2 * restorer.resolution
         sources = [np.clip(extract_crop(face.image, twice, side), 0, 1) for face in faces]
         scale = float(transform[0, 0])
-        shares = [restorer.detail_share(float(s), scale, source) for s, source in zip(levels, sources, strict=True)]
+        shares = [restorer.detail_weight(float(s), scale, source) for s, source in zip(levels, sources, strict=True)]
     details: dict[int, np.ndarray] = {}
     large = [i for i, share in enumerate(shares) if share > 0]
     if large:
@@ -65,9 +65,9 @@ def put_back(
             restored[i],
             transform,
             mask=everywhere,
-            keep_detail=float(restorer.keep_detail(levels[i : i + 1])[0]),
+            source_detail_weight=float(restorer.source_detail_weight(levels[i : i + 1])[0]),
             detail=details.get(i),
-            detail_share=shares[i],
+            detail_weight=shares[i],
         )[0]
         for i, face in enumerate(faces)
     ]

@@ -32,7 +32,7 @@ def with_map(restorer: FaceRestorer) -> FaceRestorer:
     """The restorer with its guidance map; where its settings use none, with the one it could use."""
     if restorer.settings.guidance_map != "none":
         return restorer
-    return restorer.varied(guidance_map="sobel" if restorer.adjuster is None else "trained")
+    return restorer.with_settings(guidance_map="sobel" if restorer.adjuster is None else "trained")
 
 
 def _row(restorer: FaceRestorer, crop: np.ndarray) -> np.ndarray:

@@ -70,7 +70,7 @@ class Restorer(Protocol):
     def strength(self) -> float:
         """Between 0, closest to the input, and 1, most invented."""
 
-    def varied(self, **changes: Any) -> Restorer:
+    def with_settings(self, **changes: Any) -> Restorer:
         """The same models under other settings, by the names of `RestorationSettings`."""
 
     def restoration(self, crops: np.ndarray) -> np.ndarray:
@@ -82,10 +82,10 @@ class Restorer(Protocol):
     def starting_step(self, levels: np.ndarray) -> np.ndarray:
         """DSST, (B,) int."""
 
-    def keep_detail(self, levels: np.ndarray) -> np.ndarray:
+    def source_detail_weight(self, levels: np.ndarray) -> np.ndarray:
         """Share of the source's detail above the crop's resolution that stays, (B,)."""
 
-    def detail_share(self, level: float, scale: float, source: np.ndarray) -> float:
+    def detail_weight(self, level: float, scale: float, source: np.ndarray) -> float:
         """Share of what the second stage draws that is added."""
 
     def detail(self, faces: np.ndarray, noise_keys: Sequence[NoiseKey]) -> tuple[np.ndarray, int]:
@@ -203,16 +203,16 @@ def make_methods(
         elif name == "rm":
             methods.append(RestorationAlone(restorer))
         elif name == "full":
-            varied = (restorer.varied(strength=s) for s in strengths or [restorer.strength])
-            methods.extend(FullMethod(r, full_name(r.strength)) for r in varied)
+            with_settings = (restorer.with_settings(strength=s) for s in strengths or [restorer.strength])
+            methods.extend(FullMethod(r, full_name(r.strength)) for r in with_settings)
         else:
-            methods.append(FullMethod(restorer.varied(**VARIANTS[name]), name))
+            methods.append(FullMethod(restorer.with_settings(**VARIANTS[name]), name))
     if (fixed_steps or scales) and restorer is None:
         raise InputError("fixed starting steps and guidance scales need the models of a preset")
     if restorer is not None:
         methods.extend(FullMethod(restorer, step_name(step), step) for step in fixed_steps)
         methods.extend(
-            FullMethod(restorer.varied(guidance_map="none", guidance_scale=scale), scale_name(scale))
+            FullMethod(restorer.with_settings(guidance_map="none", guidance_scale=scale), scale_name(scale))
             for scale in scales
         )
     return methods

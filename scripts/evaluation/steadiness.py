@@ -105,7 +105,9 @@ def restore_clip(frames: np.ndarray, models: Models, settings: Settings, *, segm
     with tempfile.TemporaryDirectory() as folder:
         write_lossless(Path(folder) / "clip.nut", frames)
         info = probe(Path(folder) / "clip.nut")
-        chosen = Models(models.restorer.varied(**settings.restoration.model_dump()), models.locator, models.detector)
+        chosen = Models(
+            models.restorer.with_settings(**settings.restoration.model_dump()), models.locator, models.detector
+        )
         analysis = analyze_with(chosen, info, settings, lambda done: None)
         cuts = np.linspace(0, len(frames), segments + 1).round().astype(int).tolist()
         done = [p for start, stop in pairwise(cuts) for p in _segment(info, analysis, chosen, start, stop, work)]

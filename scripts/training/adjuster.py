@@ -35,7 +35,7 @@ class AdjusterTraining:
 
     def __init__(self, degraded_faces: RestorationTraining, restorer: FaceRestorer, network: AdjusterConfig) -> None:
         self.degraded_faces, self.network = degraded_faces, network
-        self.restorer = restorer.varied(guidance_map="none")
+        self.restorer = restorer.with_settings(guidance_map="none")
 
     def build(self) -> nn.Module:
         """A freshly initialised DGSA."""
@@ -52,7 +52,7 @@ class AdjusterTraining:
         """
         faces = self.degraded_faces.batch(rng, size, held_out=held_out)
         crops = ((faces["degraded"] + 1) / 2).permute(0, 2, 3, 1).numpy()
-        restorer = self.restorer.varied(strength=0.5 if held_out else float(rng.uniform(*STRENGTHS)))
+        restorer = self.restorer.with_settings(strength=0.5 if held_out else float(rng.uniform(*STRENGTHS)))
         levels, _ = restorer.estimate(crops)
         starts = np.maximum(restorer.starting_step(levels), 1)
         seed = int(rng.integers(2**31))
@@ -60,7 +60,9 @@ class AdjusterTraining:
         steps: list[GuidedStep] = []
         pictures = []
         for scale in (1.0, 0.0):
-            result = restorer.varied(guidance_scale=scale).restore(crops, levels, starts, keys, on_step=steps.append)
+            result = restorer.with_settings(guidance_scale=scale).restore(
+                crops, levels, starts, keys, on_step=steps.append
+            )
             pictures.append(torch.from_numpy(result.images).permute(0, 3, 1, 2) * 2 - 1)
         return {
             "clean": faces["clean"],

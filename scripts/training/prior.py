@@ -87,7 +87,7 @@ class PriorTraining:
             "mask": torch.from_numpy(np.stack(masks))[:, None],
             "level": torch.from_numpy(levels),
             "estimate_error": torch.from_numpy(rng.uniform(0, LARGEST_ESTIMATE_ERROR, size).astype(np.float32)),
-            "told": torch.from_numpy((rng.random(size) >= UNGUIDED_SHARE).astype(np.float32)),
+            "has_guide": torch.from_numpy((rng.random(size) >= UNGUIDED_SHARE).astype(np.float32)),
         }
 
     def loss(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
@@ -98,7 +98,7 @@ class PriorTraining:
         noise = torch.randn(clean.shape, generator=generator, device=clean.device)
         guide = self._guide(clean, batch["level"], batch["estimate_error"], generator)
         noisy = add_noise(clean, noise, alphas)
-        estimate, deviation = model(noisy, timestep, guide, batch["level"], batch["told"])
+        estimate, deviation = model(noisy, timestep, guide, batch["level"], batch["has_guide"])
         error = (estimate - clean).square() * batch["mask"]
         return (error.mean(dim=(1, 2, 3)) / deviation.square().clamp(min=1e-4)).mean()
 
@@ -121,9 +121,9 @@ class PriorTraining:
             timestep = torch.full((len(clean),), t, device=clean.device)
             alphas = self.schedule.alphas_cumprod().to(clean.device)[timestep][:, None, None, None]
             noisy = add_noise(clean, noise, alphas)
-            for name, told in (("guided", torch.ones_like(level)), ("free", torch.zeros_like(level))):
-                estimate, _ = model(noisy, timestep, guide * told[:, None, None, None], level, told)
-                mean, _ = model.gaussian_estimate(noisy, timestep, guide, level, told)  # type: ignore[operator]
+            for name, has_guide in (("guided", torch.ones_like(level)), ("free", torch.zeros_like(level))):
+                estimate, _ = model(noisy, timestep, guide * has_guide[:, None, None, None], level, has_guide)
+                mean, _ = model.gaussian_estimate(noisy, timestep, guide, level, has_guide)  # type: ignore[operator]
                 scores[f"psnr_{name}_{t}"] = _psnr(estimate, clean)
                 scores[f"gain_{name}_{t}"] = scores[f"psnr_{name}_{t}"] - _psnr(mean, clean)
         return scores

@@ -41,7 +41,7 @@ class FakeApi:
         if self.error is not None:
             raise self.error
         result = {
-            "output": str(target), "frames": 50, "faces": 48, "tracks": 1, "left_alone": 2, "unet_evaluations": 480,
+            "output": str(target), "frames": 50, "faces": 48, "tracks": 1, "skipped_faces": 2, "unet_evaluations": 480,
             "seconds": {"analyze": 1.25, "restore": 2.5, "assemble": 0.125}, "warnings": list(self.warnings),
         }  # fmt: skip
         return SimpleNamespace(**result | {"warnings": self.warnings}, as_dict=lambda: result)
@@ -55,7 +55,7 @@ class FakeApi:
             frame_count=50,
             shots=[SimpleNamespace(start=0, stop=50)],
             tracks=[SimpleNamespace(track=track, levels=levels, grey=True, restore=True)],
-            left_alone_count=2,
+            skipped_face_count=2,
             warnings=self.warnings,
             save=lambda path: path.write_text("{}"),
         )

@@ -72,10 +72,10 @@ def test_the_detail_is_that_of_the_noise_key_whatever_the_company(restorer: Face
 
 
 def test_only_large_faces_are_drawn_finer(restorer: FaceRestorer, face: np.ndarray) -> None:
-    shares = [restorer.detail_share(3.0, scale, face) for scale in (2.0, 1.0, 0.8, 0.5, 0.25)]
+    shares = [restorer.detail_weight(3.0, scale, face) for scale in (2.0, 1.0, 0.8, 0.5, 0.25)]
     assert shares[:2] == [0.0, 0.0] and 0 < shares[2] < shares[3] == shares[4] == 1.0
-    assert restorer.varied(strength=0.0).detail_share(3.0, 0.25, face) == 0.0
-    assert restorer.varied(cascade=False).detail_share(3.0, 0.25, face) == 0.0
+    assert restorer.with_settings(strength=0.0).detail_weight(3.0, 0.25, face) == 0.0
+    assert restorer.with_settings(cascade=False).detail_weight(3.0, 0.25, face) == 0.0
 
 
 def test_sharp_faces_keep_their_own_detail_and_enlarged_ones_get_some(
@@ -91,9 +91,9 @@ def test_sharp_faces_keep_their_own_detail_and_enlarged_ones_get_some(
     }
     assert missing["sharp"] == missing["noisy"] == 0
     assert missing["enlarged"] > 0.5 and missing["blurred"] > 0.9
-    assert restorer.detail_share(0.2, 0.5, face) == 0
+    assert restorer.detail_weight(0.2, 0.5, face) == 0
     assert restorer.detail(np.zeros((0, 128, 128, 3), np.float32), [])[0].shape == (0, LARGE, LARGE, 3)
-    assert restorer.detail_share(0.2, 0.5, enlarged_face) > 0.7
+    assert restorer.detail_weight(0.2, 0.5, enlarged_face) > 0.7
 
 
 @pytest.mark.parametrize("size", [140, 160, 192, 224])
@@ -104,14 +104,14 @@ def test_a_sharp_face_of_any_size_keeps_its_own_detail(restorer: FaceRestorer, s
     sharp = extract_crop(photograph(), align_transform(np.array(PHOTOGRAPH_LANDMARKS), size), size)
     soft = cv2.GaussianBlur(sharp, (0, 0), 1.2)
     sources = [extract_crop(picture, to_crop(size, LARGE), LARGE) for picture in (sharp, soft)]
-    shares = [restorer.detail_share(0.2, 128 / size, source) for source in sources]
+    shares = [restorer.detail_weight(0.2, 128 / size, source) for source in sources]
     assert shares[0] < 0.1
     assert shares[1] > 0.4 or size < 154
 
 
 def test_guidance_of_the_first_stage_has_no_say(restorer: FaceRestorer, small: np.ndarray) -> None:
     own = restorer.detail(small[None], [NoiseKey(0, 0)])[0]
-    unguided = restorer.varied(guidance="none", temperature=2.0).detail(small[None], [NoiseKey(0, 0)])[0]
+    unguided = restorer.with_settings(guidance="none", temperature=2.0).detail(small[None], [NoiseKey(0, 0)])[0]
     np.testing.assert_array_equal(own, unguided)
 
 

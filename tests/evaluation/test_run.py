@@ -45,7 +45,7 @@ class KnowsTheTruth:
     resolution: int = SIZE
     strength: float = 0.5
 
-    def varied(self, **changes: Any) -> KnowsTheTruth:
+    def with_settings(self, **changes: Any) -> KnowsTheTruth:
         return replace(self, strength=changes.get("strength", self.strength))
 
     def restoration(self, crops: np.ndarray) -> np.ndarray:
@@ -293,8 +293,8 @@ def test_honest_deviations_cover_two_thirds() -> None:
     predicted = (measured + 0.2) * np.exp(0.1 * rng.standard_normal(4000)) - 0.2
     cautious = LevelReadings(predicted, measured, np.full(4000, 0.3))
     assert cautious.coverage > 0.99
-    assert cautious.deviation_scale == pytest.approx(1 / 3, rel=0.05)
-    honest = replace(cautious, deviation=cautious.deviation * cautious.deviation_scale)
+    assert cautious.std_scale == pytest.approx(1 / 3, rel=0.05)
+    honest = replace(cautious, deviation=cautious.deviation * cautious.std_scale)
     assert honest.coverage == pytest.approx(0.68, abs=0.01)
     assert honest.error_share == pytest.approx(np.abs(predicted - measured).mean() / 6)
 

@@ -49,21 +49,21 @@ def test_the_mask_has_no_step() -> None:
 @pytest.mark.parametrize("scale", [0.08, 0.25, 0.9])
 def test_an_unchanged_crop_changes_nothing(scale: float, face_at: Callable[[float], Face]) -> None:
     region, transform, crop = face_at(scale)
-    pasted, _ = paste_face(region, crop, crop, transform, mask=face_mask(SIZE), keep_detail=1.0)
+    pasted, _ = paste_face(region, crop, crop, transform, mask=face_mask(SIZE), source_detail_weight=1.0)
     np.testing.assert_array_equal(pasted, region)
 
 
 @pytest.mark.parametrize("scale", [0.15, 0.25, 0.6])
 def test_there_and_back_without_the_frame_s_own_detail(scale: float, face_at: Callable[[float], Face]) -> None:
     region, transform, crop = face_at(scale)
-    pasted, _ = paste_face(region, crop, crop, transform, mask=face_mask(SIZE), keep_detail=0.0)
+    pasted, _ = paste_face(region, crop, crop, transform, mask=face_mask(SIZE), source_detail_weight=0.0)
     assert np.sqrt(np.square(pasted - region).mean()) < 0.01
 
 
 @pytest.mark.parametrize("scale", [0.08, 0.25, 0.9])
 def test_a_brighter_crop_leaves_no_step_at_the_rim(scale: float, face_at: Callable[[float], Face]) -> None:
     region, transform, crop = face_at(scale)
-    pasted, weight = paste_face(region, crop, crop + 0.1, transform, mask=face_mask(SIZE), keep_detail=1.0)
+    pasted, weight = paste_face(region, crop, crop + 0.1, transform, mask=face_mask(SIZE), source_detail_weight=1.0)
     change = np.where(region < 0.85, pasted - region, 0.1 * weight[..., None])
     np.testing.assert_allclose(change, 0.1 * np.repeat(weight[..., None], 3, 2), atol=1e-4)
     steepest = max(np.abs(np.diff(weight, axis=0)).max(), np.abs(np.diff(weight, axis=1)).max())
@@ -80,7 +80,14 @@ def test_detail_above_the_crop_s_resolution_is_added(scale: float, face_at: Call
     error = []
     for share in (0.0, 0.5, 1.0):
         pasted, weight = paste_face(
-            region, crop, crop, transform, mask=face_mask(SIZE), keep_detail=0.0, detail=finer, detail_share=share
+            region,
+            crop,
+            crop,
+            transform,
+            mask=face_mask(SIZE),
+            source_detail_weight=0.0,
+            detail=finer,
+            detail_weight=share,
         )
         wanted = cv2.GaussianBlur(detailed - region, (0, 0), 1.0)[weight == 1]
         got = cv2.GaussianBlur(pasted - region, (0, 0), 1.0)[weight == 1]
@@ -90,7 +97,7 @@ def test_detail_above_the_crop_s_resolution_is_added(scale: float, face_at: Call
 
 def test_nothing_changes_outside_of_the_mask(face_at: Callable[[float], Face]) -> None:
     region, transform, crop = face_at(0.3)
-    pasted, weight = paste_face(region, crop, 1 - crop, transform, mask=face_mask(SIZE), keep_detail=0.0)
+    pasted, weight = paste_face(region, crop, 1 - crop, transform, mask=face_mask(SIZE), source_detail_weight=0.0)
     assert (weight == 0).any()
     np.testing.assert_array_equal(pasted[weight == 0], region[weight == 0])
 
@@ -100,7 +107,7 @@ def test_inside_the_plateau_the_restored_face_replaces_the_source(
 ) -> None:
     region, transform, crop = face_at(0.25)
     restored = smooth_picture(SIZE, SIZE, seed=5)
-    pasted, _ = paste_face(region, crop, restored, transform, mask=face_mask(SIZE), keep_detail=0.0)
+    pasted, _ = paste_face(region, crop, restored, transform, mask=face_mask(SIZE), source_detail_weight=0.0)
     again = extract_crop(pasted, transform, SIZE)
     inside = face_mask(SIZE) == 1
     assert np.sqrt(np.square(again - restored)[inside].mean()) < 0.01
@@ -110,10 +117,10 @@ def test_detail_above_the_crop_s_resolution_stays_when_asked(face_at: Callable[[
     region, transform, crop = face_at(1.2)
     detail = np.random.default_rng(0).normal(0, 0.05, region.shape).astype(np.float32)
     detailed = np.clip(region + detail, 0, 1)
-    plain, _ = paste_face(region, crop, crop, transform, mask=face_mask(SIZE), keep_detail=0.0)
+    plain, _ = paste_face(region, crop, crop, transform, mask=face_mask(SIZE), source_detail_weight=0.0)
     crop = extract_crop(detailed, transform, SIZE)
-    kept, weight = paste_face(detailed, crop, crop, transform, mask=face_mask(SIZE), keep_detail=1.0)
-    dropped, _ = paste_face(detailed, crop, crop, transform, mask=face_mask(SIZE), keep_detail=0.0)
+    kept, weight = paste_face(detailed, crop, crop, transform, mask=face_mask(SIZE), source_detail_weight=1.0)
+    dropped, _ = paste_face(detailed, crop, crop, transform, mask=face_mask(SIZE), source_detail_weight=0.0)
     inside = weight == 1
     assert np.std((kept - region)[inside]) > 0.04
     assert np.std((dropped - plain)[inside]) < 0.01
@@ -123,8 +130,8 @@ def test_overshoot_is_cut_but_the_source_s_own_stays(face_at: Callable[[float], 
     region, transform, crop = face_at(0.25)
     region[:10] = 1.06
     crop = extract_crop(region, transform, SIZE)
-    pasted, _ = paste_face(region, crop, crop + 0.9, transform, mask=face_mask(SIZE), keep_detail=1.0)
+    pasted, _ = paste_face(region, crop, crop + 0.9, transform, mask=face_mask(SIZE), source_detail_weight=1.0)
     assert pasted[10:].max() == 1
     np.testing.assert_array_equal(
-        paste_face(region, crop, crop, transform, mask=face_mask(SIZE), keep_detail=1.0)[0], region
+        paste_face(region, crop, crop, transform, mask=face_mask(SIZE), source_detail_weight=1.0)[0], region
     )

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 
 from dynface_video.errors import InputError, JobError
-from dynface_video.jobs.directory import LOCK_TRIES, JobDirectory, SegmentResult, alone, is_running, segment_digest
+from dynface_video.jobs.directory import LOCK_TRIES, JobDirectory, SegmentResult, is_running, job_lock, segment_digest
 from dynface_video.jobs.plan import Plan, Segment
 from dynface_video.media.io.read import FrameIndex
 from dynface_video.media.timing.shots import Shot
 from dynface_video.passes.analysis import Analysis, AnalyzedTrack
 from dynface_video.tracking.observation import HIDDEN
-from dynface_video.tracking.tracker import FaceTrack, LeftAlone
+from dynface_video.tracking.tracker import FaceTrack, SkippedFace
 
 PLAN = Plan("film.mp4", "aa", {"restoration": {"strength": 0.5}}, "mm", "0.1.0")
 RESULT = SegmentResult(0, 10, 7, 70, {"faces": 1.0}, ("a warning",))
@@ -34,7 +34,7 @@ def analysis() -> Analysis:
     track = FaceTrack(0, 2, landmarks, np.ones(6, bool), np.full(6, 0.875, np.float32))
     analyzed = AnalyzedTrack(track, np.linspace(1, 2, 6).round(4), np.arange(100, 106), grey=True)
     index = FrameIndex(np.arange(20, dtype=np.int64) * 512, Fraction(1, 12800), (), np.zeros(20, np.uint32))
-    alone = LeftAlone(3, 5, (10.0, 12.0), 9.5, "too small")
+    alone = SkippedFace(3, 5, (10.0, 12.0), 9.5, "too small")
     return Analysis(index, (Shot(0, 20),), (analyzed,), (alone,), ("a warning",))
 
 
@@ -57,14 +57,14 @@ def test_an_analysis_is_read_back_as_written(analysis: Analysis, tmp_path: Path)
     np.testing.assert_array_equal(loaded.tracks[0].track.landmarks, analysis.tracks[0].track.landmarks)
     np.testing.assert_array_equal(loaded.tracks[0].levels, analysis.tracks[0].levels)
     assert loaded.tracks[0].grey and loaded.shots == analysis.shots
-    assert loaded.left_alone == analysis.left_alone and loaded.warnings == analysis.warnings
+    assert loaded.skipped_faces == analysis.skipped_faces and loaded.warnings == analysis.warnings
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 
 
 def test_a_face_behind_another_is_told_but_not_counted_among_those_left_alone(analysis: Analysis) -> None:
-    behind = LeftAlone(6, 9, (10.0, 12.0), 9.5, HIDDEN)
-    more = dataclasses.replace(analysis, left_alone=(*analysis.left_alone, behind))
-    assert (len(more.left_alone), more.left_alone_count) == (2, 1)
+    behind = SkippedFace(6, 9, (10.0, 12.0), 9.5, HIDDEN)
+    more = dataclasses.replace(analysis, skipped_faces=(*analysis.skipped_faces, behind))
+    assert (len(more.skipped_faces), more.skipped_face_count) == (2, 1)
 
 
 def test_a_segment_is_done_again_when_anything_changes_that_its_faces_depend_on(
@@ -159,7 +159,7 @@ def test_what_killed_workers_were_writing_is_cleared_away(job: JobDirectory, ana
 
 def test_two_runs_never_hold_a_job_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, real, taken = tmp_path / "out.mp4.job", fcntl.flock, list[int]()
-    with alone(path), pytest.raises(InputError, match="another run"), alone(path):
+    with job_lock(path), pytest.raises(InputError, match="another run"), job_lock(path):
         pass
     assert list(tmp_path.iterdir()) == []
 
@@ -171,7 +171,7 @@ def test_two_runs_never_hold_a_job_together(tmp_path: Path, monkeypatch: pytest.
         real(handle, how)
 
     monkeypatch.setattr(fcntl, "flock", just_ended)
-    with alone(path), pytest.raises(InputError, match="another run"), alone(path):
+    with job_lock(path), pytest.raises(InputError, match="another run"), job_lock(path):
         pass
     assert len(taken) == 2 + LOCK_TRIES
 
@@ -207,6 +207,6 @@ def test_a_look_at_the_status_does_not_keep_a_job_from_beginning(tmp_path: Path)
     watcher = threading.Thread(target=look)
     watcher.start()
     looked.wait()
-    with alone(job):
+    with job_lock(job):
         assert is_running(job)
     watcher.join()

@@ -97,7 +97,7 @@ class FakeTask:
     def segments_left(self) -> Sequence[Segment]:
         return [Segment(i, 10 * i, 10 * i + 10) for i in range(self.count)]
 
-    def took(self, outcome: Outcome) -> None:
+    def record_outcome(self, outcome: Outcome) -> None:
         self.taken.append(outcome)
 
     def tick(self) -> None:

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from dynface_video.api import restore_batch
 from dynface_video.cli.demo_clip import write_clip
 from dynface_video.cli.main import main
-from dynface_video.jobs.directory import JobDirectory, alone
+from dynface_video.jobs.directory import JobDirectory, job_lock
 from dynface_video.jobs.estimate import FIRST_PASS, work_done
 from dynface_video.jobs.log import JobLog
 from dynface_video.jobs.plan import Plan
@@ -60,7 +60,7 @@ def test_a_running_batch_is_counted_and_told_how_long_it_takes(tmp_path: Path) -
     JobLog(log).end("a", tmp_path / "a.job", None)
     JobLog(log).end("b", tmp_path / "b.job", "a bad spot")
     with ExitStack() as held:
-        held.enter_context(alone(begin(tmp_path, "c", stage="restore", frames_done=400, frames_under_way=100).path))
+        held.enter_context(job_lock(begin(tmp_path, "c", stage="restore", frames_done=400, frames_under_way=100).path))
         assert counts(tmp_path) == {"videos": 7, "done": 2, "running": 1, "failed": 2, "waiting": 2}
         before = sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*"))
         batch = read_status(tmp_path)["batch"]
@@ -79,7 +79,7 @@ def test_nothing_is_said_of_the_time_before_there_is_enough_to_tell_from(tmp_pat
 
     def left(seconds: float, **state: object) -> int | None:
         began(tmp_path, seconds)
-        with alone(begin(tmp_path, "a", **state).path):
+        with job_lock(begin(tmp_path, "a", **state).path):
             batch = read_batch(tmp_path)
             assert batch is not None and batch["running"] == 1
             found: int | None = batch["seconds_left"]
@@ -101,7 +101,7 @@ def test_what_earlier_runs_did_says_nothing_about_speed(tmp_path: Path) -> None:
     write_record(tmp_path / LOG, [planned(tmp_path, "a", kept=kept)])
     began(tmp_path, 100)
     begin(tmp_path, "a", stage="restore", frames_done=900)
-    with alone(job.path):
+    with job_lock(job.path):
         batch = read_batch(tmp_path)
     assert batch is not None and batch["seconds_left"] == pytest.approx(100, abs=2)
 
@@ -110,7 +110,7 @@ def test_what_waits_to_start_over_counts_as_not_begun(tmp_path: Path) -> None:
     write_record(tmp_path / LOG, [planned(tmp_path, "a"), planned(tmp_path, "b")])
     began(tmp_path, 100)
     begin(tmp_path, "b", stage="restore", frames_done=900)
-    with alone(begin(tmp_path, "a", stage="assemble", frames_done=FRAMES).path):
+    with job_lock(begin(tmp_path, "a", stage="assemble", frames_done=FRAMES).path):
         batch = read_batch(tmp_path)
     assert batch is not None and batch["seconds_left"] == pytest.approx(100, abs=2)
 
@@ -120,10 +120,10 @@ def test_a_video_that_is_being_sent_has_nothing_left_and_is_not_done_before_it_w
     write_record(log, [planned(tmp_path, name) for name in "ab"])
     began(tmp_path, 100)
     job = begin(tmp_path, "a", stage="assemble", frames_done=FRAMES)
-    with alone(job.path):
+    with job_lock(job.path):
         job.remove()
         assert counts(tmp_path) == {"videos": 2, "running": 1, "waiting": 1}
-        with alone(begin(tmp_path, "b", stage="restore", frames_done=500).path):
+        with job_lock(begin(tmp_path, "b", stage="restore", frames_done=500).path):
             batch = read_batch(tmp_path)
             done = FRAMES + work_done("restore", 500, FRAMES)
             assert batch is not None and batch["seconds_left"] == pytest.approx(100 * (2 * FRAMES - done) / done, abs=2)

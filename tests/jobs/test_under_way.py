@@ -14,7 +14,7 @@ from dynface_video.api import Progress, restore_video
 from dynface_video.cli.demo_clip import write_clip
 from dynface_video.errors import JobError
 from dynface_video.jobs import task, worker
-from dynface_video.jobs.directory import MOST_NOTES, JobDirectory, alone
+from dynface_video.jobs.directory import MOST_NOTES, JobDirectory, job_lock
 from dynface_video.jobs.plan import Plan
 from dynface_video.jobs.status import read_status
 from dynface_video.media.io.read import Frame
@@ -103,7 +103,7 @@ def test_what_a_killed_run_had_of_a_segment_is_not_counted(tmp_path: Path) -> No
     state = {"stage": "restore", "frames": 24, "frames_done": 8, "frames_under_way": 5}
     job.state_path.write_text(json.dumps(state))
     job.restoring_path(1).write_text('{"frames": 5}')
-    with alone(path):
+    with job_lock(path):
         assert read_status(path)["jobs"][0]["frames_done"] == 13
     assert read_status(path)["jobs"][0]["frames_done"] == 8
     assert job.restoring() == {1: 5}

@@ -56,10 +56,10 @@ class StandIn:
     def starting_step(self, levels: np.ndarray) -> np.ndarray:
         return np.zeros(len(levels), np.int64)
 
-    def keep_detail(self, levels: np.ndarray) -> np.ndarray:
+    def source_detail_weight(self, levels: np.ndarray) -> np.ndarray:
         return np.ones(len(levels))
 
-    def largest_detail_share(self, scale: float) -> float:
+    def max_detail_weight(self, scale: float) -> float:
         return 0.0
 
     def restoration(self, crops: np.ndarray, windows: Sequence[np.ndarray] = ()) -> np.ndarray:

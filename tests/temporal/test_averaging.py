@@ -5,8 +5,15 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from dynface_video.temporal.averaging import motion, packed, pulled, unpacked, warped_neighbours, with_light_of
-from dynface_video.temporal.flow import agreement, dense_flow, flow_picture, warp
+from dynface_video.temporal.averaging import (
+    motion,
+    packed,
+    temporal_average,
+    unpacked,
+    warped_neighbours,
+    with_light_of,
+)
+from dynface_video.temporal.flow import dense_flow, flow_picture, forward_backward_consistency, warp
 
 SIZE = 128
 INNER = np.s_[24:-24, 24:-24]
@@ -41,8 +48,8 @@ def test_the_flow_says_where_a_point_of_the_target_lies_in_the_source() -> None:
 def test_flows_that_do_not_lead_back_are_not_trusted() -> None:
     there = np.zeros((SIZE, SIZE, 2), np.float32)
     there[..., 0] = 2
-    assert agreement(there, -there, tolerance=1.0).min() > 0.99
-    assert agreement(there, there, tolerance=1.0).max() < 0.01
+    assert forward_backward_consistency(there, -there, tolerance=1.0).min() > 0.99
+    assert forward_backward_consistency(there, there, tolerance=1.0).max() < 0.01
 
 
 def test_what_is_covered_is_not_trusted_and_the_rest_is() -> None:
@@ -80,17 +87,17 @@ def test_pulling_takes_noise_away_and_leaves_motion() -> None:
     truths = [at(dx) for dx in (0, 2, 4)]
     seen = [noisy(truth, seed) for seed, truth in enumerate(truths)]
     others = [(seen[k], motion(seen[1], seen[k])) for k in (0, 2)]
-    drawn = pulled(seen[1], others, 1.0)
+    drawn = temporal_average(seen[1], others, 1.0)
     assert error(drawn, truths[1]) < 0.7 * error(seen[1], truths[1])
-    np.testing.assert_array_equal(pulled(seen[1], others, 0.0), seen[1])
-    np.testing.assert_array_equal(pulled(seen[1], [], 1.0), seen[1])
+    np.testing.assert_array_equal(temporal_average(seen[1], others, 0.0), seen[1])
+    np.testing.assert_array_equal(temporal_average(seen[1], [], 1.0), seen[1])
 
 
 def test_a_face_that_has_moved_far_is_drawn_less() -> None:
     picture, other = np.full((SIZE, SIZE, 3), 0.4, np.float32), texture()[:SIZE, :SIZE]
     sure = np.ones((SIZE, SIZE), np.float32)
     shifts = [
-        np.abs(pulled(picture, [(other, (np.full((SIZE, SIZE, 2), dx, np.float32), sure))], 1.0) - picture)[
+        np.abs(temporal_average(picture, [(other, (np.full((SIZE, SIZE, 2), dx, np.float32), sure))], 1.0) - picture)[
             INNER
         ].mean()
         for dx in (0, 2, 6)

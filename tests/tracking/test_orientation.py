@@ -10,7 +10,7 @@ from dynface_video.faces.align import TEMPLATE_512, align_transform
 from dynface_video.faces.detection.detector import Detection
 from dynface_video.faces.landmarks import Landmarks, box_from_landmarks, face_square
 from dynface_video.tracking.orientation import TurningTracker, turned, turned_back
-from dynface_video.tracking.post_processing import finish_tracks
+from dynface_video.tracking.post_processing import post_process_tracks
 from dynface_video.tracking.tracker import Observation
 
 FACE = ((TEMPLATE_512 - TEMPLATE_512.mean(axis=0)) / face_square(TEMPLATE_512).side * 60).astype(np.float32)
@@ -72,7 +72,7 @@ def test_points_go_back_to_where_they_are_displayed(turn: int) -> None:
 def test_a_sideways_shot_is_followed_whole_and_cropped_upright(turn: int) -> None:
     observations = observe([turn] * 12, Upright())
     assert sorted(o.frame for o in observations) == list(range(12))
-    ((track,), left) = finish_tracks(observations, [0], settings=SETTINGS)
+    ((track,), left) = post_process_tracks(observations, [0], settings=SETTINGS)
     assert left == []
     for position in (0, 6, 11):
         expected = turned_back(FACE + np.array([150 + position, 120]), scene(turn).shape[:2], turn)

@@ -10,8 +10,8 @@ from dynface_video.faces.align import TEMPLATE_512
 from dynface_video.faces.detection.detector import Detection
 from dynface_video.faces.landmarks import box_from_landmarks
 from dynface_video.tracking.observation import face_side
-from dynface_video.tracking.post_processing import bridge, finish_tracks
-from dynface_video.tracking.tracker import LeftAlone, Observation
+from dynface_video.tracking.post_processing import bridge, post_process_tracks
+from dynface_video.tracking.tracker import Observation, SkippedFace
 
 FACE = (TEMPLATE_512 - TEMPLATE_512.mean(axis=0)) / face_side(TEMPLATE_512)
 """Five points around their mean for a face box of side 1."""
@@ -38,22 +38,22 @@ def seen(
 
 
 def spans(observations: list[Observation], cuts: tuple[int, ...] = (0,)) -> list[tuple[int, int]]:
-    return [(t.start, t.stop) for t in finish_tracks(observations, cuts, settings=SETTINGS)[0]]
+    return [(t.start, t.stop) for t in post_process_tracks(observations, cuts, settings=SETTINGS)[0]]
 
 
 def test_nothing_seen_gives_nothing() -> None:
-    assert finish_tracks([], [0], settings=SETTINGS) == ([], [])
+    assert post_process_tracks([], [0], settings=SETTINGS) == ([], [])
 
 
 def test_the_order_of_observations_does_not_matter() -> None:
     observations = seen(range(20), 0) + seen(range(20), 1, x=300)
-    first, again = (finish_tracks(o, [0], settings=SETTINGS)[0] for o in (observations, observations[::-1]))
+    first, again = (post_process_tracks(o, [0], settings=SETTINGS)[0] for o in (observations, observations[::-1]))
     assert [t.to_json() for t in first] == [t.to_json() for t in again]
     assert [t.landmarks[0, 0, 0] < 200 for t in first] == [True, False]
 
 
 def test_fragments_of_a_walking_face_are_linked_and_bridged() -> None:
-    ((track,), left) = finish_tracks(
+    ((track,), left) = post_process_tracks(
         seen(range(20), 0, speed=3) + seen(range(28, 50), 1, speed=3), [0], settings=SETTINGS
     )
     assert (track.start, track.stop, left) == (0, 50, [])
@@ -87,7 +87,7 @@ def test_a_face_that_looks_different_is_another_face() -> None:
 def test_appearance_decides_who_comes_out_from_behind_whom() -> None:
     before = seen(range(20), 0, x=100, look=RED) + seen(range(20), 1, x=130, look=BLUE)
     after = seen(range(24, 40), 2, x=126, look=RED) + seen(range(24, 40), 3, x=103, look=BLUE)
-    tracks, _ = finish_tracks(before + after, [0], settings=SETTINGS)
+    tracks, _ = post_process_tracks(before + after, [0], settings=SETTINGS)
     moved = [float(t.landmarks[-1, 0, 0] - t.landmarks[0, 0, 0]) for t in tracks]
     np.testing.assert_allclose(moved, [26, -27], atol=2)
 
@@ -99,7 +99,7 @@ def test_two_tracks_on_one_face_become_one() -> None:
 def test_a_face_bridged_behind_another_is_not_shown_on_it() -> None:
     behind = seen(range(20), 0, speed=4) + seen(range(30, 50), 1, speed=4)
     before = seen(range(50), 2, x=200, side=60)
-    tracks, left = finish_tracks(behind + before, [0], settings=SETTINGS)
+    tracks, left = post_process_tracks(behind + before, [0], settings=SETTINGS)
     assert [(t.start, t.stop) for t in tracks] == [(0, 50), (0, 50)]
     hidden = [frame for frame in range(50) if tracks[0].shown_at(frame) == 0]
     apart = np.abs(100 + 4 * np.arange(50) - 200)
@@ -112,7 +112,7 @@ def test_a_face_bridged_behind_another_is_not_shown_on_it() -> None:
 
 def test_a_small_face_bridged_behind_a_large_one_is_hidden_all_over_it() -> None:
     behind = seen(range(20), 0, side=30, speed=4) + seen(range(30, 50), 1, side=30, speed=4)
-    tracks, _ = finish_tracks(behind + seen(range(50), 2, x=200, side=100), [0], settings=SETTINGS)
+    tracks, _ = post_process_tracks(behind + seen(range(50), 2, x=200, side=100), [0], settings=SETTINGS)
     (small,) = [track for track in tracks if not track.observed.all()]
     assert [frame for frame in range(50) if small.shown_at(frame) == 0] == list(range(20, 30))
 
@@ -122,7 +122,7 @@ def test_one_observation_lost_to_noise_does_not_move_the_face() -> None:
     points = (FACE * 50 + [118.0, 120.0]).astype(np.float32)
     detection = Detection(box_from_landmarks(points), points, np.ones(5, np.float32), 0.9)
     observations[20] = Observation(20, 0, detection, True)
-    (track,) = finish_tracks(observations, [0], settings=SETTINGS)[0]
+    (track,) = post_process_tracks(observations, [0], settings=SETTINGS)[0]
     np.testing.assert_allclose(track.landmarks.mean(axis=1)[:, 0], 100, atol=0.5)
 
 
@@ -133,7 +133,7 @@ def test_what_is_left_alone_says_why() -> None:
         + seen(range(20), 2, x=300, score=0.4)
         + seen(range(0, 41, 8), 3, x=400)
     )
-    tracks, left = finish_tracks(observations, [0], settings=SETTINGS)
+    tracks, left = post_process_tracks(observations, [0], settings=SETTINGS)
     assert tracks == []
     assert sorted(alone.reason for alone in left) == [
         "too short: 2 frames of at least 3",
@@ -147,8 +147,8 @@ def test_what_is_left_alone_says_why() -> None:
 
 
 def test_left_alone_survives_json() -> None:
-    alone = LeftAlone(3, 9, (100.0, 50.5), 20.3, "too small")
-    assert LeftAlone.from_json(alone.to_json()) == alone
+    alone = SkippedFace(3, 9, (100.0, 50.5), 20.3, "too small")
+    assert SkippedFace.from_json(alone.to_json()) == alone
 
 
 def test_bridging_is_linear() -> None:
@@ -160,14 +160,14 @@ def test_bridging_is_linear() -> None:
 
 def test_a_track_inside_a_face_is_none() -> None:
     whole, part = seen(range(30), 0, side=150), seen(range(4, 30), 1, side=40, score=0.7)
-    ((track,), left) = finish_tracks(whole + part, [0], settings=SETTINGS)
+    ((track,), left) = post_process_tracks(whole + part, [0], settings=SETTINGS)
     assert track.size > 100 and left == []
 
 
 def test_a_face_that_returns_within_a_shot_is_known_again() -> None:
     observations = seen(range(20), 0, look=RED) + seen(range(60, 80), 1, x=300, look=RED)
-    tracks = finish_tracks(observations, [0], settings=SETTINGS)[0]
+    tracks = post_process_tracks(observations, [0], settings=SETTINGS)[0]
     assert [(t.number, t.identity) for t in tracks] == [(0, 0), (1, 0)]
     other = seen(range(20), 0, look=RED) + seen(range(60, 80), 1, x=300, look=BLUE)
-    assert [t.identity for t in finish_tracks(other, [0], settings=SETTINGS)[0]] == [0, 1]
-    assert [t.identity for t in finish_tracks(observations, [0, 40], settings=SETTINGS)[0]] == [0, 1]
+    assert [t.identity for t in post_process_tracks(other, [0], settings=SETTINGS)[0]] == [0, 1]
+    assert [t.identity for t in post_process_tracks(observations, [0, 40], settings=SETTINGS)[0]] == [0, 1]

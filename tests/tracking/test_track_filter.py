@@ -7,8 +7,8 @@ from dynface_video.config import DetectionSettings
 from dynface_video.faces.align import TEMPLATE_512
 from dynface_video.faces.detection.detector import Detection
 from dynface_video.faces.landmarks import box_from_landmarks, face_square
-from dynface_video.tracking.observation import LeftAlone
-from dynface_video.tracking.post_processing import finish_tracks
+from dynface_video.tracking.observation import SkippedFace
+from dynface_video.tracking.post_processing import post_process_tracks
 from dynface_video.tracking.track_filter import shown_while_turning, turn_of
 from dynface_video.tracking.tracker import FaceTrack, Observation
 
@@ -35,8 +35,8 @@ def observed(
     return seen
 
 
-def finished(observations: list[Observation]) -> tuple[list[FaceTrack], list[LeftAlone]]:
-    return finish_tracks(observations, [0], settings=SETTINGS)
+def finished(observations: list[Observation]) -> tuple[list[FaceTrack], list[SkippedFace]]:
+    return post_process_tracks(observations, [0], settings=SETTINGS)
 
 
 @pytest.mark.parametrize("degrees", [-70, -30, 0, 45, 80])

@@ -12,7 +12,7 @@ from dynface_video.config import DetectionSettings
 from dynface_video.faces.align import TEMPLATE_512
 from dynface_video.faces.detection.detector import Detection
 from dynface_video.faces.landmarks import Landmarks, box_from_landmarks, face_square
-from dynface_video.tracking.post_processing import finish_tracks
+from dynface_video.tracking.post_processing import post_process_tracks
 from dynface_video.tracking.tracker import LOOKED_BACK, FaceTrack, FaceTracker, Observation
 
 WIDTH, HEIGHT = 640, 270
@@ -110,7 +110,7 @@ class World:
 
     def tracks(self, settings: DetectionSettings) -> list[FaceTrack]:
         """Finished tracks."""
-        return finish_tracks(self.observe(settings), self.cuts, settings=settings)[0]
+        return post_process_tracks(self.observe(settings), self.cuts, settings=settings)[0]
 
     def followed(self, track: FaceTrack) -> dict[int, int]:
         """Which face a track lies on in how many frames; -1 for none."""

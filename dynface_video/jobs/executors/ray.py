@@ -36,7 +36,7 @@ from dynface_video.jobs.failures import failure_of
 logger = logging.getLogger(__name__)
 
 CALLS_A_WORKER = 2
-MOST_STILLBORN = 5
+MAX_FAILED_STARTS = 5
 LOW_ON_MEMORY = "running low on memory"
 
 
@@ -97,13 +97,13 @@ class RayExecutor:
         self._remote_performers: dict[int, Any] = {}
         self._waiting_for: dict[Any, tuple[_Worker | None, Call | None]] = {}
         self._workers: list[_Worker] = []
-        self._made = self._stillborn = 0
+        self._made = self._failed_starts = 0
         self._analysts = max(1, int(resources.get("CPU", 1)) - (wanted if self._gpus else 0))
         # A class of its own for each executor: Ray keeps what it has sent for one connection only.
         self._runner = ray.remote(num_cpus=1, num_gpus=self._gpus, max_restarts=0, max_task_retries=0)(CallRunner)
         self._task = ray.remote(num_cpus=1, max_retries=0)(_perform_alone)
         for _ in range(_room(wanted, resources, self._gpus)):
-            self._hire()
+            self._start_worker()
 
     def register(self, video: int, performer: Performer) -> None:
         """See `Executor`."""
@@ -183,7 +183,7 @@ class RayExecutor:
         free = [worker for worker in self._workers if worker.ready and worker.load <= most]
         return min(free, key=lambda worker: (worker.number == avoid, worker.load), default=None)
 
-    def _hire(self) -> None:
+    def _start_worker(self) -> None:
         self._made += 1
         worker = _Worker(self._made, self._runner.remote())
         self._workers.append(worker)
@@ -206,7 +206,7 @@ class RayExecutor:
         if worker is not None and call is None:
             if isinstance(value, Failure):
                 return self._lose(worker, None, RuntimeError(value.reason))
-            worker.ready, self._stillborn = True, 0
+            worker.ready, self._failed_starts = True, 0
             worker.node = value[0]
             self._warm(worker)
             return []
@@ -228,10 +228,10 @@ class RayExecutor:
         self._workers.remove(worker)
         self._ray.kill(worker.actor)
         if not worker.ready:
-            self._stillborn += 1
-            if self._stillborn >= MOST_STILLBORN * max(1, len(self._workers)):
+            self._failed_starts += 1
+            if self._failed_starts >= MAX_FAILED_STARTS * max(1, len(self._workers)):
                 raise InputError(f"no worker comes up on Ray: {failure.reason}")
-        self._hire()
+        self._start_worker()
         unharmed = Failure(NODE, "the worker that it waited for was lost")
         lost = list(worker.calls)
         return [Outcome(c, None, failure if n == 0 else unharmed, worker.number) for n, c in enumerate(lost)]

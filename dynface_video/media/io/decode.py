@@ -18,7 +18,7 @@ from dynface_video.media.io.container import read_packets
 from dynface_video.media.io.damage import DamageLedger
 from dynface_video.media.timing.index import Entry
 from dynface_video.media.timing.restarts import FORMATS as RESTARTING
-from dynface_video.media.timing.restarts import on_one_line
+from dynface_video.media.timing.restarts import unwrap_timestamps
 
 WARNINGS = 10
 RESTARTED = "the file's clock starts anew here; what follows goes on where the pictures before it ended"
@@ -88,7 +88,7 @@ def decode_pictures(container: InputContainer, stream: VideoStream, report: Dama
     last: av.VideoFrame | None = None
     packets = read_packets(container, [stream], lambda why: report(f"a part of the file cannot be read ({why})"))
     base = stream.time_base or Fraction(1)
-    line = on_one_line(packets, stream, container.format.name, lambda time: report(RESTARTED, time * base))
+    line = unwrap_timestamps(packets, stream, container.format.name, lambda time: report(RESTARTED, time * base))
     # None at the end empties the decoder.
     position: int | None = None
     for packet, moved in itertools.chain(line, [(None, 0)]):
@@ -118,7 +118,8 @@ def seek(container: InputContainer, stream: Stream, entry: Entry) -> None:
 
 
 def _entry(packet: Packet, moved: int, container: InputContainer, position: int | None) -> Entry | None:
-    """Where a packet is in the file, None where it is no keyframe. moved: by how many ticks it was (`on_one_line`)"""
+    """Where a packet is in the file, None where it is no keyframe. moved: by how many ticks it was
+    (`unwrap_timestamps`)"""
     if not packet.is_keyframe or packet.pts is None:
         return None
     # Matroska's index holds presentation times, those of the others decoding times.

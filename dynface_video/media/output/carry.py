@@ -15,7 +15,7 @@ from av.video.stream import VideoStream
 
 from dynface_video.media.io.container import TAG_ERRORS, is_cover, read_packets
 from dynface_video.media.timing.restarts import FORMATS as RESTARTING
-from dynface_video.media.timing.restarts import on_one_line
+from dynface_video.media.timing.restarts import unwrap_timestamps
 
 # Tags that describe the old file as a file; the new one gets its own.
 FILE_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder"}
@@ -81,7 +81,7 @@ class StreamCarrier:
         if format_name in RESTARTING:
             # They tell by how much the parts of the file move.
             streams.append(pictures)
-        for packet, _ in on_one_line(read_packets(self.source, streams), pictures, format_name):
+        for packet, _ in unwrap_timestamps(read_packets(self.source, streams), pictures, format_name):
             # Only an empty packet says nothing; one without times (a cover) may well matter.
             if packet.size and packet.stream_index != self.restored:
                 index = packet.stream_index

@@ -24,7 +24,7 @@ from dynface_video.media.io.probe import VideoInfo
 from dynface_video.media.output.encoding import EncodeSettings
 from dynface_video.media.output.write import AVFMT_FLAG_BITEXACT, segment_lead, verify_segment
 from dynface_video.media.timing.index import FrameIndex
-from dynface_video.media.timing.restarts import on_one_line
+from dynface_video.media.timing.restarts import unwrap_timestamps
 
 IDR, SPS, PPS = 5, 7, 8
 START = b"\x00\x00\x00\x01"
@@ -65,7 +65,7 @@ def joined_header(headers: Iterable[bytes]) -> bytes:
     return ParameterSets(tuple(units), 0).annex_b()
 
 
-def why_not(info: VideoInfo, settings: EncodeSettings) -> str | None:
+def unsupported_reason(info: VideoInfo, settings: EncodeSettings) -> str | None:
     """Why nothing of a source can be copied beside segments of these settings; None where it can."""
     if info.codec != "h264" or settings.codec != "libx264":
         return f"only H.264 can be copied into H.264, not {info.codec} into {settings.codec}"
@@ -96,7 +96,7 @@ def closed_spans(info: VideoInfo, index: FrameIndex) -> list[tuple[int, int]]:
     with open_input(info.path) as container:
         stream = container.streams[info.stream_index]
         sets = parameter_sets(stream.codec_context.extradata or b"")
-        for packet, moved in on_one_line(read_packets(container, [stream]), stream, container.format.name):
+        for packet, moved in unwrap_timestamps(read_packets(container, [stream]), stream, container.format.name):
             if packet.is_keyframe and IDR in _kinds(bytes(packet), sets.length_size):
                 groups.append([])
             if groups:

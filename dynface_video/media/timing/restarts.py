@@ -76,7 +76,7 @@ class _Follower:
         return True
 
 
-def on_one_line(
+def unwrap_timestamps(
     packets: Iterable[Packet], stream: Stream, format_name: str, on_restart: Callable[[int], None] | None = None
 ) -> Iterator[tuple[Packet, int]]:
     """The packets with their times moved to one line, and by how many ticks each was moved.

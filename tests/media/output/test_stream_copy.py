@@ -20,7 +20,7 @@ from dynface_video.media.output.stream_copy import (
     free_number,
     parameter_set_number,
     parameter_sets,
-    why_not,
+    unsupported_reason,
 )
 from dynface_video.media.output.write import choose_encoding, write_segment
 from dynface_video.media.timing.index import FrameIndex
@@ -111,8 +111,8 @@ def test_what_cannot_be_copied_is_encoded_and_said(kit, monkeypatch: pytest.Monk
     assert any("nothing was copied as it was: only H.264" in warning for warning in warnings)
     info = probe(kit.clip("b.mp4", pts=tuple(range(6))))
     for change, reason in (({"codec": "libx265"}, "only H.264"), ({"pixel_format": "yuv422p"}, "pixel format")):
-        assert reason in (why_not(info, replace(choose_encoding(info, Path("x.mp4")), **change)) or "")
-    assert why_not(info, choose_encoding(info, Path("x.mp4"))) is None
+        assert reason in (unsupported_reason(info, replace(choose_encoding(info, Path("x.mp4")), **change)) or "")
+    assert unsupported_reason(info, choose_encoding(info, Path("x.mp4"))) is None
 
 
 def test_the_encoders_parameter_sets_have_a_number_of_their_own(kit) -> None:

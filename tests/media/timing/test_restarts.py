@@ -14,7 +14,7 @@ import pytest
 from dynface_video.media.io.probe import probe
 from dynface_video.media.io.read import read_span
 from dynface_video.media.timing.index import checksum
-from dynface_video.media.timing.restarts import on_one_line
+from dynface_video.media.timing.restarts import unwrap_timestamps
 
 MPEG2 = {"codec": "mpeg2video", "options": {"g": "6", "bf": "2", "b": "300k"}, "sound": 1, "sound_codec": "mp2"}
 FRAMES = 24
@@ -97,7 +97,7 @@ class Packet:
 def placed(times: list[tuple[int, int | None]]) -> list[tuple[int, int | None]]:
     """Stream (0: the pictures) and time, tenths of seconds, of packets in the file's order, on one line."""
     packets = [Packet(stream, time, time) for stream, time in times]
-    line = on_one_line(packets, SimpleNamespace(index=0), "mpegts")  # type: ignore[arg-type]
+    line = unwrap_timestamps(packets, SimpleNamespace(index=0), "mpegts")  # type: ignore[arg-type]
     return [(packet.stream_index, packet.pts) for packet, _ in line]
 
 
@@ -131,5 +131,5 @@ def test_what_moves_and_what_stays(
 
 def test_other_formats_are_left_alone() -> None:
     packets = [Packet(0, 90, 90), Packet(0, 0, 0)]
-    line = list(on_one_line(packets, SimpleNamespace(index=0), "matroska,webm"))  # type: ignore[arg-type]
+    line = list(unwrap_timestamps(packets, SimpleNamespace(index=0), "matroska,webm"))  # type: ignore[arg-type]
     assert line == [(packets[0], 0), (packets[1], 0)] and packets[1].pts == 0
