@@ -111,7 +111,7 @@ def test_a_run_that_was_killed_after_publishing_is_cleared_away(films: Path, tmp
 def test_status_needs_a_job_and_no_networks(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no unfinished job"):
         read_status(tmp_path)
-    modules = ", ".join(f"dynface_video.jobs.{name}" for name in ("calls", "ray_executor", "status"))
+    modules = ", ".join(f"dynface_video.jobs.{name}" for name in ("executors.base", "executors.ray", "status"))
     program = f"import sys, {modules}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
