@@ -29,17 +29,19 @@ def dct_matrix(size: int, *, device: torch.device | str = "cpu") -> Tensor:
 
 
 def dct2(x: Tensor) -> Tensor:
-    """Orthonormal 2-D DCT-II over the last two axes of a float tensor, (..., H, W)."""
+    """Orthonormal 2-D DCT-II over the last two axes of a float tensor, (..., H, W); float32 under autocast too."""
     rows = dct_matrix(x.shape[-2], device=x.device)
     columns = dct_matrix(x.shape[-1], device=x.device)
-    return rows @ x @ columns.T
+    with torch.autocast(x.device.type, enabled=False):
+        return rows @ x @ columns.T
 
 
 def idct2(coefficients: Tensor) -> Tensor:
     """Inverse of `dct2`."""
     rows = dct_matrix(coefficients.shape[-2], device=coefficients.device)
     columns = dct_matrix(coefficients.shape[-1], device=coefficients.device)
-    return rows.T @ coefficients @ columns
+    with torch.autocast(coefficients.device.type, enabled=False):
+        return rows.T @ coefficients @ columns
 
 
 def gaussian_transfer(blur_level: Tensor, size: int) -> Tensor:

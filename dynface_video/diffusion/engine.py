@@ -6,7 +6,7 @@ moment its face is done; what a face becomes does not depend on which slot or co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,7 +22,7 @@ from dynface_video.diffusion.guidance import (
     prior_trust,
 )
 from dynface_video.diffusion.noise import START, NoiseKey, noise_for
-from dynface_video.diffusion.sampler import ddim_step, eta_for, renoise, timesteps_for
+from dynface_video.diffusion.sampler import LAST_STEP, ddim_step, eta_for, renoise, timesteps_for
 from dynface_video.models.adjuster import GuidanceMap
 from dynface_video.models.prior import Denoiser
 
@@ -35,6 +35,8 @@ class SamplingOptions:
     """How a face is sampled.
 
     evaluations: network evaluations for a face that starts at `reference_step` or above; in proportion below
+    last_step:   timestep of the last evaluation, whose estimate is the face; a prior that was trained on the faces that
+                 come out is used where it was trained
     trust:       lambda of `rho_t = lambda abar / (1 - abar)`
     eta_scale:   1 is the paper's stochasticity, 0 deterministic DDIM
     guidance:    "closed_form", the paper's "gradient" through the network, or "none"; without guidance the prior is
@@ -47,6 +49,7 @@ class SamplingOptions:
 
     evaluations: int = 12
     reference_step: int = 500
+    last_step: int = LAST_STEP
     trust: float = 0.01
     eta_scale: float = 0.0
     guidance: Literal["closed_form", "gradient", "none"] = "closed_form"
@@ -158,11 +161,30 @@ class SamplingEngine:
                 slots.remove(slot)
                 yield slot.job.number, slot.sample
 
+    def unroll(self, jobs: Sequence[FaceJob], *, with_gradient: int = 1) -> Tensor:
+        """Sample all jobs side by side and let gradients reach the prior and the guidance map: training's `run`.
+
+        Args:
+            jobs: B faces; one with starting step 0 comes back as its estimate.
+            with_gradient: evaluations of each face, counted from its last, that autograd records.
+
+        Returns:
+            The faces (B, 3, R, R) in [-1, 1], in the order of the jobs.
+        """
+        with torch.no_grad():
+            slots = [self._fill(job) for job in jobs]
+        most = max((len(slot.timesteps) for slot in slots if slot), default=0)
+        for remaining in range(most, 0, -1):
+            # Aligned at their ends: a face of few evaluations begins when the others have as many left.
+            with torch.set_grad_enabled(remaining <= with_gradient and torch.is_grad_enabled()):
+                self._advance([slot for slot in slots if slot and len(slot.timesteps) - slot.done == remaining])
+        return torch.stack([slot.sample if slot else job.estimate for slot, job in zip(slots, jobs, strict=True)])
+
     def _fill(self, job: FaceJob) -> _Slot | None:
         options = self.options
         share = min(1.0, job.starting_step / options.reference_step)
         count = min(options.evaluations, max(2, round(options.evaluations * share)))
-        timesteps = timesteps_for(job.starting_step, count)
+        timesteps = timesteps_for(job.starting_step, count, options.last_step)
         if not timesteps or job.guides[0].level <= 0:
             return None
         size = job.estimate.shape[-1]

@@ -9,21 +9,29 @@ SPACING = 2.0
 LAST_STEP = 2
 
 
-def timesteps_for(starting_step: int, evaluations: int) -> list[int]:
-    """The DDIM timesteps of one face: at most `evaluations` of them, from `starting_step` down to `LAST_STEP`.
+def timesteps_for(starting_step: int, evaluations: int, last_step: int = LAST_STEP) -> list[int]:
+    """The DDIM timesteps of one face: at most `evaluations` of them, from `starting_step` down to `last_step`.
 
     `t_k = last + (start - last) ((n - 1 - k) / (n - 1))^2`: they lie closer as the state clears (as Karras et al. 2022
     space noise levels). The picture is the estimate at the last of them, whatever their number: evenly spaced, that one
-    would lie at `start / n`, where noise still hides the finest detail and the estimate smooths it away. A face that
-    starts low has fewer: no two are the same.
+    would lie at `start / n`, where noise still hides the finest detail and a denoiser trained by squared error smooths
+    it away. A face that starts low has fewer: no two are the same.
+
+    Args:
+        starting_step: of the face, from the DSST; 0 yields no timesteps.
+        evaluations: largest number of timesteps.
+        last_step: where the picture is taken; a face that starts at or below it has a single timestep, its start.
+
+    Returns:
+        Falling timesteps.
     """
-    if starting_step <= LAST_STEP:
+    if starting_step <= last_step:
         return [starting_step] if starting_step > 0 else []
     count = min(evaluations, starting_step)
     if count < 2:
         return [starting_step]
-    way = starting_step - LAST_STEP
-    spaced = {LAST_STEP + round(way * ((count - 1 - k) / (count - 1)) ** SPACING) for k in range(count)}
+    way = starting_step - last_step
+    spaced = {last_step + round(way * ((count - 1 - k) / (count - 1)) ** SPACING) for k in range(count)}
     return sorted(spaced, reverse=True)
 
 

@@ -58,6 +58,44 @@ def test_timesteps_fall_from_the_start_and_are_distinct() -> None:
     assert timesteps_for(0, 10) == []
 
 
+def test_timesteps_end_at_the_last_step_that_is_asked_for() -> None:
+    assert timesteps_for(400, 3, 60) == [400, 145, 60]
+    assert timesteps_for(61, 3, 60) == [61, 60]
+    assert timesteps_for(60, 3, 60) == [60]
+    assert timesteps_for(12, 3, 60) == [12]
+
+
+def test_unrolled_faces_are_those_of_the_engine() -> None:
+    chosen = jobs(7)  # the first starts at 0, the second at the last step
+    options = {"evaluations": 3, "last_step": 60, "reference_step": 100}
+    engine = SamplingEngine(Shrinker(), SamplingOptions(**options), torch.device("cpu"))
+    unrolled = engine.unroll(chosen)
+    for number, face in run(chosen, slots=3, **options).items():
+        assert torch.allclose(face, unrolled[number], atol=1e-5)
+    assert engine.evaluations == 1 + 5 * 3
+
+
+class Learner(Shrinker):
+    """Counts the evaluations that autograd records."""
+
+    def __init__(self) -> None:
+        self.gain, self.recorded = torch.ones((), requires_grad=True), 0
+
+    def predict(self, sample, timestep, guide, blur_level):  # type: ignore[no-untyped-def]
+        estimate = self.gain * super().predict(sample, timestep, guide, blur_level)
+        self.recorded += len(sample) if estimate.requires_grad else 0
+        return estimate
+
+
+@pytest.mark.parametrize("with_gradient", [1, 2])
+def test_gradients_reach_the_last_evaluations_only(with_gradient: int) -> None:
+    learner = Learner()
+    engine = SamplingEngine(learner, SamplingOptions(evaluations=4, reference_step=50), torch.device("cpu"))
+    engine.unroll(jobs(3)[1:], with_gradient=with_gradient).sum().backward()
+    assert learner.recorded == 2 * with_gradient and engine.evaluations > learner.recorded
+    assert learner.gain.grad is not None and learner.gain.grad != 0
+
+
 def test_ddim_recovers_the_clean_picture_from_a_perfect_estimate() -> None:
     alphas = NoiseSchedule().alphas_cumprod()
     clean, noise = torch.randn(1, 3, 8, 8), torch.randn(1, 3, 8, 8)
