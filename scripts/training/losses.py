@@ -1,0 +1,92 @@
+"""What a restored face is compared with the clean one by when it has to be sharp, not only right in the mean.
+
+All pictures are (B, 3, R, R) in [-1, 1].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from dynface_video.diffusion.dct import gaussian_blur
+from dynface_video.faces.colour import LUMINANCE
+from teachers.identity import FaceRecognition, identity_distance, load_identity
+from teachers.perceptual import SHARP_TAPS, EfficientNetLite0, load_perceptual, perceptual_distance
+
+PIXEL_BLUR = 0.8
+"""Pixels: what is finer is left to the perceptual distance, since a mean of textures is a blur."""
+COLOUR_BLUR = 3.0
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weights of the parts of a loss.
+
+    Attributes:
+        pixel: L1 of both under a blur of `PIXEL_BLUR`.
+        colour: L1 of all channels and of chroma under a blur of `COLOUR_BLUR`: features hardly know such shifts.
+        perceptual: Distance of features.
+        identity: Squared distance of embeddings, of whole crops.
+        adversarial: The generator's hinge loss.
+    """
+
+    pixel: float = 4.0
+    colour: float = 2.0
+    perceptual: float = 4.0
+    identity: float = 0.5
+    adversarial: float = 0.03
+
+
+@dataclass(frozen=True)
+class FaceLosses:
+    """The parts of the loss that frozen networks and low-pass filters measure."""
+
+    perceptual: EfficientNetLite0
+    identity: FaceRecognition
+    weights: LossWeights = field(default_factory=LossWeights)
+
+    @classmethod
+    def from_folder(cls, folder: Path, weights: LossWeights, *, device: torch.device | str = "cpu") -> FaceLosses:
+        """Load both networks from the teachers' folder; raises ModelError where they are missing."""
+        return cls(load_perceptual(folder).to(device), load_identity(folder).to(device), weights)
+
+    def reconstruction(self, restored: Tensor, clean: Tensor) -> Tensor:
+        """The weighted sum over pixels, colour and features, a scalar; for whole crops and for patches."""
+        w = self.weights
+        loss = w.pixel * blurred_l1(restored, clean, PIXEL_BLUR)
+        loss = loss + w.colour * colour_l1(restored, clean)
+        return loss + w.perceptual * perceptual_distance(self.perceptual, restored, clean, SHARP_TAPS).mean()
+
+    def same_person(self, restored: Tensor, clean: Tensor) -> Tensor:
+        """The weighted identity loss of whole aligned crops, a scalar."""
+        return self.weights.identity * identity_distance(self.identity, restored, clean).square().mean()
+
+
+def inside_picture(restored: Tensor, clean: Tensor, mask: Tensor) -> Tensor:
+    """The restored crop where it shows the picture, and the clean one where the crop was mirrored.
+
+    No loss then counts anything outside the picture, those of features included.
+
+    Args:
+        restored: (B, 3, R, R).
+        clean: (B, 3, R, R).
+        mask: (B, 1, R, R), 1 inside the picture and 0 outside.
+    """
+    return torch.lerp(clean, restored, mask)
+
+
+def blurred_l1(first: Tensor, second: Tensor, std: float) -> Tensor:
+    """Mean absolute difference of two pictures under a Gaussian blur; std: in pixels."""
+    difference = first.float() - second.float()
+    return gaussian_blur(difference, torch.full((1,), std, device=first.device)).abs().mean()
+
+
+def colour_l1(first: Tensor, second: Tensor) -> Tensor:
+    """Mean absolute difference of what is coarser than `COLOUR_BLUR`, and of its chroma once more."""
+    level = torch.full((1,), COLOUR_BLUR, device=first.device)
+    difference = gaussian_blur(first.float() - second.float(), level)
+    luminance = torch.einsum("bchw,c->bhw", difference, torch.from_numpy(LUMINANCE).to(difference))[:, None]
+    return difference.abs().mean() + (difference - luminance).abs().mean()
