@@ -14,6 +14,7 @@ from av.stream import AttachmentStream, Stream
 from av.video.stream import VideoStream
 
 from dynface_video.media.io.container import TAG_ERRORS, is_cover, read_packets
+from dynface_video.media.output.trimming import TrimFilter
 from dynface_video.media.timing.restarts import FORMATS as RESTARTING
 from dynface_video.media.timing.restarts import unwrap_timestamps
 
@@ -49,6 +50,7 @@ class StreamCarrier:
     left_out: list[LeftOut] = field(default_factory=list)
     _first_packets: dict[int, Packet] = field(init=False)
     _targets: dict[int, Stream] = field(default_factory=dict)
+    _filters: dict[int, TrimFilter] = field(default_factory=dict)
     _last_dts: dict[int, int] = field(default_factory=dict)
     _refused: dict[int, list[str]] = field(default_factory=dict)
 
@@ -71,9 +73,10 @@ class StreamCarrier:
         target = _copy_stream(stream, self.output)
         if not isinstance(stream, AttachmentStream):
             self._targets[stream.index] = target
+            self._filters[stream.index] = TrimFilter(stream)
 
     def packets(self) -> Iterator[Packet]:
-        """The source's packets for the streams that were added, in the file's order, addressed to the output."""
+        """What is shown of the added streams, packet by packet in the file's order, addressed to the output."""
         streams = [self.source.streams[index] for index in self._targets]
         if not streams:
             return
@@ -83,11 +86,13 @@ class StreamCarrier:
             streams.append(pictures)
         for packet, _ in unwrap_timestamps(read_packets(self.source, streams), pictures, format_name):
             # Only an empty packet says nothing; one without times (a cover) may well matter.
-            if packet.size and packet.stream_index != self.restored:
-                index = packet.stream_index
-                self._repair_dts(packet, index)
-                packet.stream = self._targets[index]
-                yield packet
+            if not packet.size or packet.stream_index == self.restored:
+                continue
+            index = packet.stream_index
+            for shown in self._filters[index].feed(packet):
+                self._repair_dts(shown, index)
+                shown.stream = self._targets[index]
+                yield shown
 
     def refuse(self, packet: Packet, reason: str) -> None:
         """Note that the output did not take a packet."""
@@ -96,6 +101,10 @@ class StreamCarrier:
     def close(self) -> None:
         """Note which streams lost packets."""
         for index, target in self._targets.items():
+            undecodable = self._filters[index].undecodable
+            if undecodable:
+                what = f"{undecodable} packets of {describe(self.source.streams[index])}"
+                self.left_out.append(LeftOut(what, "they refer to pictures that the source's edit list has cut away"))
             reasons = self._refused.get(target.index)
             if reasons:
                 what = f"{len(reasons)} packets of {describe(self.source.streams[index])}"
@@ -140,9 +149,9 @@ def describe(stream: Stream) -> str:
 
 
 def carry_tags(source: InputContainer, output: OutputContainer) -> None:
-    """Copy the container's tags and chapters."""
+    """Copy the container's tags, and its chapters except those of a part that was trimmed away."""
     output.metadata.update(kept_tags(source.metadata, FILE_TAGS))
-    output.set_chapters(source.chapters())
+    output.set_chapters([chapter for chapter in source.chapters() if chapter["end"] > 0])
 
 
 def kept_tags(tags: dict[str, str], dropped: set[str]) -> dict[str, str]:

@@ -100,7 +100,7 @@ def closed_spans(info: VideoInfo, index: FrameIndex) -> list[tuple[int, int]]:
             if packet.is_keyframe and IDR in _kinds(bytes(packet), sets.length_size):
                 groups.append([])
             if groups:
-                usable = packet.pts is not None and not packet.is_corrupt and not moved
+                usable = packet.pts is not None and not (packet.is_corrupt or packet.is_discard or moved)
                 groups[-1].append(numbers.get(packet.pts or 0, -1) if usable else -1)
     spans = []
     for group in groups:
@@ -151,6 +151,9 @@ def _packets_of(
         seek(container, stream, before[-1].entry)
     begun, left = False, set(pts.tolist())
     for packet in read_packets(container, [stream]):
+        # Where a file has several edits, what is cut away may have the times of shown frames.
+        if packet.is_discard:
+            continue
         begun = begun or packet.pts == pts[0]
         if begun and packet.pts in left:
             left.remove(packet.pts)

@@ -1,0 +1,65 @@
+"""Which packets of a trimmed source may be copied: nothing that its edit lists hide comes along.
+
+A file that was cut without encoding keeps what lies before and between the cuts and hides it by an edit list; FFmpeg
+flags those packets for discard. A copy into another container would show them again, and even a hidden copy could be
+read by anybody, so they are dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from av.packet import Packet
+from av.stream import Stream
+
+PRIMING_PACKETS = {"aac": 2, "mp3": 1, "mp3float": 1}
+"""Encoders begin with this many packets of their own delay, at most, which edit lists hide as well: FFmpeg's AAC has
+1024 samples, Apple's 2112. Decoders need them, and there is nothing to see in them."""
+WITHOUT_CONTENT = ("data", "attachment")
+"""A timecode track is one packet that begins before the cut; it holds no pictures, sound or words."""
+
+
+@dataclass
+class TrimFilter:
+    """Passes on the packets of one copied stream that are shown, in the order they come.
+
+    A leading run of discarded packets no longer than an encoder's delay is kept where it is followed by shown ones.
+    Video that refers to dropped packets cannot be decoded and is dropped up to the next keyframe; `undecodable` counts
+    those packets.
+    """
+
+    stream: Stream
+    undecodable: int = 0
+    _priming: list[Packet] = field(default_factory=list)
+    _begun: bool = False
+    _broken: bool = False
+
+    def feed(self, packet: Packet) -> Iterator[Packet]:
+        """Take the next packet; yields those that may be copied now."""
+        if self.stream.type in WITHOUT_CONTENT:
+            yield packet
+        elif packet.is_discard:
+            self._hide(packet)
+        elif self._is_decodable(packet):
+            yield from self._priming
+            yield packet
+            self._begun = True
+            self._priming.clear()
+
+    def _hide(self, packet: Packet) -> None:
+        self._broken = True
+        if self._begun:
+            return
+        self._priming.append(packet)
+        context = self.stream.codec_context
+        if len(self._priming) > PRIMING_PACKETS.get(context.name if context is not None else "", 0):
+            self._priming.clear()
+            self._begun = True
+
+    def _is_decodable(self, packet: Packet) -> bool:
+        if self.stream.type == "video" and self._broken and not packet.is_keyframe:
+            self.undecodable += 1
+            return False
+        self._broken = False
+        return True
