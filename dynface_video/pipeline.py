@@ -291,7 +291,8 @@ class FaceRestorer:
             return degraded, degraded
         neighbours, valid = self._neighbours(windows, len(degraded))
         parts = zip(degraded.split(RM_BATCH), neighbours.split(RM_BATCH), valid.split(RM_BATCH), strict=True)
-        starts, estimates = zip(*(self.restoration_model.read(*part) for part in parts), strict=True)
+        read = [self.restoration_model.read(crops, None, *window) for crops, *window in parts]
+        starts, estimates = zip(*read, strict=True)
         return torch.cat(starts), torch.cat(estimates).float().clamp(-1, 1)
 
     def _neighbours(self, windows: Sequence[np.ndarray], count: int) -> tuple[Tensor, Tensor]:

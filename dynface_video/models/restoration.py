@@ -6,7 +6,7 @@ and compression of its own (METHOD.md 7.4).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,6 +22,7 @@ class RestorationConfig:
     """Shape of the embedded RM; saved beside its weights.
 
     fusion: channels of the network that weighs neighbouring crops; 0 has none, and neighbours are not taken
+    reads_coarse: whether it reads the enlarged face of the coarser stage beside the degraded crop
     """
 
     resolution: int = 128
@@ -29,6 +30,7 @@ class RestorationConfig:
     channels: tuple[int, ...] = (32, 64, 128, 192)
     blocks: tuple[int, ...] = (1, 2, 2, 3)
     fusion: int = 0
+    reads_coarse: bool = False
 
 
 class ResidualBlock(nn.Module):
@@ -95,7 +97,8 @@ class RestorationModel(nn.Module):
         super().__init__()
         self.config = config
         widths = config.channels
-        self.head = nn.Conv2d(3 * config.unshuffle**2, widths[0], 3, padding=1)
+        inputs = 2 if config.reads_coarse else 1
+        self.head = nn.Conv2d(inputs * 3 * config.unshuffle**2, widths[0], 3, padding=1)
         self.encoders = nn.ModuleList(_blocks(c, n) for c, n in zip(widths, config.blocks, strict=True))
         self.downs = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths))
         self.ups = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in pairwise(widths))
@@ -105,22 +108,46 @@ class RestorationModel(nn.Module):
         nn.init.zeros_(self.tail.bias)  # type: ignore[arg-type]
         self.fusion = WindowFusion(config.unshuffle, config.fusion, widths[0]) if config.fusion else None
 
-    def forward(self, degraded: Tensor, neighbours: Tensor | None = None, valid: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        degraded: Tensor,
+        coarse: Tensor | None = None,
+        neighbours: Tensor | None = None,
+        valid: Tensor | None = None,
+    ) -> Tensor:
         """Degraded crops (B, 3, R, R) in [-1, 1] to estimates of the same shape, not clipped; arguments as `read`."""
-        return self.read(degraded, neighbours, valid)[1]
+        return self.read(degraded, coarse, neighbours, valid)[1]
 
     def read(
-        self, degraded: Tensor, neighbours: Tensor | None = None, valid: Tensor | None = None
+        self,
+        degraded: Tensor,
+        coarse: Tensor | None = None,
+        neighbours: Tensor | None = None,
+        valid: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """What the network starts from, the crops or the weighted means of their windows, and its estimates.
 
-        degraded: (B, 3, R, R) in [-1, 1]; neighbours: (B, K, 3, R, R), other crops of each face, warped onto it;
-        valid: (B, K), 0 where there is none. A network without fusion leaves them out. Returns (B, 3, R, R) twice.
+        Args:
+            degraded: (B, 3, R, R) in [-1, 1].
+            coarse: (B, 3, R, R) in [-1, 1], the result of the coarser stage as `enlarge_coarse` gives it; needed by
+                a network that reads it, and by no other.
+            neighbours: (B, K, 3, R, R), other crops of each face, warped onto it; left out by a network without fusion.
+            valid: (B, K), 0 for a missing neighbour.
+
+        Returns:
+            The crops, or the weighted means of their windows, and the estimates, both (B, 3, R, R).
+
+        Raises:
+            ValueError: `coarse` is missing, or given to a network that does not read it.
         """
+        if (coarse is not None) != self.config.reads_coarse:
+            needs = "needs" if self.config.reads_coarse else "does not read"
+            raise ValueError(f"this restoration network {needs} the face of the coarser stage")
         features: Tensor | float = 0.0
         if self.fusion is not None and neighbours is not None and valid is not None and neighbours.shape[1] > 0:
             degraded, features = self.fusion(degraded, neighbours, valid)
-        x = self.head(F.pixel_unshuffle(degraded, self.config.unshuffle)) + features
+        seen = degraded if coarse is None else torch.cat([degraded, coarse], dim=1)
+        x = self.head(F.pixel_unshuffle(seen, self.config.unshuffle)) + features
         skips = []
         for encoder, down in zip(self.encoders, self.downs, strict=False):
             x = encoder(x)
@@ -130,6 +157,41 @@ class RestorationModel(nn.Module):
         for decoder, up, skip in zip(reversed(self.decoders), reversed(self.ups), reversed(skips), strict=True):
             x = decoder(up(x) + skip)
         return degraded, degraded + F.pixel_shuffle(self.tail(x), self.config.unshuffle)
+
+
+def enlarge_coarse(faces: Tensor, size: int) -> Tensor:
+    """Faces of the coarser stage at the resolution of the next one.
+
+    Plain cubic interpolation: undoing the known low-pass here would multiply grain near the coarser stage's Nyquist
+    frequency by three on each axis, and a convolution that reads the source beside it undoes as much as is signal.
+
+    Args:
+        faces: (B, 3, r, r) in [-1, 1].
+        size: R, the side of the next stage's crops.
+
+    Returns:
+        (B, 3, R, R), overshoot cut off at -1 and 1.
+
+    Convention:
+        Pixel centres as those of `faces.align.TWICE`: both grids cover the same square.
+    """
+    return F.interpolate(faces.float(), (size, size), mode="bicubic", align_corners=False).clamp(-1, 1)
+
+
+def reading_coarse(model: RestorationModel) -> RestorationModel:
+    """A network for the next stage that gives what `model` gives for single crops, whatever the coarser face.
+
+    Args:
+        model: A network that does not read the coarser stage; its fusion is left out.
+
+    Returns:
+        A trainable copy whose weights for the coarser face are zero.
+    """
+    finer = RestorationModel(replace(model.config, fusion=0, reads_coarse=True))
+    state = {name: value for name, value in model.state_dict().items() if not name.startswith("fusion.")}
+    state["head.weight"] = torch.cat([state["head.weight"], torch.zeros_like(state["head.weight"])], dim=1)
+    finer.load_state_dict(state)
+    return finer
 
 
 def _blocks(channels: int, count: int) -> nn.Sequential:

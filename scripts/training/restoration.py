@@ -133,12 +133,12 @@ class WindowTraining:
 
     def loss(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
         """As that of single crops."""
-        return log_error(model(batch["degraded"], batch.get("neighbours"), batch.get("valid")).float(), batch)
+        return log_error(model(batch["degraded"], None, batch.get("neighbours"), batch.get("valid")).float(), batch)
 
     def validate(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, float]:
         """PSNR at each evaluation strength with the window, and what it gains over the same network without one."""
         parts = zip(*(batch[name].split(8) for name in ("degraded", "neighbours", "valid")), strict=True)
-        restored = torch.cat([model(*part) for part in parts])
+        restored = torch.cat([model(degraded, None, *window) for degraded, *window in parts])
         alone = torch.cat([model(part) for part in batch["degraded"].split(8)])
         return _scores(restored, alone, batch["clean"])
 

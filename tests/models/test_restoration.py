@@ -1,0 +1,47 @@
+"""RM of the finer stages reads the face of the coarser one; the others do not."""
+
+import numpy as np
+import pytest
+import torch
+
+from dynface_video.faces.align import doubled
+from dynface_video.models.restoration import (
+    RestorationConfig,
+    RestorationModel,
+    enlarge_coarse,
+    reading_coarse,
+)
+
+CONFIG = RestorationConfig(resolution=32, channels=(8, 16), blocks=(1, 1), fusion=4)
+
+
+def crops(seed: int, size: int = 32) -> torch.Tensor:
+    return torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+def test_a_network_made_for_the_next_stage_begins_as_the_one_before() -> None:
+    torch.manual_seed(0)
+    single = RestorationModel(CONFIG)
+    torch.nn.init.normal_(single.tail.weight)
+    finer = reading_coarse(single)
+    assert finer.config.reads_coarse and finer.fusion is None
+    expected = single(crops(0, 64))
+    assert torch.allclose(finer(crops(0, 64), crops(1, 64)), expected, atol=1e-5)
+    torch.nn.init.normal_(finer.head.weight)
+    assert not torch.allclose(finer(crops(0, 64), crops(1, 64)), finer(crops(0, 64), crops(2, 64)), atol=1e-2)
+
+
+def test_the_coarser_face_must_be_there_where_it_is_read_and_nowhere_else() -> None:
+    single = RestorationModel(CONFIG)
+    with pytest.raises(ValueError, match="does not read the face of the coarser stage"):
+        single(crops(0), crops(1))
+    with pytest.raises(ValueError, match="needs the face of the coarser stage"):
+        reading_coarse(single)(crops(0))
+
+
+def test_the_coarser_face_is_enlarged_about_pixel_centres_as_crops_are() -> None:
+    face = 0.4 * crops(0)
+    enlarged = enlarge_coarse(face, 64)
+    by_sampling = np.stack([doubled(picture.numpy().transpose(1, 2, 0)) for picture in face]).transpose(0, 3, 1, 2)
+    assert np.abs(enlarged.numpy() - by_sampling)[..., 4:-4, 4:-4].max() < 0.01
+    assert float(enlarge_coarse(torch.full((1, 3, 8, 8), 1.0), 16).max()) == 1.0
