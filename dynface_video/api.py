@@ -62,7 +62,7 @@ def restore_video(
     preset: str = "mini",
     config: Path | str | None = None,
     overwrite: bool = False,
-    fresh: bool = False,
+    resume: bool = True,
     progress: Progress | None = None,
     **overrides: Any,
 ) -> RestoreResult:
@@ -76,7 +76,8 @@ def restore_video(
     then raise Interrupted, a KeyboardInterrupt; a second Ctrl-C stops at once.
 
     source, target: paths, or URLs such as s3://bucket/key where fsspec has a driver for them, worked on in `work`
-    config: a YAML file over the preset; overwrite: replace an existing target; fresh: drop an unfinished job;
+    config: a YAML file over the preset; overwrite: replace an existing target; resume: go on with an unfinished job,
+    False to start it over;
     progress: called with (stage, frames done, frames in all or None);
     overrides: strength, steps, faces, seed, workers, address, threads, work, device, codec, crf,
     encoder_preset, pix_fmt, interlaced, mezzanine, copy_untouched, image_format, images, fps, grayscale, grain,
@@ -85,15 +86,15 @@ def restore_video(
     """
     settings = _settings(preset, config, overrides)
     if is_remote(spelled(source)) or is_remote(spelled(target)):
-        return _restore_remote(spelled(source), spelled(target), settings, overwrite, fresh, progress)
+        return _restore_remote(spelled(source), spelled(target), settings, overwrite, resume, progress)
     source, target = Path(source), Path(target)
     if is_stills(source, settings.input):
-        return _restore_stills(StillsJob(source, target, settings, overwrite=overwrite, fresh=fresh), progress)
-    return _restore_video(source, target, settings, overwrite, fresh, progress)
+        return _restore_stills(StillsJob(source, target, settings, overwrite=overwrite, resume=resume), progress)
+    return _restore_video(source, target, settings, overwrite, resume, progress)
 
 
 def _restore_remote(
-    source: str, target: str, settings: Settings, overwrite: bool, fresh: bool, progress: Progress | None
+    source: str, target: str, settings: Settings, overwrite: bool, resume: bool, progress: Progress | None
 ) -> RestoreResult:
     work = working_folder(settings.execution.work)
     if is_remote(target) and not overwrite and exists(target):
@@ -102,9 +103,9 @@ def _restore_remote(
     made = local_name(target, work) if is_remote(target) else Path(target)
     made.parent.mkdir(parents=True, exist_ok=True)
     # One that is here already was made by a run that could not send it.
-    waiting = is_remote(target) and made.exists() and not fresh
+    waiting = is_remote(target) and made.exists() and resume
     if not waiting:
-        result = _restore_video(here, made, settings, overwrite or is_remote(target), fresh, progress)
+        result = _restore_video(here, made, settings, overwrite or is_remote(target), resume, progress)
     else:
         result = RestoreResult(made, 0, 0, 0, 0, 0, {}, ("it was made by an earlier run and only had to be sent",))
     if not is_remote(target):
@@ -114,9 +115,9 @@ def _restore_remote(
 
 
 def _restore_video(
-    source: Path, target: Path, settings: Settings, overwrite: bool, fresh: bool, progress: Progress | None
+    source: Path, target: Path, settings: Settings, overwrite: bool, resume: bool, progress: Progress | None
 ) -> RestoreResult:
-    totals = VideoJob(source, target, settings, overwrite=overwrite, fresh=fresh, report=progress).run()
+    totals = VideoJob(source, target, settings, overwrite=overwrite, resume=resume, report=progress).run()
     return RestoreResult(
         output=target,
         frames=totals.frames,
@@ -157,7 +158,7 @@ def restore_batch(
     preset: str = "mini",
     config: Path | str | None = None,
     overwrite: bool = False,
-    fresh: bool = False,
+    resume: bool = True,
     progress: Progress | None = None,
     on_plan: Callable[[str], None] | None = None,
     **overrides: Any,
@@ -187,7 +188,7 @@ def restore_batch(
             settings_of,
             common.execution,
             overwrite=overwrite,
-            fresh=fresh,
+            resume=resume,
             log=target / LOG,
             report=progress or (lambda stage, done, total: None),
             on_plan=on_plan or (lambda line: None),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 OVERRIDES = {
     "strength": "restoration",
-    "steps": "restoration",
+    "num_inference_steps": "restoration",
     "faces": "restoration",
     "seed": "restoration",
     "workers": "execution",
@@ -128,7 +128,7 @@ class RestorationSettings(_Section):
     """How a face is restored.
 
     strength:        0 stays closest to the input, 1 invents most detail
-    steps:           network evaluations a face at most; faces that are less blurred take fewer
+    num_inference_steps: network evaluations a face at most; faces that are less blurred take fewer
     faces:           "largest" restores one face a shot
     seed:            of the noise that detail is made from
     guide_count, guide_spacing: how many guides, and by how many pixels (at 512) each is sharper than the one before
@@ -158,7 +158,7 @@ class RestorationSettings(_Section):
     """
 
     strength: float = Field(default=0.6, ge=0, le=1)
-    steps: int = Field(default=12, ge=1, le=1000)
+    num_inference_steps: int = Field(default=12, ge=1, le=1000)
     faces: Literal["all", "largest"] = "all"
     seed: int = Field(default=0, ge=0, lt=2**32)
     guide_count: int = Field(default=1, ge=1, le=8)

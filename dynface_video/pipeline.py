@@ -341,7 +341,7 @@ def resolve_device(name: str) -> torch.device:
 
 def _sampling_options(settings: RestorationSettings) -> SamplingOptions:
     return SamplingOptions(
-        evaluations=settings.steps,
+        evaluations=settings.num_inference_steps,
         trust=settings.trust,
         eta_scale=settings.eta_scale,
         temperature=settings.temperature,

@@ -25,7 +25,7 @@ from dynface_video.metrics.fidelity import log_spectrum_distance, psnr
 
 FRAMES = 18
 DATA = Path(os.environ.get("DYNFACE_DATA", Path(__file__).parents[2] / "shared" / "data")) / "videos"
-QUICK = {"steps": 2, "device": "cpu"}
+QUICK = {"num_inference_steps": 2, "device": "cpu"}
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +214,7 @@ def test_black_and_white_film_gets_no_colour(clean: list[np.ndarray], tmp_path: 
 @pytest.mark.skipif(not (DATA / "sign_help.mkv").exists(), reason="needs the data's clips (DYNFACE_DATA)")
 def test_a_real_clip_of_full_range(tmp_path: Path) -> None:
     source = DATA / "sign_help.mkv"
-    result = restore_video(source, tmp_path / "out.mkv", steps=1, device="cpu")
+    result = restore_video(source, tmp_path / "out.mkv", num_inference_steps=1, device="cpu")
     assert result.frames == 58 and result.tracks >= 1
     assert result.faces > 0.9 * result.frames
     assert times(tmp_path / "out.mkv") == times(source)

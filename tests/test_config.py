@@ -46,16 +46,20 @@ def test_an_unknown_preset_is_answered_with_those_there_are() -> None:
 
 
 def test_options_rule_over_the_file_and_the_file_over_the_preset(tmp_path: Path) -> None:
-    config = write(tmp_path, "restoration: {strength: 0.2, steps: 4}\nexecution:\n")
-    settings = load_settings("mini", config, {"steps": 6, "seed": None, "device": "cuda:1"})
-    assert (settings.restoration.strength, settings.restoration.steps, settings.restoration.seed) == (0.2, 6, 0)
+    config = write(tmp_path, "restoration: {strength: 0.2, num_inference_steps: 4}\nexecution:\n")
+    settings = load_settings("mini", config, {"num_inference_steps": 6, "seed": None, "device": "cuda:1"})
+    assert (settings.restoration.strength, settings.restoration.num_inference_steps, settings.restoration.seed) == (
+        0.2,
+        6,
+        0,
+    )
     assert settings.execution.device == "cuda:1"
     assert settings.detection == load_preset("mini").detection
 
 
 def test_every_override_reaches_its_setting() -> None:
     values: dict[str, Any] = {
-        "strength": 0.25, "steps": 3, "faces": "largest", "seed": 9, "workers": 2, "device": "cpu",
+        "strength": 0.25, "num_inference_steps": 3, "faces": "largest", "seed": 9, "workers": 2, "device": "cpu",
         "threads": 2, "address": "auto", "work": Path("scratch"),
         "codec": "libx265", "crf": 20, "encoder_preset": "slow", "pix_fmt": "yuv422p", "interlaced": "keep",
         "mezzanine": True, "copy_untouched": True, "images": "stills", "fps": "24", "image_format": "tif", "grain": 0.5,
@@ -72,8 +76,8 @@ def test_every_override_reaches_its_setting() -> None:
     [
         ({"strength": 1.5}, r"strength is 1\.5; it must be at least 0 and at most 1$"),
         ({"strength": float("nan")}, "strength is nan; it must be a finite number"),
-        ({"steps": 0}, "steps is 0; it must be at least 1 and at most 1000"),
-        ({"steps": True}, "steps is True; it must be a valid integer"),
+        ({"num_inference_steps": 0}, "num_inference_steps is 0; it must be at least 1 and at most 1000"),
+        ({"num_inference_steps": True}, "num_inference_steps is True; it must be a valid integer"),
         ({"faces": "both"}, "faces is 'both'; it must be 'all' or 'largest'"),
         ({"seed": -1}, "seed is -1; it must be at least 0 and less than 4294967296"),
         ({"workers": 0}, "workers is 0; it must be at least 1"),

@@ -103,9 +103,9 @@ def test_tensors_in_and_out(restorer: FaceRestorer, degraded: np.ndarray) -> Non
 def test_the_gradient_through_the_network_follows_the_guide(restorer: FaceRestorer, degraded: np.ndarray) -> None:
     estimate = restorer.restoration(degraded[None])[0]
     faces = {
-        scale: restore_all(restorer.with_settings(guidance="gradient", guidance_scale=scale, steps=30), degraded[None])[
-            0
-        ]
+        scale: restore_all(
+            restorer.with_settings(guidance="gradient", guidance_scale=scale, num_inference_steps=30), degraded[None]
+        )[0]
         for scale in (0.0, 3.0)
     }
     assert psnr(faces[3.0], estimate) > psnr(faces[0.0], estimate) + 0.1
@@ -153,7 +153,7 @@ def test_a_trained_map_without_weights_is_refused_before_any_work(restorer: Face
 
 
 def test_maps_are_shown_also_where_the_preset_uses_none(restorer: FaceRestorer, degraded: np.ndarray) -> None:
-    without = dataclasses.replace(restorer.with_settings(guidance_map="none", steps=2), adjuster=None)
+    without = dataclasses.replace(restorer.with_settings(guidance_map="none", num_inference_steps=2), adjuster=None)
     small = np.zeros((8, 8, 3), np.uint8)
     face = DegradedFace(CleanFace("a", degraded), "medium", BAD, small, degraded)
     shown = map_sheet(with_map(without), {"medium": [face]})

@@ -48,7 +48,7 @@ def batch(
     preset: Preset = "mini",
     config: Config = None,
     strength: Strength = None,
-    steps: Steps = None,
+    num_inference_steps: Steps = None,
     faces: Faces = None,
     seed: Seed = None,
     workers: Workers = None,
@@ -61,7 +61,7 @@ def batch(
     mezzanine: Mezzanine = None,
     grayscale: Grayscale = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist; else skip them.")] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of going on with unfinished jobs.")] = (
+    restart: Annotated[bool, typer.Option("--restart", help="Start over instead of going on with unfinished jobs.")] = (
         False
     ),
     as_json: Json = False,
@@ -84,11 +84,11 @@ def batch(
                 preset=preset,
                 config=config,
                 overwrite=overwrite,
-                fresh=fresh,
+                resume=not restart,
                 progress=report,
                 on_plan=complain,
                 strength=strength,
-                steps=steps,
+                num_inference_steps=num_inference_steps,
                 faces=faces,
                 seed=seed,
                 workers=workers,
@@ -107,7 +107,7 @@ def batch(
             if row.error is not None:
                 complain(f"error: {row.source}: {row.error}")
         if result.interrupted_by is not None:
-            complain("interrupted; what is finished is kept: give the same command without --fresh to go on")
+            complain("interrupted; what is finished is kept: give the same command without --restart to go on")
     typer.echo(json.dumps(result.as_dict()) if as_json else _table(result))
     code = _exit_code(result)
     if code:

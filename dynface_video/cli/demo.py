@@ -99,7 +99,7 @@ def run_demo(
 
     # A job that an interrupted demo left may be another version's; going on with it would save little.
     result: RestoreResult = restore_video(
-        degraded, restored, preset=preset, progress=progress, overwrite=overwrite, fresh=True
+        degraded, restored, preset=preset, progress=progress, overwrite=overwrite, resume=False
     )
     seconds |= result.seconds
 

@@ -86,7 +86,7 @@ def restore(
     preset: Preset = "mini",
     config: Config = None,
     strength: Strength = None,
-    steps: Steps = None,
+    num_inference_steps: Steps = None,
     faces: Faces = None,
     seed: Seed = None,
     workers: Workers = None,
@@ -105,9 +105,9 @@ def restore(
     grayscale: Grayscale = None,
     grain: Grain = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUTPUT if it exists.")] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Start over instead of going on with an unfinished job.")] = (
-        False
-    ),
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Start over instead of going on with an unfinished job.")
+    ] = (False),
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -121,7 +121,7 @@ def restore(
     def how_to_go_on() -> str:
         if not job.exists():
             return "interrupted before anything was done"
-        return f"interrupted; what is finished is kept in {job}: give the same command without --fresh to go on"
+        return f"interrupted; what is finished is kept in {job}: give the same command without --restart to go on"
 
     with reporting(verbose, how_to_go_on) as console:
         from dynface_video import api
@@ -133,10 +133,10 @@ def restore(
                 preset=preset,
                 config=config,
                 overwrite=overwrite,
-                fresh=fresh,
+                resume=not restart,
                 progress=report,
                 strength=strength,
-                steps=steps,
+                num_inference_steps=num_inference_steps,
                 faces=faces,
                 seed=seed,
                 workers=workers,

@@ -18,7 +18,10 @@ Strength = Annotated[
     float | None,
     typer.Option(metavar="0..1", help="0 stays closest to the input, 1 invents most detail. [default: of the preset]"),
 ]
-Steps = Annotated[int | None, typer.Option(metavar="N", help="Network evaluations a face at most.")]
+Steps = Annotated[
+    int | None,
+    typer.Option("--num-inference-steps", "--steps", metavar="N", help="Network evaluations a face at most."),
+]
 Faces = Annotated[str | None, typer.Option(metavar="all|largest", help="Which faces; largest: one a shot.")]
 Seed = Annotated[int | None, typer.Option(metavar="N", help="Of the noise that detail is made from.")]
 Workers = Annotated[int | None, typer.Option(metavar="N", help="Processes that restore; more than one use Ray.")]

@@ -71,7 +71,7 @@ def run_batch(
     execution: ExecutionSettings,
     *,
     overwrite: bool,
-    fresh: bool,
+    resume: bool,
     log: Path,
     report: Progress,
     on_plan: Callable[[str], None],
@@ -86,8 +86,8 @@ def run_batch(
     progress = _SharedProgress(report)
     prepared, planned = list[_Prepared](), list[PlannedVideo]()
     for entry, row in zip(entries, rows, strict=True):
-        job = _prepare(entry, row, settings_of, overwrite, fresh, log, progress)
-        planned.append(_planned(row, job, fresh))
+        job = _prepare(entry, row, settings_of, overwrite, resume, log, progress)
+        planned.append(_planned(row, job, resume))
         if job is not None:
             prepared.append(_Prepared(row, job))
             progress.add(row.output, planned[-1])
@@ -112,7 +112,7 @@ def _prepare(
     row: BatchRow,
     settings_of: Callable[[Entry], Settings],
     overwrite: bool,
-    fresh: bool,
+    resume: bool,
     log: Path,
     progress: _SharedProgress,
 ) -> VideoJob | None:
@@ -132,7 +132,7 @@ def _prepare(
             target,
             settings,
             overwrite=overwrite or elsewhere,
-            fresh=fresh,
+            resume=resume,
             report=progress.of(entry.output),
             logs=(log,),
         )
@@ -150,11 +150,11 @@ def _prepare(
     return job
 
 
-def _planned(row: BatchRow, job: VideoJob | None, fresh: bool) -> PlannedVideo:
+def _planned(row: BatchRow, job: VideoJob | None, resume: bool) -> PlannedVideo:
     if job is None:
         return PlannedVideo(row.source, row.output, FAILED if row.status == FAILED else DONE, error=row.error)
     path, frames = job.task.path, job.task.expected().frames
-    kept = 0.0 if fresh else kept_work(path, frames)
+    kept = kept_work(path, frames) if resume else 0.0
     return PlannedVideo(row.source, row.output, WAITING, str(path), frames, kept)
 
 

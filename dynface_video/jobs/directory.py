@@ -63,23 +63,23 @@ class JobDirectory:
     plan: Plan
 
     @classmethod
-    def open(cls, path: Path, plan: Plan, *, fresh: bool = False) -> JobDirectory:
+    def open(cls, path: Path, plan: Plan, *, resume: bool = True) -> JobDirectory:
         """Begin a job in `path`, or go on with the one that is there.
 
-        Raises JobMismatchError, naming the difference, when the directory holds another job and `fresh` is false;
+        Raises JobMismatchError, naming the difference, when the directory holds another job and `resume` is true;
         InputError when it cannot be made or holds something else.
         """
         if path.exists() and not path.is_dir():
             raise InputError(f"{path} is in the way: it should be the job's directory; move it")
         existing = path / PLAN
-        if existing.exists() and fresh:
+        if existing.exists() and not resume:
             shutil.rmtree(path)
         elif existing.exists():
             differences = plan.differences(_load_plan(existing))
             if differences:
                 raise JobMismatchError(
                     f"{path} holds a job with other conditions: {'; '.join(differences)}. Go on with the same ones, or "
-                    "start over with --fresh"
+                    "start over with --restart"
                 )
         elif path.exists() and any(p for p in path.iterdir() if not p.name.startswith(".")):
             raise InputError(f"{path} is not a job's directory and not empty; move it")
@@ -275,4 +275,4 @@ def _load_plan(path: Path) -> Plan:
     try:
         return Plan(**json.loads(path.read_text()))
     except (OSError, ValueError, TypeError) as error:
-        raise JobError(f"{path} is damaged ({error}); start over with --fresh") from error
+        raise JobError(f"{path} is damaged ({error}); start over with --restart") from error

@@ -40,7 +40,7 @@ class VideoJob:
         settings: Settings,
         *,
         overwrite: bool,
-        fresh: bool,
+        resume: bool,
         report: Progress | None = None,
         logs: Sequence[Path] = (),
     ) -> None:
@@ -59,7 +59,7 @@ class VideoJob:
             target,
             settings,
             lambda: make_plan(source, settings, self.output.encoding),
-            fresh=fresh,
+            resume=resume,
             report=report or (lambda stage, done, total: None),
             logs=logs,
         )

@@ -41,12 +41,12 @@ class StillsResult:
 class StillsJob:
     """One picture into an image file, or a folder of them into a folder."""
 
-    def __init__(self, source: Path, target: Path, settings: Settings, *, overwrite: bool, fresh: bool) -> None:
+    def __init__(self, source: Path, target: Path, settings: Settings, *, overwrite: bool, resume: bool) -> None:
         """Check that source and target can be used; raises InputError."""
         source, target = source.absolute(), target.absolute()
         check_paths(source, target, overwrite=overwrite)
         resolve_device(settings.execution.device)
-        self.source, self.target, self.settings, self.fresh = source, target, settings, fresh
+        self.source, self.target, self.settings, self.resume = source, target, settings, resume
         self.files = image_files(source)
         self.into_folder = is_folder(target)
         _check_target(source, target, settings)
@@ -60,7 +60,7 @@ class StillsJob:
         path = self.target.with_name(f"{self.target.name}.job")
         with job_lock(path), disk_errors(path):
             plan = self._plan()
-            directory = JobDirectory.open(path, plan, fresh=self.fresh)
+            directory = JobDirectory.open(path, plan, resume=self.resume)
             result = self._run_all(path / PICTURES, progress or (lambda stage, done, total: None))
             if self.into_folder:
                 publish_folder(path / PICTURES, self.target)

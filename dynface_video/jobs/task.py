@@ -77,7 +77,7 @@ class RestoreTask:
         settings: Settings,
         plan: Callable[[], Plan],
         *,
-        fresh: bool,
+        resume: bool,
         report: Progress,
         logs: Sequence[Path] = (),
     ) -> None:
@@ -87,7 +87,7 @@ class RestoreTask:
         self.totals, self.done = Totals(), False
         self.error: DynfaceError | None = None
         self.publish: Callable[[], None] | None = None
-        self._info, self._output, self._plan, self._fresh, self._report = info, output, plan, fresh, report
+        self._info, self._output, self._plan, self._resume, self._report = info, output, plan, resume, report
         self._logs = [JobLog(path) for path in logs]
         self.path = target.with_name(f"{target.name}.job")
         self._held = ExitStack()
@@ -119,7 +119,7 @@ class RestoreTask:
     def begin(self) -> Performer:
         """See `VideoTask`."""
         self._held.enter_context(job_lock(self.path))
-        self._directory = JobDirectory.open(self.path, self._plan(), fresh=self._fresh)
+        self._directory = JobDirectory.open(self.path, self._plan(), resume=self._resume)
         self._logs.append(JobLog(self._directory.log_path))
         self._began = time.monotonic()
         self._report(ANALYZE, 0, self._info.declared_frames)

@@ -139,7 +139,7 @@ class SegmentWorker:
         if count != segment.stop - segment.start:
             raise JobError(
                 f"{self.info.path}: frames {segment.start} to {segment.stop - 1} gave {count} frames; "
-                "has the file changed since it was analysed? start over with --fresh"
+                "has the file changed since it was analysed? start over with --restart"
             )
         seconds = work.seconds | {"encode": time.perf_counter() - began - sum(work.seconds.values())}
         result = SegmentResult(

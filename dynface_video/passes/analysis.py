@@ -105,7 +105,7 @@ class Analysis:
                 warnings=tuple(raw["warnings"]),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise JobError(f"{path}: not an analysis: {error}; mend it, or start over with --fresh") from error
+            raise JobError(f"{path}: not an analysis: {error}; mend it, or start over with --restart") from error
 
 
 def _check_shots(shots: tuple[Shot, ...], frame_count: int) -> None:

@@ -31,7 +31,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "guidance": "gradient",
         "guide_count": 1,
         "guidance_map": "none",
-        "steps": 1000,
+        "num_inference_steps": 1000,
         "guidance_scale": GRADIENT_SCALE,
     },
 }

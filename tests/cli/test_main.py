@@ -32,7 +32,7 @@ class FakeApi:
 
     def restore_video(self, source: Path, target: Path, *, progress: Callable[..., None], **options: Any) -> Any:
         self.calls.append({"source": source, "target": target, **options})
-        overrides = {name: value for name, value in options.items() if name not in ("config", "overwrite", "fresh")}
+        overrides = {name: value for name, value in options.items() if name not in ("config", "overwrite", "resume")}
         load_settings(overrides.pop("preset"), options["config"], overrides)
         sys.stdout.write("a library that chatters on standard output\n")
         for stage in ("analyze", "restore", "assemble"):
@@ -108,14 +108,14 @@ def test_without_json_a_person_gets_a_short_summary(api: FakeApi, command: Comma
 def test_every_option_reaches_the_library(api: FakeApi, command: Command, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("restoration: {trust: 0.02}")
     options = {
-        "preset": "archive", "config": tmp_path / "mine.yaml", "strength": 0.7, "steps": 8, "faces": "largest",
-        "seed": 5, "workers": 2, "device": "cpu", "codec": "libx265", "crf": 21, "encoder_preset": "slow",
-        "pix_fmt": "yuv422p", "interlaced": "keep", "grayscale": "off", "images": "stills", "fps": "24000/1001",
-        "image_format": "tif", "grain": 0.5, "address": "head:6379",
+        "preset": "archive", "config": tmp_path / "mine.yaml", "strength": 0.7, "num_inference_steps": 8,
+        "faces": "largest", "seed": 5, "workers": 2, "device": "cpu", "codec": "libx265", "crf": 21,
+        "encoder_preset": "slow", "pix_fmt": "yuv422p", "interlaced": "keep", "grayscale": "off", "images": "stills",
+        "fps": "24000/1001", "image_format": "tif", "grain": 0.5, "address": "head:6379",
     }  # fmt: skip
     flags = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", str(value))]
     code, _, err = command(
-        "restore", "in.mkv", "-o", "out.mkv", *flags, "--mezzanine", "--copy-untouched", "--overwrite", "--fresh"
+        "restore", "in.mkv", "-o", "out.mkv", *flags, "--mezzanine", "--copy-untouched", "--overwrite", "--restart"
     )
     assert code == 0, err
     expected = options | {
@@ -124,7 +124,7 @@ def test_every_option_reaches_the_library(api: FakeApi, command: Command, tmp_pa
         "source": Path("in.mkv"),
         "target": Path("out.mkv"),
         "overwrite": True,
-        "fresh": True,
+        "resume": False,
     }
     assert api.calls == [expected]
 
@@ -133,7 +133,7 @@ def test_what_is_not_given_is_left_to_the_preset(api: FakeApi, command: Command)
     command("restore", "in.mkv", "-o", "out.mkv")
     (call,) = api.calls
     given = {name: value for name, value in call.items() if value not in (None, False)}
-    assert given == {"source": Path("in.mkv"), "target": Path("out.mkv"), "preset": "mini"}
+    assert given == {"source": Path("in.mkv"), "target": Path("out.mkv"), "preset": "mini", "resume": True}
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_an_interruption_says_how_to_go_on(api: FakeApi, command: Command, tmp_p
     (tmp_path / "out.mkv.job").mkdir()
     code, out, err = command("restore", "in.mkv", "-o", str(target))
     assert (code, out) == (130, "")
-    assert f"{target}.job: give the same command without --fresh to go on" in err.splitlines()[-1]
+    assert f"{target}.job: give the same command without --restart to go on" in err.splitlines()[-1]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent as a signal")

@@ -92,7 +92,7 @@ def test_a_segment_is_done_again_when_anything_changes_that_its_faces_depend_on(
 @pytest.mark.parametrize("text", ["", "{}", '{"format": 99}'])
 def test_a_damaged_analysis_is_named(text: str, tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(text)
-    with pytest.raises(JobError, match="--fresh"):
+    with pytest.raises(JobError, match="--restart"):
         Analysis.load(tmp_path / "a.json")
 
 
@@ -135,13 +135,13 @@ def test_editing_a_track_redoes_only_the_segments_that_show_it(job: JobDirectory
 
 def test_a_job_with_other_settings_is_refused_and_the_difference_named(job: JobDirectory) -> None:
     other = dataclasses.replace(PLAN, settings={"restoration": {"strength": 0.9}})
-    with pytest.raises(JobError, match=r"strength \(0\.9 now, 0\.5 before\).*--fresh"):
+    with pytest.raises(JobError, match=r"strength \(0\.9 now, 0\.5 before\).*--restart"):
         JobDirectory.open(job.path, other)
 
 
 def test_fresh_starts_over(job: JobDirectory, analysis: Analysis) -> None:
     finish(job, FIRST, analysis)
-    again = JobDirectory.open(job.path, PLAN, fresh=True)
+    again = JobDirectory.open(job.path, PLAN, resume=False)
     assert again.finished(FIRST, analysis) is None
     assert not list((job.path / "segments").iterdir())
 
@@ -180,9 +180,9 @@ def test_something_else_in_the_way_is_left_alone(tmp_path: Path) -> None:
     folder = tmp_path / "holiday"
     folder.mkdir()
     (folder / "photo.jpg").write_bytes(b"precious")
-    for fresh in (False, True):
+    for resume in (True, False):
         with pytest.raises(InputError, match="not a job"):
-            JobDirectory.open(folder, PLAN, fresh=fresh)
+            JobDirectory.open(folder, PLAN, resume=resume)
     assert (folder / "photo.jpg").read_bytes() == b"precious"
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match="in the way"):
@@ -191,7 +191,7 @@ def test_something_else_in_the_way_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_damaged_plan_is_named(job: JobDirectory) -> None:
     (job.path / "plan.json").write_text("{")
-    with pytest.raises(JobError, match="--fresh"):
+    with pytest.raises(JobError, match="--restart"):
         JobDirectory.open(job.path, PLAN)
 
 

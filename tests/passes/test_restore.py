@@ -16,7 +16,7 @@ LENGTH = 11
 
 @pytest.fixture(scope="module")
 def settings() -> Settings:
-    quick = {"steps": 2, "window_radius": 1, "temporal_radius": 1, "grain": 1.0}
+    quick = {"num_inference_steps": 2, "window_radius": 1, "temporal_radius": 1, "grain": 1.0}
     return changed_settings(load_settings("mini", None, {"device": "cpu"}), {"restoration": quick})
 
 

@@ -93,7 +93,7 @@ def read_span(
             return
     raise JobError(
         f"{info.path}: frame {wanted} at {float(index.pts[wanted] * info.time_base):.3f} s is not there any more; "
-        "has the file changed since it was analysed? start over with --fresh"
+        "has the file changed since it was analysed? start over with --restart"
     )
 
 

@@ -123,7 +123,9 @@ def read_sequence_span(
     """The frames start .. stop - 1; raises JobError when they are no longer there."""
     files = image_files(info.path)
     if len(files) != len(index.pts):
-        raise JobError(f"{info.path} held {len(index.pts)} images and now holds {len(files)}; start over with --fresh")
+        raise JobError(
+            f"{info.path} held {len(index.pts)} images and now holds {len(files)}; start over with --restart"
+        )
     first = start
     while first in index.repeated:
         first -= 1
@@ -132,7 +134,7 @@ def read_sequence_span(
         if number not in index.repeated or picture is None:
             picture = _picture(files[number], info, on_warning)
             if checksum(picture) != index.checksums[number]:
-                raise JobError(f"{files[number]} has changed since it was analysed; start over with --fresh")
+                raise JobError(f"{files[number]} has changed since it was analysed; start over with --restart")
         if number >= start:
             yield Frame(number, number, info.time_base, picture, info.colour)
 

@@ -216,14 +216,14 @@ def _presentation_order(
             headers[bytes(container.streams.video[0].codec_context.extradata or b"")] = None
             for _, ticks in segment_ticks(container, info.time_base):
                 if ticks is None:
-                    raise JobError(f"{path}: frame {len(found)} of the video has no time; start over with --fresh")
+                    raise JobError(f"{path}: frame {len(found)} of the video has no time; start over with --restart")
                 found.append(ticks)
     if len(found) != len(pts):
-        raise JobError(f"the segments hold {len(found)} frames, the video has {len(pts)}; start over with --fresh")
+        raise JobError(f"the segments hold {len(found)} frames, the video has {len(pts)}; start over with --restart")
     places = {int(tick): number for number, tick in enumerate(pts)}
     for number, tick in enumerate(sorted(found)):
         if places.get(tick) != number:
-            raise JobError(f"frame {number} of the video is not at its time in the segments; start over with --fresh")
+            raise JobError(f"frame {number} of the video is not at its time in the segments; start over with --restart")
     return [places[tick] for tick in found], list(headers)
 
 

@@ -87,10 +87,10 @@ def read_segment(path: Path, info: VideoInfo, first: int) -> Iterator[Frame]:
             for number, picture in enumerate(container.decode(stream), first):
                 pts = _ticks(picture.pts, stream.time_base, info.time_base)
                 if pts is None:
-                    raise JobError(f"{path}: frame {number} of the video is not at its time; start over with --fresh")
+                    raise JobError(f"{path}: frame {number} of the video is not at its time; start over with --restart")
                 yield Frame(number, pts, info.time_base, picture, info.colour)
     except av.FFmpegError as error:
-        raise JobError(f"{path} cannot be read ({error.strerror}); start over with --fresh") from error
+        raise JobError(f"{path} cannot be read ({error.strerror}); start over with --restart") from error
 
 
 def verify_segment(path: Path, pts: Sequence[int] | np.ndarray, time_base: Fraction) -> bool:
