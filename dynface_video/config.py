@@ -92,12 +92,12 @@ class DetectionSettings(_Section):
     minimum_size:   faces lower than this are left alone, pixels of the displayed picture
     minimum_score:  faces less sure than this are left alone, in [0, 1]
     minimum_length: tracks shorter than this are left alone, frames
-    gap:            longest absence that a track is carried over, frames
-    smoothing:      standard deviation of the smoothing of landmarks over time, frames; 0 turns it off
-    largest_turn:   faces turned further to a side fade out while they are, degrees
-    largest_uncertainty: faces whose landmarks are less sure than this share of their side are left alone
+    maximum_gap:            longest absence that a track is carried over, frames
+    landmark_smoothing:      standard deviation of the smoothing of landmarks over time, frames; 0 turns it off
+    maximum_yaw:   faces turned further to a side fade out while they are, degrees
+    maximum_uncertainty: faces whose landmarks are less sure than this share of their side are left alone
     minimum_brightness:  faces darker than this are left alone, in [0, 1]
-    orientations:   whether faces are also looked for sideways and upside down where few are found
+    detect_rotated:   whether faces are also looked for sideways and upside down where few are found
     yunet_model:    ONNX file of the detector "yunet"; in a file, relative to that file
     """
 
@@ -107,12 +107,12 @@ class DetectionSettings(_Section):
     minimum_size: float = Field(default=24.0, ge=0)
     minimum_score: float = Field(default=0.5, ge=0, le=1)
     minimum_length: int = Field(default=3, ge=1)
-    gap: int = Field(default=12, ge=0)
-    smoothing: float = Field(default=2.0, ge=0)
-    largest_turn: float = Field(default=60.0, ge=0, le=90)
-    largest_uncertainty: float = Field(default=0.06, gt=0)
+    maximum_gap: int = Field(default=12, ge=0)
+    landmark_smoothing: float = Field(default=2.0, ge=0)
+    maximum_yaw: float = Field(default=60.0, ge=0, le=90)
+    maximum_uncertainty: float = Field(default=0.06, gt=0)
     minimum_brightness: float = Field(default=0.06, ge=0, le=1)
-    orientations: bool = True
+    detect_rotated: bool = True
     yunet_model: Annotated[Path | None, Field(strict=False)] = None
 
     @model_validator(mode="after")

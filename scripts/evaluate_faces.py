@@ -287,7 +287,7 @@ def evaluate_clips(options: argparse.Namespace) -> None:
     reference, settings = teacher(options), DetectionSettings(working_size=options.working_size)
     for damage in options.damage:
         sizes = options.smallest, np.inf
-        totals = {"all": Tally(sizes), "all to be restored": Tally(sizes, (0.0, settings.largest_turn))}
+        totals = {"all": Tally(sizes), "all to be restored": Tally(sizes, (0.0, settings.maximum_yaw))}
         for number, path in enumerate(clips(options)):
             frames = np.stack(list(sample_frames(path, options.frames, every=True)))
             turn = upright(frames[0], reference)

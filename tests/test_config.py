@@ -34,7 +34,7 @@ def test_every_preset_loads(name: str) -> None:
 
 def test_archive_material_is_smoothed_longer() -> None:
     archive, mini = load_preset("archive"), load_preset("mini")
-    assert archive.detection.smoothing > mini.detection.smoothing
+    assert archive.detection.landmark_smoothing > mini.detection.landmark_smoothing
     assert archive.restoration.level_smoothing > mini.restoration.level_smoothing
 
 
@@ -115,7 +115,7 @@ def test_settings_that_exclude_each_other_say_what_to_do(overrides: dict[str, An
         ("detection: 3", "detection is 3; it must hold settings"),
         ("colour: {}", "no setting 'colour'; there are: models, input, detection"),
         ("detection: {intervall: 3}", r"no setting 'detection\.intervall'; did you mean 'interval'"),
-        ("detection: {gap: -1}", r"detection\.gap is -1; it must be at least 0"),
+        ("detection: {maximum_gap: -1}", r"detection\.maximum_gap is -1; it must be at least 0"),
         ("output: {crf: yes}", "crf is True"),
         ("restoration: {guidance_scale: 2}", "guidance_scale above 1 is for the guidance by gradient"),
         ("restoration: {guidance: none, guidance_scale: 0.5}", "guidance_scale is of a guidance"),

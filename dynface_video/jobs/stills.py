@@ -128,8 +128,8 @@ def for_stills(settings: Settings) -> Settings:
         update={
             "interval": 1,
             "minimum_length": 1,
-            "gap": 0,
-            "smoothing": 0.0,
+            "maximum_gap": 0,
+            "landmark_smoothing": 0.0,
             "working_size": max(settings.detection.working_size, WORKING_SIZE),
         }
     )

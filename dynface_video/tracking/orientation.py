@@ -35,7 +35,7 @@ class TurningTracker:
 
     def __init__(self, detector: FaceDetector, locator: FaceLocator, settings: DetectionSettings) -> None:
         self._tracker = FaceTracker(detector, locator, settings)
-        self._detector, self._tries = detector, settings.orientations
+        self._detector, self._tries = detector, settings.detect_rotated
         self._turn, self._looks, self._settled = 0, 0, True
         self.trials = 0
         """Pictures that the detector has looked at in other orientations."""

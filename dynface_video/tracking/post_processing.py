@@ -31,23 +31,23 @@ def post_process_tracks(
     """Tracks of a video, numbered from 0 by their first frame and then from left to right, and what is left alone.
 
     observations: of all frames, in any order; cuts: the first frame of each shot
-    Fragments are linked over absences of at most `settings.gap` frames, which are bridged by interpolation; tracks that
-    are too short, too small, too unsure, too blurred or too dark are left alone, and those that turn too far to a side
-    or are hidden by another face where they are; landmarks are smoothed inside shots, never over a cut.
+    Fragments are linked over absences of at most `settings.maximum_gap` frames, which are bridged by interpolation; tracks
+    that are too short, too small, too unsure, too blurred or too dark are left alone, and those that turn too far to a
+    side or are hidden by another face where they are; landmarks are smoothed inside shots, never over a cut.
     """
-    fragments = without_doubles(fragments_of(observations, cuts, settings.gap))
+    fragments = without_doubles(fragments_of(observations, cuts, settings.maximum_gap))
     tracks: list[FaceTrack] = []
     faces: list[Fragment] = []
     skipped_faces: list[SkippedFace] = []
-    for fragment in link(fragments, cuts, settings.gap):
+    for fragment in link(fragments, cuts, settings.maximum_gap):
         reason = rejection_reason(fragment, settings)
         if reason is None:
             track = _track(len(tracks), fragment, settings)
-            reason = _reason_of_turn(track, settings.largest_turn)
+            reason = _reason_of_turn(track, settings.maximum_yaw)
             if reason is None:
                 tracks.append(replace(track, face=_known_face(fragment, faces, tracks, cuts)))
                 faces.append(fragment)
-                skipped_faces += _turned_away(track, settings.largest_turn)
+                skipped_faces += _turned_away(track, settings.maximum_yaw)
         if reason is not None:
             skipped_faces.append(_left(fragment.start, fragment.last + 1, fragment.points, reason))
     hidden = [_hidden(track, tracks) for track in tracks]
@@ -61,9 +61,9 @@ def _track(number: int, fragment: Fragment, settings: DetectionSettings) -> Face
     observed = np.isin(frames, fragment.frames)
     points = bridge(fragment.frames, fragment.points, frames)
     deviation = bridge(fragment.frames, fragment.deviation, frames)
-    landmarks = smooth_landmarks(points, deviation, observed, smoothing=settings.smoothing).astype(np.float32)
+    landmarks = smooth_landmarks(points, deviation, observed, smoothing=settings.landmark_smoothing).astype(np.float32)
     scores = bridge(fragment.frames, fragment.scores, frames).astype(np.float32)
-    shown = shown_while_turning(landmarks, settings.largest_turn)
+    shown = shown_while_turning(landmarks, settings.maximum_yaw)
     return FaceTrack(number, fragment.start, landmarks, observed, scores, shown)
 
 

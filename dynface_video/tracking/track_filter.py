@@ -67,10 +67,10 @@ def _reason_of_doubt(fragment: Fragment, length: int, settings: DetectionSetting
 def _reason_of_looks(fragment: Fragment, settings: DetectionSettings) -> str | None:
     spread = fragment.deviation.mean(axis=1) / np.maximum(face_sides(fragment.points), 1.0)
     uncertainty = float(np.median(spread))
-    if uncertainty > settings.largest_uncertainty:
+    if uncertainty > settings.maximum_uncertainty:
         return (
             f"too blurred to be known: landmarks unsure by {100 * uncertainty:.1f} % of its side, "
-            f"{100 * settings.largest_uncertainty:g} % at most"
+            f"{100 * settings.maximum_uncertainty:g} % at most"
         )
     if fragment.appearance is not None and fragment.appearance[-1] < settings.minimum_brightness:
         brightness = float(fragment.appearance[-1])
@@ -78,10 +78,10 @@ def _reason_of_looks(fragment: Fragment, settings: DetectionSettings) -> str | N
     return None
 
 
-def shown_while_turning(landmarks: np.ndarray, largest_turn: float) -> np.ndarray:
+def shown_while_turning(landmarks: np.ndarray, maximum_yaw: float) -> np.ndarray:
     """How much of a restored face is shown in each frame of (T, 5, 2) landmarks: (T,) float32 in [0, 1].
 
-    It is 1 until the head is turned by nearly `largest_turn` degrees and falls to 0 from there on.
+    It is 1 until the head is turned by nearly `maximum_yaw` degrees and falls to 0 from there on.
     """
     turn = gaussian_filter1d(turn_of(landmarks), TURN_SMOOTHING, mode="nearest")
-    return np.clip((largest_turn - turn) / FADE_SPAN, 0, 1).astype(np.float32)
+    return np.clip((maximum_yaw - turn) / FADE_SPAN, 0, 1).astype(np.float32)

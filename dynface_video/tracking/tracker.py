@@ -252,7 +252,7 @@ class FaceTracker:
                 motion.velocity, motion.updates = back.motion.velocity.copy(), 1
 
     def _update(self, index: int, seen: dict[int, _Seen]) -> None:
-        longest = max(self._settings.gap, self._settings.interval)
+        longest = max(self._settings.maximum_gap, self._settings.interval)
         for number, live in list(self._live.items()):
             if number in seen:
                 face = seen[number]

@@ -37,7 +37,7 @@ Changes = Mapping[str, Mapping[str, object]]
 
 PARTS: dict[str, Changes] = {
     "levels": {"restoration": {"level_interval": 1, "level_smoothing": 0.0, "step_hysteresis": 0.0}},
-    "landmarks": {"detection": {"smoothing": 0.0}},
+    "landmarks": {"detection": {"landmark_smoothing": 0.0}},
     "noise": {"restoration": {"noise_correlation": 0.0}},
     "window": {"restoration": {"window_radius": 0}},
     "drawn": {"restoration": {"temporal_radius": 0}},

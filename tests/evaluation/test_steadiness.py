@@ -61,7 +61,7 @@ def test_every_method_turns_on_its_own_parts_only() -> None:
     preset = load_preset("mini")
     assert settings_of(ALL, preset) == preset
     off = settings_of(ALONE, preset)
-    assert off.detection.smoothing == off.restoration.level_smoothing == off.restoration.step_hysteresis == 0
+    assert off.detection.landmark_smoothing == off.restoration.level_smoothing == off.restoration.step_hysteresis == 0
     assert off.restoration.window_radius == off.restoration.temporal_radius == off.restoration.noise_correlation == 0
     for part, changes in PARTS.items():
         alone = settings_of(part, preset)

@@ -107,6 +107,6 @@ def test_each_shot_is_judged_anew() -> None:
 
 def test_orientations_can_be_turned_off() -> None:
     seer = Upright()
-    tracker = TurningTracker(seer, seer, DetectionSettings(interval=3, orientations=False))
+    tracker = TurningTracker(seer, seer, DetectionSettings(interval=3, detect_rotated=False))
     assert [tracker.step(i, scene(1), cut=i == 0) for i in range(6)] == [[]] * 6
     assert tracker.trials == 0

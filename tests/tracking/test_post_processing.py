@@ -15,7 +15,7 @@ from dynface_video.tracking.tracker import Observation, SkippedFace
 
 FACE = (TEMPLATE_512 - TEMPLATE_512.mean(axis=0)) / face_side(TEMPLATE_512)
 """Five points around their mean for a face box of side 1."""
-SETTINGS = DetectionSettings(gap=12, minimum_length=3, minimum_size=24, minimum_score=0.5)
+SETTINGS = DetectionSettings(maximum_gap=12, minimum_length=3, minimum_size=24, minimum_score=0.5)
 RED, BLUE = (np.concatenate([np.full(64, sign / 8), [0.1, 0.0, 0.5]]).astype(np.float32) for sign in (1, -1))
 
 

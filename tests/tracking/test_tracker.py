@@ -137,7 +137,7 @@ def walk(x: float, y: float, side: float, speed: float = 0.0, first: int = 0, la
     return place
 
 
-SETTINGS = DetectionSettings(interval=5, gap=12)
+SETTINGS = DetectionSettings(interval=5, maximum_gap=12)
 
 
 def coverage(world: World, tracks: Iterable[FaceTrack], face: int) -> float:
