@@ -32,8 +32,9 @@ def post_process_tracks(
 
     observations: of all frames, in any order; cuts: the first frame of each shot
     Fragments are linked over absences of at most `settings.maximum_gap` frames, which are bridged by interpolation;
-    tracks that are too short, too small, too unsure, too blurred or too dark are left alone, and those that turn too far
-    to a side or are hidden by another face where they are; landmarks are smoothed inside shots, never over a cut.
+    tracks that are too short, too small, too unsure, too blurred or too dark are left alone, others in those frames
+    in which they turn too far to a side or are hidden by another face; landmarks are smoothed inside shots, never over
+    a cut.
     """
     fragments = without_doubles(fragments_of(observations, cuts, settings.maximum_gap))
     tracks: list[FaceTrack] = []
