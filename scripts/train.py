@@ -7,6 +7,8 @@ python scripts/train.py landmarks --out runs/landmarks --crops 180000 --batch-si
     --decay 75000 --ema 0.998 --validation-crops 1024
 python scripts/train.py detector --out runs/detector --crops 60000 --learning-rate 2e-3 --decay 20000 --ema 0.998
 python scripts/train.py restoration_window --out runs/window --crops 24000 --restoration runs/single  # from that RM
+python scripts/train.py sampler --out runs/sampler --crops 40000 --batch-size 8 --warmup 400 --ema 0.999 \\
+    --betas 0.5 0.99 --bfloat16
 python scripts/train.py blur_level --out runs/blur_level --crops 40000    # needs the exported restoration model
 python scripts/train.py adjuster --out runs/adjuster --crops 4000         # needs all other models of the preset
 """
@@ -23,6 +25,7 @@ import torch
 from safetensors.torch import load_file
 
 from dynface_video.config import changed_settings, load_settings
+from dynface_video.diffusion.engine import SamplingOptions
 from dynface_video.faces.detection.retinaface import RetinaFaceDetector
 from dynface_video.faces.landmarks import LandmarkConfig
 from dynface_video.jobs.plan import file_digest
@@ -32,20 +35,25 @@ from dynface_video.models.folder import WEIGHTS, save_folder
 from dynface_video.models.prior import PriorConfig
 from dynface_video.models.restoration import RestorationConfig, load_restoration_model
 from dynface_video.pipeline import FaceRestorer
+from teachers.weights import teacher_folder
 from training.adjuster import AdjusterTraining
 from training.blur_level import BlurLevelTraining
 from training.crowds import CrowdComposer
 from training.data import FaceSet, load_faces
 from training.detection import DetectorTraining
+from training.discriminator import Adversarial
 from training.labels import steady_landmarks
 from training.landmarks import LandmarkTraining
 from training.loop import Component, LoopConfig, load_average, train
+from training.losses import FaceLosses, LossWeights
 from training.prior import FinePriorTraining, PriorTraining
 from training.restoration import RestorationTraining, WindowTraining
+from training.sampler import SampledFaces, SamplerTraining
 from training.scenes import gullible_cascades, load_scenes, mistakes_of
 
 COMPONENTS = (
-    "prior", "fine_prior", "restoration", "restoration_window", "blur_level", "landmarks", "detector", "adjuster"
+    "prior", "fine_prior", "restoration", "restoration_window", "blur_level", "landmarks", "detector", "adjuster",
+    "sampler",
 )  # fmt: skip
 FINE_PRIOR = PriorConfig(resolution=256, block_out_channels=(64, 64, 128))
 FUSION = 32
@@ -54,6 +62,8 @@ VIEWS = 16
 """Answers of the teacher that a training label is the median of."""
 PROPOSED = 0.05
 """Score from which on what the detector sees and the teacher does not is a mistake to learn from."""
+FEW_EVALUATIONS = SamplingOptions(evaluations=2, last_step=60)
+SAMPLER_LOSS = LossWeights(adversarial=0.04)
 CROWD = 224
 """Side in pixels of the pictures that the detector is trained on."""
 
@@ -79,6 +89,8 @@ def make_component(name: str, faces: FaceSet, options: argparse.Namespace) -> Co
     if name == "detector":
         scenes = load_scenes(options.data / "faces_train")
         return DetectorTraining(CrowdComposer(faces, scenes, CROWD, smallest=14, largest=320), smallest=12)
+    if name == "sampler":
+        return make_sampler_training(options)
     restoration = RestorationTraining(faces, RestorationConfig())
     if name == "restoration":
         return restoration
@@ -91,6 +103,16 @@ def make_component(name: str, faces: FaceSet, options: argparse.Namespace) -> Co
     if name == "restoration_window":
         return WindowTraining(faces, model, FUSION)
     return BlurLevelTraining(restoration, WindowTraining(faces, model, FUSION), model, LevelEstimatorConfig())
+
+
+def make_sampler_training(options: argparse.Namespace) -> SamplerTraining:
+    """The preset's prior, trained in few guided evaluations on sharp modern faces: archives would teach grain."""
+    device = torch.device(options.device)
+    faces = load_faces(options.data / "faces_train", ("modern_256",), options.cache)
+    restorer = FaceRestorer.from_settings(load_settings("mini", None, {"device": options.device}))
+    sampled = SampledFaces(RestorationTraining(faces, RestorationConfig()), restorer, FEW_EVALUATIONS)
+    losses = FaceLosses.from_folder(teacher_folder(options.data), SAMPLER_LOSS, device=device)
+    return SamplerTraining(sampled, losses, PriorTraining(faces, restorer.prior.config))
 
 
 def main() -> None:
@@ -112,8 +134,12 @@ def main() -> None:
     parser.add_argument("--crops", type=int, default=200_000)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--learning-rate", type=float, default=2e-4)
+    parser.add_argument(
+        "--warmup", type=int, default=2_000, help="the learning rate rises over the first so many crops"
+    )
     parser.add_argument("--decay", type=int, default=0, help="the last so many crops lower the learning rate to zero")
     parser.add_argument("--ema", type=float, default=0.9995, help="decay of the averaged weights by step")
+    parser.add_argument("--betas", type=float, nargs=2, default=(0.9, 0.999), help="of Adam")
     parser.add_argument("--validation-crops", type=int, default=96)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
@@ -126,16 +152,20 @@ def main() -> None:
     faces = load_faces(options.data / "faces_train", ("modern_256", "archive_256"), options.cache)
     component = make_component(options.component, faces, options)
     if options.export:
-        save_folder(load_average(component, options.out), component.config(), options.export)
+        average = load_average(component, options.out)
+        network = average.generator if isinstance(average, Adversarial) else average
+        save_folder(network, component.config(), options.export)
         return
     config = LoopConfig(
         crops=options.crops,
         batch_size=options.batch_size,
         learning_rate=options.learning_rate,
+        warmup=options.warmup,
         decay=options.decay,
         seed=options.seed,
         bfloat16=options.bfloat16,
         ema=options.ema,
+        betas=tuple(options.betas),
         validation_crops=options.validation_crops,
     )
     initial = None

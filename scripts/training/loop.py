@@ -51,6 +51,7 @@ class LoopConfig:
 
     crops counts training crops from the very first run; the learning rate warms up over `warmup` crops, stays, and
     falls linearly to zero over the last `decay` crops. The average's horizon grows with the run up to `ema`.
+    betas: of Adam; two networks that play against each other need a short memory of gradients, such as (0.5, 0.99)
     bfloat16: autocast; a processor without instructions for it becomes twenty times slower by it.
     """
 
@@ -60,6 +61,7 @@ class LoopConfig:
     warmup: int = 2_000
     decay: int = 0
     ema: float = 0.9995
+    betas: tuple[float, float] = (0.9, 0.999)
     seed: int = 0
     save_seconds: float = 180.0
     validation_crops: int = 96
@@ -84,7 +86,7 @@ def train(
     if initial is not None:
         model.load_state_dict(initial)
     average.load_state_dict(model.state_dict())
-    optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=1e-4)
+    optimizer = torch.optim.AdamW(model.parameters(), config.learning_rate, config.betas, weight_decay=1e-4)
     step = _resume(folder / "checkpoint.pt", model, average, optimizer, device)
     held_out = component.batch(np.random.default_rng(config.seed), config.validation_crops, held_out=True)
     held_out = {k: v.to(device) for k, v in held_out.items()}

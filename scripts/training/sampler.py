@@ -1,0 +1,144 @@
+"""Training of the sampler as it is used: the prior's last evaluations, judged by the faces that come out.
+
+A denoiser that was trained by squared error alone leaves grain or blur in few evaluations. Here the guided sampler runs
+as in the pipeline, from the DSST's start to its last step, and what it gives is compared with the clean face (METHOD.md
+11; one-step restorers are trained the same way, OSDFace, arXiv 2411.17163). RM and SE stay frozen.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dynface_video.diffusion.engine import FaceJob, SamplingEngine, SamplingOptions
+from dynface_video.diffusion.noise import NoiseKey
+from dynface_video.models.blur_level import level_from_z
+from dynface_video.models.prior import GuidedPrior
+from dynface_video.pipeline import FaceRestorer, with_chroma_of
+from teachers.identity import identity_distance
+from teachers.perceptual import perceptual_distance
+from training.degradation import STRENGTHS
+from training.discriminator import Adversarial, PatchDiscriminator
+from training.loop import Batch
+from training.losses import FaceLosses, inside_picture
+from training.prior import PriorTraining
+from training.restoration import RestorationTraining
+
+TRAINED_STRENGTHS = (0.4, 1.0)
+VALIDATED_STRENGTH = 0.6
+DENOISING_SHARE = 0.15
+"""Of the batches: clean faces under noise, half of them without a guide, so that the prior stays one."""
+WITH_GRADIENT = 1
+
+
+class SampledFaces:
+    """Degraded faces with all that the sampler is told of them, and the sampler that gradients pass through.
+
+    Args:
+        degraded_faces: Clean crops and what degradation leaves of them.
+        restorer: RM, SE and the starting-step table; its settings give the guides.
+        options: Of the sampler.
+    """
+
+    def __init__(self, degraded_faces: RestorationTraining, restorer: FaceRestorer, options: SamplingOptions) -> None:
+        self.degraded_faces, self.restorer, self.options = degraded_faces, restorer, options
+
+    @torch.no_grad()
+    def batch(self, rng: np.random.Generator, size: int, *, held_out: bool) -> Batch:
+        """Clean crops and RM's estimates (B, 3, R, R) in [-1, 1], masks, and each face's level, step and noise seed."""
+        faces = self.degraded_faces.batch(rng, size, held_out=held_out)
+        starts, estimates = self.restorer.restoration_model.read(faces["degraded"])
+        estimates = estimates.clamp(-1, 1)
+        levels = level_from_z(self.restorer.level_estimator(starts, estimates)[0]).numpy()
+        strengths = np.full(size, VALIDATED_STRENGTH) if held_out else rng.uniform(*TRAINED_STRENGTHS, size)
+        used, steps = np.zeros(size), np.zeros(size, np.int64)
+        for i, strength in enumerate(strengths):
+            restorer = self.restorer.with_settings(strength=float(strength))
+            used[i] = restorer.effective_blur_levels(levels[i : i + 1])[0]
+            steps[i] = restorer.starting_step(levels[i : i + 1])[0]
+        return {
+            "clean": faces["clean"],
+            "mask": faces["mask"],
+            "estimate": estimates,
+            "level": torch.from_numpy(used),
+            "starting_step": torch.from_numpy(steps),
+            "noise_seed": torch.from_numpy(rng.integers(2**31, size=size)),
+        }
+
+    def sample(self, engine: SamplingEngine, batch: Batch, *, with_gradient: int = WITH_GRADIENT) -> Tensor:
+        """The faces (B, 3, R, R) in [-1, 1] that the pipeline would give, attached to the engine's networks."""
+        columns = (batch["level"].tolist(), batch["starting_step"].tolist(), batch["noise_seed"].tolist())
+        jobs = [
+            FaceJob(i, estimate, self.restorer.guides(level, step), step, NoiseKey(seed, i))
+            for i, (estimate, level, step, seed) in enumerate(zip(batch["estimate"], *columns, strict=True))
+        ]
+        faces = engine.unroll(jobs, with_gradient=with_gradient)
+        return torch.stack([with_chroma_of(face, job.estimate) for face, job in zip(faces, jobs, strict=True)])
+
+
+class SamplerTraining:
+    """A `Component` that trains the prior inside the sampler, beside a discriminator of patches.
+
+    Args:
+        sampled: Faces and sampler.
+        losses: What the restored faces are judged by.
+        denoising: The prior's ordinary training, a share of the batches.
+    """
+
+    name = "sampler"
+
+    def __init__(self, sampled: SampledFaces, losses: FaceLosses, denoising: PriorTraining) -> None:
+        self.sampled, self.losses, self.denoising = sampled, losses, denoising
+
+    def build(self) -> Adversarial:
+        """The restorer's prior as it is, and an untrained discriminator."""
+        prior = copy.deepcopy(self.sampled.restorer.prior).requires_grad_(True)
+        return Adversarial(prior, PatchDiscriminator())
+
+    def config(self) -> dict[str, Any]:
+        """What is saved beside the prior's weights."""
+        return {**self.denoising.config(), "sampled_with": asdict(self.sampled.options)}
+
+    def batch(self, rng: np.random.Generator, size: int, *, held_out: bool) -> Batch:
+        """Faces to sample, or of `DENOISING_SHARE` of the training batches clean faces to denoise."""
+        if held_out or rng.random() >= DENOISING_SHARE:
+            return self.sampled.batch(rng, size, held_out=held_out)
+        batch = self.denoising.batch(rng, size, held_out=False)
+        batch["has_guide"] = torch.from_numpy((rng.random(size) < 0.5).astype(np.float32))
+        return batch
+
+    def loss(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Of the restored faces: both players' losses in one sum. Of noisy faces: the prior's own."""
+        assert isinstance(model, Adversarial)
+        if "estimate" not in batch:
+            return self.denoising.loss(model.generator, batch, generator)
+        clean = batch["clean"]
+        faces = inside_picture(self._sample(model, batch), clean, batch["mask"])
+        for_generator, for_discriminator = model.losses(faces, clean)
+        loss = self.losses.reconstruction(faces, clean) + self.losses.same_person(faces, clean)
+        return loss + self.losses.weights.adversarial * for_generator + for_discriminator
+
+    def validate(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, float]:
+        """PSNR in dB, perceptual and identity distance of the restored faces, by strength of degradation."""
+        assert isinstance(model, Adversarial)
+        clean, faces = batch["clean"], self._sample(model, batch).clamp(-1, 1)
+        measures = {
+            "psnr": 10 * torch.log10(4 / (faces - clean).square().mean(dim=(1, 2, 3))),
+            "perceptual": perceptual_distance(self.losses.perceptual, faces, clean),
+            "identity": identity_distance(self.losses.identity, faces, clean),
+        }
+        return {
+            f"{name}_{strength}": float(values[k :: len(STRENGTHS)].mean())
+            for k, strength in enumerate(STRENGTHS)
+            for name, values in measures.items()
+        }
+
+    def _sample(self, model: Adversarial, batch: Batch) -> Tensor:
+        prior = model.generator
+        assert isinstance(prior, GuidedPrior)
+        return self.sampled.sample(SamplingEngine(prior, self.sampled.options, batch["clean"].device), batch)
