@@ -101,7 +101,7 @@ class DetectionSettings(_Section):
     yunet_model:    ONNX file of the detector "yunet"; in a file, relative to that file
     """
 
-    detector: Literal["retinaface", "cascade", "yunet"] = "retinaface"
+    detector: Literal["retinaface", "yunet"] = "retinaface"
     interval: int = Field(default=5, ge=1)
     working_size: int = Field(default=960, ge=64)
     minimum_size: float = Field(default=24.0, ge=0)

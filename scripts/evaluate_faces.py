@@ -1,6 +1,6 @@
 """Evaluate how faces are found and followed; one JSON line a result.
 
-python scripts/evaluate_faces.py --detectors cascade retinaface yunet --damage clean medium   # clips, against YuNet
+python scripts/evaluate_faces.py --detectors retinaface yunet --damage clean medium   # clips, against YuNet
 python scripts/evaluate_faces.py --detectors retinaface --by                                  # by size and turn
 python scripts/evaluate_faces.py --detectors retinaface --curve                               # by minimum score
 python scripts/evaluate_faces.py --scenes             # the same on held-out scenes that no network was trained on
@@ -25,16 +25,13 @@ import numpy as np
 import torch
 
 from dynface_video.config import DetectionSettings
-from dynface_video.faces.detection.detector import (
-    Detection,
-    FaceDetector,
-    FaceLocator,
-    YuNetDetector,
-    make_detector,
-    overlap_of,
-)
+from dynface_video.faces.detection.boxes import overlaps
+from dynface_video.faces.detection.detector import Detection, FaceDetector, FaceLocator
+from dynface_video.faces.detection.factory import make_detector
 from dynface_video.faces.detection.retinaface import RetinaFaceDetector
-from dynface_video.faces.landmarks import LandmarkLocator, Square, box_from_landmarks, face_square
+from dynface_video.faces.detection.yunet import YuNetDetector
+from dynface_video.faces.landmark_locator import LandmarkLocator
+from dynface_video.faces.landmarks import Square, box_from_landmarks, face_square
 from dynface_video.media.io.probe import probe
 from dynface_video.media.io.read import read_frames
 from dynface_video.media.pixels.display import to_display
@@ -83,7 +80,7 @@ class Tally:
         sure = [r for r in reference if r.score >= CERTAIN and self.asks_for(r)]
         boxes = np.array([d.box for d in detections]).reshape(-1, 4)
         if sure:
-            shared = overlap_of(np.array([r.box for r in sure]), boxes) if len(boxes) else np.zeros((len(sure), 1))
+            shared = overlaps(np.array([r.box for r in sure]), boxes) if len(boxes) else np.zeros((len(sure), 1))
             hit = shared.max(axis=1) >= SAME
             self.faces, self.found = self.faces + len(sure), self.found + int(hit.sum())
             on = lies_on(np.array([d.landmarks for d in detections]), np.array([r.landmarks for r in sure]))
@@ -92,7 +89,7 @@ class Tally:
                 self.errors.append(landmark_error(detections[place].landmarks, sure[face].landmarks))
         counted = np.array([d.box for d in detections if self.asks_for(d)]).reshape(-1, 4)
         known = np.array([r.box for r in reference]).reshape(-1, 4)
-        right = overlap_of(counted, known).max(axis=1, initial=0) >= SAME
+        right = overlaps(counted, known).max(axis=1, initial=0) >= SAME
         self.reported, self.wrong = self.reported + len(counted), self.wrong + int((~right).sum())
 
     def row(self) -> dict[str, float | int]:
@@ -218,11 +215,11 @@ def make(name: str, options: argparse.Namespace, *, score: float | None = None) 
         path = options.data / "detectors" / "yunet_n_640_640.onnx"
         return YuNetDetector(path, minimum_score=0.7, **size)
     if name == "retinaface_alone":
-        return RetinaFaceDetector.from_folder(options.models / "detector", minimum_score=score or 0.5, **size)
+        return RetinaFaceDetector.from_pretrained(options.models / "detector", minimum_score=score or 0.5, **size)
     settings = DetectionSettings.model_validate(
         {"detector": name, "minimum_score": score or options.score, "working_size": options.working_size}
     )
-    locator = LandmarkLocator.from_folder(options.models / "landmarks")
+    locator = LandmarkLocator.from_pretrained(options.models / "landmarks")
     return make_detector(
         settings.model_copy(update={"minimum_size": 20.0}), models=options.models, locator=cast(FaceLocator, locator)
     )
@@ -232,7 +229,7 @@ def observe(
     frames: Iterable[np.ndarray], cuts: Sequence[int], settings: DetectionSettings, options: argparse.Namespace
 ) -> tuple[list[Observation], float]:
     """Observations of a clip, and the processor seconds that finding and following took."""
-    locator = cast(FaceLocator, LandmarkLocator.from_folder(options.models / "landmarks"))
+    locator = cast(FaceLocator, LandmarkLocator.from_pretrained(options.models / "landmarks"))
     tracker = TurningTracker(make_detector(settings, models=options.models, locator=locator), locator, settings)
     observations, spent = [], 0.0
     for index, frame in enumerate(frames):
@@ -326,7 +323,7 @@ def evaluate_landmarks(options: argparse.Namespace) -> None:
     faces = load_faces(options.data / "faces_train", sets, options.cache)
     truth = many_views(faces, options)
     for looks in (1, 2):
-        locator = LandmarkLocator.from_folder(options.models / "landmarks", looks=looks)
+        locator = LandmarkLocator.from_pretrained(options.models / "landmarks", passes=looks)
         for strength in ("clean", *STRENGTHS):
             rng, errors, inside, scores = np.random.default_rng(5), [], [], []
             for index, points in truth.items():
@@ -339,7 +336,7 @@ def evaluate_landmarks(options: argparse.Namespace) -> None:
                 corners = np.concatenate([box.centre - box.side / 2, box.centre + box.side / 2])
                 found = locator.locate(picture, corners[None])
                 errors.append(landmark_error(found.points[0], points))
-                inside.append(float((np.abs(found.points[0] - points) <= found.deviation[0][:, None]).mean()))
+                inside.append(float((np.abs(found.points[0] - points) <= found.std[0][:, None]).mean()))
                 scores.append(float(found.score[0]))
             row = {
                 "looks": looks,
@@ -370,7 +367,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("DYNFACE_DATA", "../shared/data")))
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"))
     parser.add_argument("--models", type=Path, default=Path("dynface_video/models/mini"))
-    names = ["retinaface", "retinaface_alone", "cascade", "yunet"]
+    names = ["retinaface", "retinaface_alone", "yunet"]
     parser.add_argument("--detectors", nargs="+", choices=names, default=["retinaface"])
     parser.add_argument("--damage", nargs="+", choices=["clean", *STRENGTHS], default=["clean"])
     parser.add_argument(

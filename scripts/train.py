@@ -20,14 +20,17 @@ import logging
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
+from diffusers.models.modeling_utils import ModelMixin
 from safetensors.torch import load_file
+from torch import nn
 
+from dynface_video import pretrained
 from dynface_video.config import changed_settings, load_settings
 from dynface_video.diffusion.engine import SamplingOptions
 from dynface_video.faces.detection.retinaface import RetinaFaceDetector
-from dynface_video.faces.landmarks import LandmarkConfig
 from dynface_video.jobs.plan import file_digest
 from dynface_video.models.adjuster import AdjusterConfig
 from dynface_video.models.blur_level import LevelEstimatorConfig
@@ -49,7 +52,7 @@ from training.losses import FaceLosses, LossWeights
 from training.prior import FinePriorTraining, PriorTraining
 from training.restoration import RestorationTraining, WindowTraining
 from training.sampler import SampledFaces, SamplerTraining
-from training.scenes import gullible_cascades, load_scenes, mistakes_of
+from training.scenes import load_scenes, mistakes_of
 
 COMPONENTS = (
     "prior", "fine_prior", "restoration", "restoration_window", "blur_level", "landmarks", "detector", "adjuster",
@@ -77,15 +80,13 @@ def make_component(name: str, faces: FaceSet, options: argparse.Namespace) -> Co
         return FinePriorTraining(load_faces(options.data / "faces_train", ("modern_256",), options.cache), FINE_PRIOR)
     if name == "landmarks":
         scenes = load_scenes(options.data / "faces_train")
-        mistakes = mistakes_of(gullible_cascades, scenes, options.cache / "mistakes.json", every=4)
-        if options.detector:
-            detector = RetinaFaceDetector.from_folder(options.detector, minimum_score=PROPOSED)
-            cache = options.cache / f"mistakes_{file_digest(options.detector / WEIGHTS)[:12]}.json"
-            mistakes += mistakes_of(detector.propose, scenes, cache)
+        detector = RetinaFaceDetector.from_pretrained(options.detector, minimum_score=PROPOSED)
+        cache = options.cache / f"mistakes_{file_digest(options.detector / pretrained.WEIGHTS)[:12]}.json"
+        mistakes = mistakes_of(detector.propose, scenes, cache)
         teacher = options.data / "detectors" / "yunet_n_640_640.onnx"
         points = steady_landmarks(faces, teacher, options.cache / f"landmarks_{VIEWS}.npy", views=VIEWS)
         faces = replace(faces, landmarks=points)
-        return LandmarkTraining(faces, scenes, mistakes, LandmarkConfig())
+        return LandmarkTraining(faces, scenes, mistakes)
     if name == "detector":
         scenes = load_scenes(options.data / "faces_train")
         return DetectorTraining(CrowdComposer(faces, scenes, CROWD, smallest=14, largest=320), smallest=12)
@@ -115,6 +116,14 @@ def make_sampler_training(options: argparse.Namespace) -> SamplerTraining:
     return SamplerTraining(sampled, losses, PriorTraining(faces, restorer.prior.config))
 
 
+def export(model: nn.Module, config: dict[str, Any], folder: Path) -> None:
+    """Write a trained model to its folder."""
+    if isinstance(model, ModelMixin):
+        pretrained.save_pretrained(model, folder)
+    else:
+        save_folder(model, config, folder)
+
+
 def main() -> None:
     """Parse the command line; train or export."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -129,7 +138,8 @@ def main() -> None:
     parser.add_argument("--restoration", type=Path, default=Path("dynface_video/models/mini/restoration"),
                         help="blur_level: the exported RM whose trustworthiness is learned; "
                         "restoration_window: the one to begin as, of single crops or of windows")  # fmt: skip
-    parser.add_argument("--detector", type=Path, help="landmarks: the exported detector whose mistakes are learned too")
+    parser.add_argument("--detector", type=Path, default=Path("dynface_video/models/mini/detector"),
+                        help="landmarks: the exported detector whose mistakes are learned")  # fmt: skip
     parser.add_argument("--initial", type=Path, help="exported weights of the same component to begin with")
     parser.add_argument("--crops", type=int, default=200_000)
     parser.add_argument("--batch-size", type=int, default=16)
@@ -154,7 +164,7 @@ def main() -> None:
     if options.export:
         average = load_average(component, options.out)
         network = average.generator if isinstance(average, Adversarial) else average
-        save_folder(network, component.config(), options.export)
+        export(network, component.config(), options.export)
         return
     config = LoopConfig(
         crops=options.crops,
@@ -170,7 +180,8 @@ def main() -> None:
     )
     initial = None
     if options.initial:
-        weights = load_file(options.initial / WEIGHTS)
+        names = (pretrained.WEIGHTS, WEIGHTS)
+        weights = load_file(next(options.initial / name for name in names if (options.initial / name).is_file()))
         initial = {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
     train(component, config, options.out, torch.device(options.device), initial)
 

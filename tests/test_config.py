@@ -85,7 +85,7 @@ def test_every_override_reaches_its_setting() -> None:
         ({"crf": 64}, "crf is 64; it must be at least 0 and at most 63"),
         ({"interlaced": "bob"}, "interlaced is 'bob'; it must be 'auto', 'keep', 'deinterlace' or 'ignore'"),
         ({"grayscale": "yes"}, "grayscale is 'yes'; it must be 'auto', 'on' or 'off'"),
-        ({"detector": "haar"}, "detector is 'haar'; it must be 'retinaface', 'cascade' or 'yunet'"),
+        ({"detector": "haar"}, "detector is 'haar'; it must be 'retinaface' or 'yunet'"),
         ({"stregth": 0.5}, "no option 'stregth'; did you mean 'strength'"),
     ],
 )

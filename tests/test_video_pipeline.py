@@ -17,7 +17,7 @@ from dynface_video.media.timing.shots import Shot
 from dynface_video.passes.analysis import AnalyzedTrack
 from dynface_video.passes.analyze import LevelReader, noise_numbers
 from dynface_video.pipeline import FaceRestorer, RestoredFaces
-from dynface_video.tracking.tracker import FaceTrack, Observation
+from dynface_video.tracking.observation import FaceTrack, Observation
 from dynface_video.video_pipeline import (
     DETAIL_RADIUS,
     WINDOWS_AT_ONCE,

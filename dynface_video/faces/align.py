@@ -78,7 +78,7 @@ def transform_scale(transform: np.ndarray) -> float:
 
 
 def low_pass_std(scale: float) -> float:
-    """Deviation, in source pixels, of the Gaussian that comes before sampling at `scale` target pixels a source pixel.
+    """Std, in source pixels, of the Gaussian that comes before sampling at `scale` target pixels a source pixel.
 
     It is 0 when nothing is lost. The Gaussian brings a source pixel's own width up to that of a target pixel.
     """
@@ -125,12 +125,12 @@ def sample(picture: np.ndarray, to_source: np.ndarray, size: tuple[int, int], bo
     picture: (h, w) or (h, w, C) float32; to_source: (2, 3), grid to picture pixels; size: (width, height) of the grid;
     border: one of OpenCV's border types. Returns (height, width) or (height, width, C) float32.
     """
-    deviation = low_pass_std(1 / transform_scale(to_source))
+    std = low_pass_std(1 / transform_scale(to_source))
     # Below a quarter of a pixel the Gaussian's samples are all but (0, 1, 0).
-    smoothed = deviation > 0.25
+    smoothed = std > 0.25
     if smoothed:
         filter_border = cv2.BORDER_REPLICATE if border == cv2.BORDER_CONSTANT else border
-        picture = cv2.GaussianBlur(picture, (0, 0), deviation, borderType=filter_border)
+        picture = cv2.GaussianBlur(picture, (0, 0), std, borderType=filter_border)
     flags = (cv2.INTER_LINEAR if smoothed else cv2.INTER_CUBIC) | cv2.WARP_INVERSE_MAP
     return np.asarray(cv2.warpAffine(picture, to_source, size, flags=flags, borderMode=border))
 

@@ -9,23 +9,23 @@ import cv2
 import numpy as np
 
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
-GREY_DEVIATION = 0.018
+GREY_STD = 0.018
 DARK = 0.25
 FOLLOWED_SHARE = 0.1
 
 
-def is_grey(crop: np.ndarray, *, largest_deviation: float = GREY_DEVIATION) -> bool:
+def is_grey(crop: np.ndarray, *, largest_std: float = GREY_STD) -> bool:
     """Whether a crop is black-and-white or tinted in one tone (sepia, a faded print).
 
     crop: (R, R, 3) float32 RGB in [0, 1]. It is when the two colour differences follow from the luminance: what a
-    straight line through them leaves has a standard deviation of at most `largest_deviation`, in proportion less in a
+    straight line through them leaves has a standard deviation of at most `largest_std`, in proportion less in a
     dark crop: there all differences are small, also those of a coloured face.
     """
     small = cv2.resize(crop, (32, 32), interpolation=cv2.INTER_AREA)
     luminance, differences = _split(small)
     slope, offset = _tint(luminance, differences)
     left = (differences - (luminance[..., None] * slope + offset)).std(axis=(0, 1)).max()
-    return bool(left <= largest_deviation * min(1.0, float(luminance.mean()) / DARK))
+    return bool(left <= largest_std * min(1.0, float(luminance.mean()) / DARK))
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +46,8 @@ def colour_match(restored: np.ndarray, crop: np.ndarray, *, grey: bool) -> Colou
     No restorer knows better than the source what light fell there. A grey source also gives its tint to every
     brightness, so that lips and eyes get no colour of their own.
     """
-    deviation = FOLLOWED_SHARE * crop.shape[0]
-    shift = cv2.GaussianBlur(crop - restored, (0, 0), deviation, borderType=cv2.BORDER_REFLECT)
+    std = FOLLOWED_SHARE * crop.shape[0]
+    shift = cv2.GaussianBlur(crop - restored, (0, 0), std, borderType=cv2.BORDER_REFLECT)
     return ColourMatch(shift, np.stack(_tint(*_split(crop))) if grey else None)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from dynface_video.faces.colour import LUMINANCE
 
 SECOND_DIFFERENCES = np.outer([1, -2, 1], [1, -2, 1]).astype(np.float32) / 6
-"""Immerkaer's operator: blind to slopes and to straight upright and level edges; 1 for white noise of deviation 1."""
+"""Immerkaer's operator: blind to slopes and to straight upright and level edges; 1 for white noise of std 1."""
 STRUCTURE = 1.5
 FLAT_SHARE = 0.4
 LEVELS = np.array([0.2, 0.5, 0.8], np.float32)
@@ -27,16 +27,16 @@ GRAIN_STREAM = 0x6772
 class Grain:
     """Noise of a picture's luminance.
 
-    deviations: (3,) at the brightnesses `LEVELS`, of its finest part (`SECOND_DIFFERENCES`); coarseness: how much
+    stds: (3,) at the brightnesses `LEVELS`, of its finest part (`SECOND_DIFFERENCES`); coarseness: how much
     stronger it is at twice the distance, 1 for white noise, more for coarser one
     """
 
-    deviations: np.ndarray
+    stds: np.ndarray
     coarseness: float
 
     def at(self, luminance: np.ndarray) -> np.ndarray:
-        """The deviation at each pixel, of the shape of `luminance`."""
-        return np.interp(luminance, LEVELS, self.deviations).astype(np.float32)
+        """The std at each pixel, of the shape of `luminance`."""
+        return np.interp(luminance, LEVELS, self.stds).astype(np.float32)
 
 
 def measure_grain(luminance: np.ndarray, where: np.ndarray) -> Grain:
@@ -48,13 +48,13 @@ def measure_grain(luminance: np.ndarray, where: np.ndarray) -> Grain:
     flat = _flat(luminance, where)
     if np.count_nonzero(flat) < FEWEST_PIXELS:
         return Grain(np.zeros(len(LEVELS), np.float32), 1.0)
-    all_in_all = _deviation(residual[flat])
-    deviations = []
+    all_in_all = _robust_std(residual[flat])
+    stds = []
     for level in LEVELS:
         near = flat & (np.abs(luminance - level) < 0.5 * (LEVELS[1] - LEVELS[0]))
-        deviations.append(_deviation(residual[near]) if np.count_nonzero(near) >= FEWEST_PIXELS else all_in_all)
-    coarse = _deviation(_differences(luminance, 2)[flat])
-    return Grain(np.array(deviations, np.float32), coarse / max(all_in_all, 1e-6))
+        stds.append(_robust_std(residual[near]) if np.count_nonzero(near) >= FEWEST_PIXELS else all_in_all)
+    coarse = _robust_std(_differences(luminance, 2)[flat])
+    return Grain(np.array(stds, np.float32), coarse / max(all_in_all, 1e-6))
 
 
 def add_grain(
@@ -71,7 +71,7 @@ def add_grain(
     wanted = measure_grain(region @ LUMINANCE, everywhere)
     luminance = pasted @ LUMINANCE
     present = measure_grain(luminance, weight > 0.5)
-    missing = np.sqrt(np.maximum(wanted.deviations**2 - present.deviations**2, 0))
+    missing = np.sqrt(np.maximum(wanted.stds**2 - present.stds**2, 0))
     if amount <= 0 or not missing.any():
         return pasted
     pattern = _pattern(weight.shape, wanted.coarseness, key)
@@ -80,11 +80,11 @@ def add_grain(
 
 
 def _pattern(shape: tuple[int, ...], coarseness: float, key: tuple[int, int, int]) -> np.ndarray:
-    """Noise whose finest part has deviation 1, of the nearest coarseness."""
+    """Noise whose finest part has std 1, of the nearest coarseness."""
     white = np.random.default_rng([*key, GRAIN_STREAM]).standard_normal(shape).astype(np.float32)
     best, finest, distance = white, 1.0, np.inf
-    for deviation in BLURS:
-        made = np.asarray(cv2.GaussianBlur(white, (0, 0), deviation), np.float32) if deviation else white
+    for std in BLURS:
+        made = np.asarray(cv2.GaussianBlur(white, (0, 0), std), np.float32) if std else white
         fine, coarse = (float(_differences(made, step).std()) for step in (1, 2))
         off = abs(np.log(max(coarse / fine, 1e-6) / max(coarseness, 1e-6)))
         if off < distance:
@@ -109,6 +109,6 @@ def _flat(luminance: np.ndarray, where: np.ndarray) -> np.ndarray:
     return usable & (slope <= np.quantile(slope[usable], FLAT_SHARE)) if usable.any() else usable
 
 
-def _deviation(values: np.ndarray) -> float:
+def _robust_std(values: np.ndarray) -> float:
     # From the median: an edge among the flat pixels must not count for much.
     return 1.4826 * float(np.median(np.abs(values - np.median(values))))

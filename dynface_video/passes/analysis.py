@@ -17,8 +17,7 @@ from dynface_video.errors import JobError
 from dynface_video.media.io.files import write_atomically
 from dynface_video.media.io.read import FrameIndex
 from dynface_video.media.timing.shots import Shot
-from dynface_video.tracking.observation import HIDDEN
-from dynface_video.tracking.tracker import FaceTrack, SkippedFace
+from dynface_video.tracking.observation import HIDDEN, FaceTrack, SkippedFace
 
 FORMAT = 2
 

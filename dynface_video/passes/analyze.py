@@ -21,9 +21,9 @@ from dynface_video.passes.analysis import Analysis, AnalyzedTrack
 from dynface_video.pipeline import FaceRestorer
 from dynface_video.temporal.averaging import warped_neighbours
 from dynface_video.temporal.level_smoothing import hold_steps, smooth_levels
+from dynface_video.tracking.observation import FaceTrack, Observation, SkippedFace
 from dynface_video.tracking.orientation import TurningTracker
 from dynface_video.tracking.post_processing import post_process_tracks
-from dynface_video.tracking.tracker import FaceTrack, Observation, SkippedFace
 
 READING_BATCH = 8
 CERTAIN_READINGS = 3

@@ -10,8 +10,9 @@ import cv2
 import torch
 
 from dynface_video.config import Settings
-from dynface_video.faces.detection.detector import FaceDetector, make_detector
-from dynface_video.faces.landmarks import LandmarkLocator
+from dynface_video.faces.detection.detector import FaceDetector
+from dynface_video.faces.detection.factory import make_detector
+from dynface_video.faces.landmark_locator import LandmarkLocator
 from dynface_video.media.io.probe import VideoInfo
 from dynface_video.models.registry import model_folder
 from dynface_video.passes.analysis import Analysis
@@ -32,7 +33,7 @@ def load_models(settings: Settings) -> Models:
     """Load the models that the settings name; raises ModelError where they are missing."""
     restorer = FaceRestorer.from_settings(settings)
     folder = model_folder(settings.models)
-    locator = LandmarkLocator.from_folder(folder / "landmarks", restorer.device)
+    locator = LandmarkLocator.from_pretrained(folder / "landmarks", restorer.device)
     detector = make_detector(settings.detection, models=folder, locator=locator, device=restorer.device)
     return Models(restorer, locator, detector)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dynface_video.faces.detection.detector import lies_in
+from dynface_video.faces.detection.boxes import lies_in
 from dynface_video.faces.landmarks import box_from_landmarks
 from dynface_video.tracking.motion import Expected, Found, Motion, assign, is_among, matching_costs
 from dynface_video.tracking.observation import Observation, face_sides
@@ -25,7 +25,7 @@ LARGEST_NESTED_SHARE = 0.5
 
 @dataclass(frozen=True)
 class Fragment:
-    """One face in some frames of one shot: frames (N,) int64 rising; points (N, 5, 2), deviation (N, 5), scores (N,).
+    """One face in some frames of one shot: frames (N,) int64 rising; points (N, 5, 2), std (N, 5), scores (N,).
 
     looks:      (N,) int8: 1 where the detector knew the face, -1 where it looked and did not, 0 where it did not look
     appearance: the mean of those seen, None when none was
@@ -33,7 +33,7 @@ class Fragment:
 
     frames: np.ndarray
     points: np.ndarray
-    deviation: np.ndarray
+    std: np.ndarray
     scores: np.ndarray
     looks: np.ndarray
     appearance: np.ndarray | None
@@ -55,7 +55,7 @@ class Fragment:
 
     def taken(self, kept: np.ndarray) -> Fragment:
         """The part of it that a mask or slice keeps."""
-        arrays = (self.frames[kept], self.points[kept], self.deviation[kept], self.scores[kept], self.looks[kept])
+        arrays = (self.frames[kept], self.points[kept], self.std[kept], self.scores[kept], self.looks[kept])
         return Fragment(*arrays, self.appearance)
 
 
@@ -78,7 +78,7 @@ def _fragment(seen: Sequence[Observation]) -> Fragment:
     return Fragment(
         frames=np.array([o.frame for o in seen], np.int64),
         points=np.array([o.detection.landmarks for o in seen], np.float64),
-        deviation=np.array([o.detection.deviation for o in seen], np.float64),
+        std=np.array([o.detection.landmark_std for o in seen], np.float64),
         scores=np.array([o.detection.score for o in seen], np.float64),
         looks=np.array([1 if o.detected else -1 if o.missed else 0 for o in seen], np.int8),
         appearance=np.mean(looks, axis=0) if looks else None,
@@ -185,7 +185,7 @@ def _join(chain: Sequence[Fragment]) -> Fragment:
     return Fragment(
         frames=np.concatenate([f.frames for f in chain]),
         points=np.concatenate([f.points for f in chain]),
-        deviation=np.concatenate([f.deviation for f in chain]),
+        std=np.concatenate([f.std for f in chain]),
         scores=np.concatenate([f.scores for f in chain]),
         looks=np.concatenate([f.looks for f in chain]),
         appearance=np.average([look for _, look in looks], axis=0, weights=counts) if looks else None,

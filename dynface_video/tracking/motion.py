@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from dynface_video.faces.detection.detector import overlap_of
+from dynface_video.faces.detection.boxes import overlaps
 from dynface_video.faces.landmarks import box_from_landmarks
 from dynface_video.tracking.appearance import difference
 from dynface_video.tracking.observation import face_side, face_sides
@@ -110,7 +110,7 @@ def matching_costs(expected: Sequence[Expected], found: Sequence[Found]) -> np.n
     growth = np.abs(np.log(other_sides[None] / sides[:, None]))
     boxes, other_boxes = (np.stack([box_from_landmarks(p) for p in faces]) for faces in (points, others))
     unlike = np.array([[_unlike(e.appearance, f.appearance) for f in found] for e in expected])
-    costs = apart + SIZE_WEIGHT * growth + OVERLAP_WEIGHT * (1 - overlap_of(boxes, other_boxes))
+    costs = apart + SIZE_WEIGHT * growth + OVERLAP_WEIGHT * (1 - overlaps(boxes, other_boxes))
     reach = np.array([face.reach for face in expected])
     possible = (apart <= reach[:, None]) & (growth <= LARGEST_SIZE_CHANGE) & (unlike <= LARGEST_DIFFERENCE)
     return np.where(possible, costs + APPEARANCE_WEIGHT * unlike, np.inf)

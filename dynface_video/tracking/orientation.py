@@ -12,7 +12,8 @@ import numpy as np
 
 from dynface_video.faces.detection.detector import Detection, FaceDetector, FaceLocator
 from dynface_video.faces.landmarks import box_from_landmarks
-from dynface_video.tracking.tracker import FaceTracker, Observation
+from dynface_video.tracking.observation import Observation
+from dynface_video.tracking.tracker import FaceTracker
 
 if TYPE_CHECKING:
     from dynface_video.config import DetectionSettings

@@ -15,9 +15,9 @@ from dynface_video.faces.align import fit_similarity, template
 UNIT = 512
 HAMPEL_RADIUS = 3
 HAMPEL_THRESHOLD = 4.0
-MAD_TO_DEVIATION = 1.4826
-SMALLEST_POSE_DEVIATION = 0.004
-SMALLEST_REST_DEVIATION = 5.0
+MAD_TO_STD = 1.4826
+SMALLEST_POSE_STD = 0.004
+SMALLEST_REST_STD = 5.0
 REST_SMOOTHING = 2.0
 CLOSE_SMOOTHING = 0.35
 TOLERATED_SHIFT = 0.015
@@ -28,17 +28,15 @@ BRIDGED_WEIGHT = 0.02
 RIDGE = 1e-6
 
 
-def smooth_landmarks(
-    points: np.ndarray, deviation: np.ndarray, observed: np.ndarray, *, smoothing: float
-) -> np.ndarray:
+def smooth_landmarks(points: np.ndarray, std: np.ndarray, observed: np.ndarray, *, smoothing: float) -> np.ndarray:
     """Smooth the landmarks of one track inside one shot, (T, 5, 2) float64 to the same.
 
     points:    pixels, display coordinates; frames that were bridged hold interpolated points
-    deviation: (T, 5) pixels, how unsure each point is: unsure frames weigh little
+    std:       (T, 5) pixels, standard deviation of each point: uncertain frames weigh little
     observed:  (T,) bool, false for bridged frames
     smoothing: standard deviation of the Gaussian, frames; 0 only rejects outliers
 
-    Rejection is Hampel's: a value further than `HAMPEL_THRESHOLD` deviations from the median of its neighbourhood has
+    Rejection is Hampel's: a value further than `HAMPEL_THRESHOLD` sigma from the median of its neighbourhood has
     no weight. Smoothing is a locally linear fit, so neither a steady movement nor the ends of a track are pulled back.
     Where the head moves too fast for it, the pose is smoothed less: nobody sees jitter there, but a face that swims in
     its crop.
@@ -47,15 +45,15 @@ def smooth_landmarks(
     side = np.exp(pose[:, 0]) * UNIT
     # Place and size are measured in crop sides, so that one threshold serves small faces and large ones.
     scaled = pose / np.stack([np.ones_like(side), np.ones_like(side), *[np.full_like(side, np.median(side))] * 2], 1)
-    wild_pose = np.any(outliers(scaled, SMALLEST_POSE_DEVIATION), axis=1)
-    wild_rest = np.any(outliers(rest, SMALLEST_REST_DEVIATION).reshape(len(rest), 5, 2), axis=2)
-    weights = _weights(deviation, side, observed)
+    wild_pose = np.any(outliers(scaled, SMALLEST_POSE_STD), axis=1)
+    wild_rest = np.any(outliers(rest, SMALLEST_REST_STD).reshape(len(rest), 5, 2), axis=2)
+    weights = _weights(std, side, observed)
     pose_weights = np.where(wild_pose, 0.0, weights.min(axis=1))[:, None]
     rest_weights = np.repeat(np.where(wild_rest | wild_pose[:, None], 0.0, weights), 2, axis=1)
     pose_weights = np.broadcast_to(pose_weights, pose.shape)
     calm = local_linear(pose, pose_weights, smoothing)
     close = local_linear(pose, pose_weights, CLOSE_SMOOTHING * smoothing)
-    noise = float(np.median(deviation.mean(axis=1) / side)) / np.sqrt(5)
+    noise = float(np.median(std.mean(axis=1) / side)) / np.sqrt(5)
     follow = liveliness(close - calm, side, noise, smoothing)[:, None]
     return join_pose(
         calm + follow * (close - calm),
@@ -105,29 +103,29 @@ def join_pose(pose: np.ndarray, rest: np.ndarray) -> np.ndarray:
 def outliers(values: np.ndarray, smallest: float) -> np.ndarray:
     """Hampel's identifier on each column of (T, D): (T, D) bool.
 
-    smallest: deviation below which nothing counts as wild, however still the neighbourhood.
+    smallest: std below which nothing counts as an outlier, however still the neighbourhood.
     """
     length = len(values)
     width = min(2 * HAMPEL_RADIUS + 1, length)
     first = np.clip(np.arange(length) - HAMPEL_RADIUS, 0, length - width)
     windows = values[first[:, None] + np.arange(width)]  # (T, width, D)
     median = np.median(windows, axis=1)
-    deviation = MAD_TO_DEVIATION * np.median(np.abs(windows - median[:, None]), axis=1)
-    return np.asarray(np.abs(values - median) > HAMPEL_THRESHOLD * np.maximum(deviation, smallest), bool)
+    sigma = MAD_TO_STD * np.median(np.abs(windows - median[:, None]), axis=1)
+    return np.asarray(np.abs(values - median) > HAMPEL_THRESHOLD * np.maximum(sigma, smallest), bool)
 
 
-def local_linear(values: np.ndarray, weights: np.ndarray, deviation: float) -> np.ndarray:
+def local_linear(values: np.ndarray, weights: np.ndarray, std: float) -> np.ndarray:
     """Values (T, D) of lines fitted around each frame of (T, D) values, weighted by (T, D) weights and a Gaussian.
 
-    Values without weight are replaced from their neighbours first, so that a deviation of 0 still mends them.
+    Values without weight are replaced from their neighbours first, so that a std of 0 still mends them.
     """
     mended = np.stack([_mend(v, w) for v, w in zip(values.T, weights.T, strict=True)], axis=1)
-    if deviation <= 0 or len(values) < 2:
+    if std <= 0 or len(values) < 2:
         return mended
     weights = np.maximum(weights, 1e-3 * max(float(weights.max()), 1e-12))
-    reach = int(np.ceil(4 * deviation))
+    reach = int(np.ceil(4 * std))
     offsets = np.arange(-reach, reach + 1, dtype=np.float64)
-    kernel = np.exp(-0.5 * (offsets / deviation) ** 2)
+    kernel = np.exp(-0.5 * (offsets / std) ** 2)
 
     def moment(signal: np.ndarray, power: int) -> np.ndarray:
         return np.asarray(correlate1d(signal, kernel * offsets**power, axis=0, mode="constant"))
@@ -135,7 +133,7 @@ def local_linear(values: np.ndarray, weights: np.ndarray, deviation: float) -> n
     s0, s1, s2 = (moment(weights, power) for power in range(3))
     b0, b1 = (moment(weights * mended, power) for power in range(2))
     # The ridge keeps the slope finite where nearly all weight lies in one frame.
-    s2 = s2 + RIDGE * deviation**2 * s0
+    s2 = s2 + RIDGE * std**2 * s0
     return np.asarray((s2 * b0 - s1 * b1) / (s0 * s2 - s1**2))
 
 
@@ -146,9 +144,9 @@ def _mend(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.where(weights > 0, values, np.interp(np.arange(len(values)), sure, values[sure]))
 
 
-def _weights(deviation: np.ndarray, side: np.ndarray, observed: np.ndarray) -> np.ndarray:
+def _weights(std: np.ndarray, side: np.ndarray, observed: np.ndarray) -> np.ndarray:
     """Weight of each point and frame, (T, 5): inverse variance, in which no claim of certainty is taken too far."""
-    relative = deviation / side[:, None]
+    relative = std / side[:, None]
     floor = max(0.5 * float(np.median(relative)), 1e-3)
     weights = 1 / (relative**2 + floor**2)
     weights /= weights.max()

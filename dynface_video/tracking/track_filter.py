@@ -65,7 +65,7 @@ def _reason_of_doubt(fragment: Fragment, length: int, settings: DetectionSetting
 
 
 def _reason_of_looks(fragment: Fragment, settings: DetectionSettings) -> str | None:
-    spread = fragment.deviation.mean(axis=1) / np.maximum(face_sides(fragment.points), 1.0)
+    spread = fragment.std.mean(axis=1) / np.maximum(face_sides(fragment.points), 1.0)
     uncertainty = float(np.median(spread))
     if uncertainty > settings.maximum_uncertainty:
         return (

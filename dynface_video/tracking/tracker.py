@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from dynface_video.faces.detection.detector import Detection, FaceDetector, FaceLocator, distinct
+from dynface_video.faces.detection.boxes import distinct
+from dynface_video.faces.detection.detector import Detection, FaceDetector, FaceLocator
 from dynface_video.faces.landmarks import box_from_landmarks
 from dynface_video.tracking.appearance import appearance, difference, running_mean
 from dynface_video.tracking.motion import LARGEST_DIFFERENCE, Expected, Found, Motion, is_among, match_faces, step_apart
-from dynface_video.tracking.observation import FaceTrack, Observation, SkippedFace
+from dynface_video.tracking.observation import Observation
 
 if TYPE_CHECKING:
     from dynface_video.config import DetectionSettings
-
-__all__ = ["FaceTrack", "FaceTracker", "SkippedFace", "Observation"]
 
 FOLLOWED_SHARE = 0.3
 """Of the minimum score, what is asked of a face that is being followed, or it would come and go; chosen on the clips of
@@ -152,7 +151,7 @@ class FaceTracker:
         looked = []
         for i, points in enumerate(found.points):
             step, growth = step_apart(expected[i], points)
-            detection = Detection(box_from_landmarks(points), points, found.deviation[i], float(found.score[i]))
+            detection = Detection(box_from_landmarks(points), points, found.std[i], float(found.score[i]))
             plausible = growth < LARGEST_GROWTH and _is_inside(points, picture)
             looked.append(_Seen(detection, appearance(picture, points), step if plausible else np.inf))
         return looked

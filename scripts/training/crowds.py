@@ -8,10 +8,11 @@ from functools import cache
 import cv2
 import numpy as np
 
+from dynface_video.faces.detection.boxes import overlaps
 from dynface_video.faces.landmarks import face_square
 from training.data import FaceSet
 from training.film import drawn
-from training.scenes import Scene, overlap
+from training.scenes import Scene
 
 Area = tuple[int, int, int, int]
 
@@ -322,4 +323,4 @@ def _pull_inside(matrix: np.ndarray, full: tuple[int, int], tile: tuple[int, int
 def _touches(box: np.ndarray, others: list[np.ndarray]) -> bool:
     # The head is larger than its face: others must stay clear of hair and chin too.
     head = np.concatenate([box[:2] - 0.35 * (box[2:] - box[:2]), box[2:] + 0.35 * (box[2:] - box[:2])])
-    return bool(others) and float(overlap(head[None], np.array(others)).max()) > 0
+    return bool(others) and float(overlaps(head[None], np.array(others)).max()) > 0

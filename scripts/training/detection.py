@@ -10,20 +10,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dynface_video.faces.detection.boxes import overlaps, suppress
 from dynface_video.faces.detection.retinaface import (
     anchors,
-    build_retinaface,
     decode_boxes,
     encode_boxes,
     encode_landmarks,
     network_input,
-    suppress,
 )
+from dynface_video.faces.detection.retinaface_network import RetinaFaceNetwork
 from training.crowds import Crowd, CrowdComposer
 from training.degradation import degrade, training_degradation
 from training.film import fade, wear
 from training.loop import Batch
-from training.scenes import overlap
 
 MATCH, UNSURE = 0.35, 0.3
 IGNORED_SHARE = 0.3
@@ -46,7 +45,7 @@ class DetectorTraining:
 
     def build(self) -> nn.Module:
         """A freshly initialised network."""
-        network = build_retinaface(self.config()).train()
+        network = RetinaFaceNetwork(**self.config()).train()
         for module in network.modules():
             if isinstance(module, nn.Conv2d) and module.bias is not None:
                 nn.init.normal_(module.weight, std=0.01)
@@ -55,7 +54,7 @@ class DetectorTraining:
 
     def config(self) -> dict[str, Any]:
         """What is saved beside the weights."""
-        return {"network": "mobile0.25"}
+        return {"backbone": "mobile0.25"}
 
     def batch(self, rng: np.random.Generator, size: int, *, held_out: bool) -> Batch:
         """`picture` (N, 3, S, S) BGR less the mean; per anchor `label` (N, A), `box` (N, A, 4), `landmarks` (N, A, 10).
@@ -95,7 +94,7 @@ class DetectorTraining:
             boxes = decode_boxes(offsets[i].cpu().numpy()[sure], self.squares[sure])
             boxes = boxes[suppress(boxes, scores[i][sure], 0.4)]
             found, faces = found + len(boxes), faces + len(truth)
-            hits += int((overlap(truth, boxes).max(axis=1) >= 0.5).sum()) if len(boxes) and len(truth) else 0
+            hits += int((overlaps(truth, boxes).max(axis=1) >= 0.5).sum()) if len(boxes) and len(truth) else 0
         loss = self.loss(model, batch, generator)
         return {
             "recall": hits / max(faces, 1),
@@ -133,7 +132,7 @@ def match(
         return label, offsets, marks
     # The network counts pixels by their corners.
     boxes, points = boxes + 0.5, points + 0.5
-    shared = overlap(around, boxes)
+    shared = overlaps(around, boxes)
     counted = boxes[:, 3] - boxes[:, 1] >= smallest
     best = shared.argmax(axis=1)
     strength = shared[np.arange(len(squares)), best]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -11,20 +11,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dynface_video.faces.landmarks import (
-    LandmarkConfig,
-    LandmarkNetwork,
-    Square,
-    cut_square,
-    face_square,
-    square_from_box,
-)
+from dynface_video.faces.detection.boxes import overlaps
+from dynface_video.faces.landmark_network import LandmarkNetwork
+from dynface_video.faces.landmarks import Square, cut_square, face_square, square_from_box
 from dynface_video.tracking.track_filter import turn_of
 from training.data import FaceSet
 from training.degradation import degrade, training_degradation
 from training.film import drawn, fade, occlude, wear
 from training.loop import Batch
-from training.scenes import Scene, overlap
+from training.scenes import Scene
 
 FACE_SHARE = 0.7
 SCENE_SHARE = 0.3
@@ -53,9 +48,8 @@ class LandmarkTraining:
         faces: FaceSet,
         scenes: list[Scene],
         mistakes: list[tuple[int, np.ndarray]],
-        network: LandmarkConfig,
     ) -> None:
-        self.network, self.scenes = network, scenes
+        self.network, self.scenes = LandmarkNetwork().config, scenes
         # Half the pixels hold all that a 64 pixel crop can show, in a quarter of the memory traffic.
         self.pictures = np.stack([cv2.resize(i, (128, 128), interpolation=cv2.INTER_AREA) for i in faces.images])
         self.landmarks = (faces.landmarks + 0.5) / 2 - 0.5
@@ -74,11 +68,11 @@ class LandmarkTraining:
 
     def build(self) -> nn.Module:
         """A freshly initialised network."""
-        return LandmarkNetwork(self.network).to(memory_format=torch.channels_last)
+        return LandmarkNetwork().to(memory_format=torch.channels_last)
 
     def config(self) -> dict[str, Any]:
         """What is saved beside the weights."""
-        return {"network": asdict(self.network)}
+        return dict(self.network)
 
     def batch(self, rng: np.random.Generator, size: int, *, held_out: bool) -> Batch:
         """`crop` (N, 3, S, S) in [-1, 1], `points` (N, 5, 2), `face` (N,) and `clean` (N,), both 0 or 1."""
@@ -263,4 +257,4 @@ def miss_square(square: Square, rng: np.random.Generator) -> Square:
 
 def _touches(square: Square, scene: Scene) -> bool:
     box = np.concatenate([square.centre - square.side / 2, square.centre + square.side / 2])
-    return bool(len(scene.boxes)) and float(overlap(box[None], scene.boxes).max()) > 0.12
+    return bool(len(scene.boxes)) and float(overlaps(box[None], scene.boxes).max()) > 0.12

@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from dynface_video.faces.detection.boxes import overlaps
 from training.data import is_held_out
 
 SURE = 0.75
@@ -62,15 +63,6 @@ def _scene(row: dict, picture: np.ndarray) -> Scene:
     return Scene(row["name"], picture, boxes, points)
 
 
-def overlap(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Intersection over union of boxes (N, 4) with others (M, 4), x0, y0, x1, y1: (N, M)."""
-    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=2)
-    areas = [np.prod(np.clip(b[:, 2:] - b[:, :2], 0, None), axis=1) for b in (boxes, others)]
-    return shared / np.maximum(areas[0][:, None] + areas[1][None] - shared, 1e-9)
-
-
 Propose = Callable[[np.ndarray], np.ndarray]
 """A picture (H, W, 3) uint8 RGB to boxes (N, 4) that may hold faces."""
 
@@ -92,19 +84,7 @@ def mistakes_of(
     return [(places[row[0]], np.array(row[1:], np.float32)) for row in rows if row[0] in places]
 
 
-def gullible_cascades(picture: np.ndarray) -> np.ndarray:
-    """What OpenCV's cascades propose (see `Propose`) when they ask for no neighbour."""
-    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-    proposals = []
-    for name in ("haarcascade_frontalface_alt2.xml", "haarcascade_profileface.xml"):
-        cascade = cv2.CascadeClassifier(str(Path(cv2.__file__).parent / "data" / name))
-        proposals += [*cascade.detectMultiScale(grey, 1.2, 0, minSize=(20, 20))]
-    boxes = np.array(proposals, np.float32).reshape(-1, 4)
-    boxes[:, 2:] += boxes[:, :2]
-    return boxes
-
-
 def _mistakes(boxes: np.ndarray, scene: Scene) -> np.ndarray:
     if len(scene.boxes) and len(boxes):
-        boxes = boxes[overlap(boxes, scene.boxes).max(axis=1) < 0.12]
+        boxes = boxes[overlaps(boxes, scene.boxes).max(axis=1) < 0.12]
     return boxes[:12]

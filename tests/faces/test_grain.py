@@ -37,8 +37,8 @@ def test_grain_in_the_face_is_that_of_the_surroundings(deviation: float, finenes
     result = add_grain(pasted, region, weight, amount=1.0, key=KEY)
     inside = weight > 0.9
     wanted, bare, found = (measure_grain(picture @ LUMINANCE, inside) for picture in (region, pasted, result))
-    assert bare.deviations.max() < 0.4 * wanted.deviations.min()
-    np.testing.assert_allclose(found.deviations, wanted.deviations, rtol=0.25)
+    assert bare.stds.max() < 0.4 * wanted.stds.min()
+    np.testing.assert_allclose(found.stds, wanted.stds, rtol=0.25)
     assert abs(np.log(found.coarseness / wanted.coarseness)) < 0.2
 
 

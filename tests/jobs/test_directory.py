@@ -20,8 +20,7 @@ from dynface_video.jobs.plan import Plan, Segment
 from dynface_video.media.io.read import FrameIndex
 from dynface_video.media.timing.shots import Shot
 from dynface_video.passes.analysis import Analysis, AnalyzedTrack
-from dynface_video.tracking.observation import HIDDEN
-from dynface_video.tracking.tracker import FaceTrack, SkippedFace
+from dynface_video.tracking.observation import HIDDEN, FaceTrack, SkippedFace
 
 PLAN = Plan("film.mp4", "aa", {"restoration": {"strength": 0.5}}, "mm", "0.1.0")
 RESULT = SegmentResult(0, 10, 7, 70, {"faces": 1.0}, ("a warning",))

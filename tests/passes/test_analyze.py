@@ -12,7 +12,7 @@ from dynface_video.media.timing.shots import Shot
 from dynface_video.passes.analysis import Analysis, AnalyzedTrack
 from dynface_video.passes.analyze import LevelReading, assign_readings, keep_largest
 from dynface_video.passes.restore import FADE, fade
-from dynface_video.tracking.tracker import FaceTrack
+from dynface_video.tracking.observation import FaceTrack
 
 FACE = np.array([[-10, -10], [10, -10], [0, 0], [-8, 10], [8, 10]], np.float32)
 

@@ -7,7 +7,7 @@ import pytest
 
 from dynface_video.media.timing.shots import Shot
 from dynface_video.passes.analyze import LevelReading, grey_tracks
-from dynface_video.tracking.tracker import FaceTrack
+from dynface_video.tracking.observation import FaceTrack
 
 SHOTS = [Shot(0, 10), Shot(10, 20)]
 

@@ -84,6 +84,6 @@ def stand_in(
     """Put a face and a restorer in the models' place. patch: what `monkeypatch.setattr` or `setattr` is."""
     face, restorer = FoundFace(centre), StandIn(change)
     patch(models, "FaceRestorer", type("Stub", (), {"from_settings": staticmethod(lambda settings: restorer)}))
-    patch(models, "LandmarkLocator", type("Stub", (), {"from_folder": staticmethod(lambda folder, device: face)}))
+    patch(models, "LandmarkLocator", type("Stub", (), {"from_pretrained": staticmethod(lambda folder, device: face)}))
     patch(models, "make_detector", lambda settings, **models: face)
     patch(run, "folder_digest", lambda folder: "no models")

@@ -9,9 +9,9 @@ from dynface_video.config import DetectionSettings
 from dynface_video.faces.align import TEMPLATE_512, align_transform
 from dynface_video.faces.detection.detector import Detection
 from dynface_video.faces.landmarks import Landmarks, box_from_landmarks, face_square
+from dynface_video.tracking.observation import Observation
 from dynface_video.tracking.orientation import TurningTracker, turned, turned_back
 from dynface_video.tracking.post_processing import post_process_tracks
-from dynface_video.tracking.tracker import Observation
 
 FACE = ((TEMPLATE_512 - TEMPLATE_512.mean(axis=0)) / face_square(TEMPLATE_512).side * 60).astype(np.float32)
 SETTINGS = DetectionSettings(interval=3)

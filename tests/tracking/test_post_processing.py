@@ -9,9 +9,8 @@ from dynface_video.config import DetectionSettings
 from dynface_video.faces.align import TEMPLATE_512
 from dynface_video.faces.detection.detector import Detection
 from dynface_video.faces.landmarks import box_from_landmarks
-from dynface_video.tracking.observation import face_side
+from dynface_video.tracking.observation import Observation, SkippedFace, face_side
 from dynface_video.tracking.post_processing import bridge, post_process_tracks
-from dynface_video.tracking.tracker import Observation, SkippedFace
 
 FACE = (TEMPLATE_512 - TEMPLATE_512.mean(axis=0)) / face_side(TEMPLATE_512)
 """Five points around their mean for a face box of side 1."""

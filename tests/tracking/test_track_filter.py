@@ -7,10 +7,9 @@ from dynface_video.config import DetectionSettings
 from dynface_video.faces.align import TEMPLATE_512
 from dynface_video.faces.detection.detector import Detection
 from dynface_video.faces.landmarks import box_from_landmarks, face_square
-from dynface_video.tracking.observation import SkippedFace
+from dynface_video.tracking.observation import FaceTrack, Observation, SkippedFace
 from dynface_video.tracking.post_processing import post_process_tracks
 from dynface_video.tracking.track_filter import shown_while_turning, turn_of
-from dynface_video.tracking.tracker import FaceTrack, Observation
 
 HEAD = np.array([[-1, -1, 0], [1, -1, 0], [0, 0, 1.0], [-0.8, 1, 0], [0.8, 1, 0]]) * 30
 """Five points of a head in space, the nose half the eyes' distance before them."""

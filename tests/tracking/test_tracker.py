@@ -12,8 +12,9 @@ from dynface_video.config import DetectionSettings
 from dynface_video.faces.align import TEMPLATE_512
 from dynface_video.faces.detection.detector import Detection
 from dynface_video.faces.landmarks import Landmarks, box_from_landmarks, face_square
+from dynface_video.tracking.observation import FaceTrack, Observation
 from dynface_video.tracking.post_processing import post_process_tracks
-from dynface_video.tracking.tracker import LOOKED_BACK, FaceTrack, FaceTracker, Observation
+from dynface_video.tracking.tracker import LOOKED_BACK, FaceTracker
 
 WIDTH, HEIGHT = 640, 270
 FACE = (TEMPLATE_512 - TEMPLATE_512.mean(axis=0)) / face_square(TEMPLATE_512).side
@@ -93,8 +94,8 @@ class World:
             found = distance < 0.5
             points.append(self._noisy(self.visible(frame)[i], rng) if found else FACE * side + centre)
             scores.append(0.9 if found else 0.05)
-        deviation = np.full((len(boxes), 5), 1, np.float32)
-        return Landmarks(np.array(points, np.float32), deviation, np.array(scores, np.float32))
+        std = np.full((len(boxes), 5), 1, np.float32)
+        return Landmarks(np.array(points, np.float32), std, np.array(scores, np.float32))
 
     def _noisy(self, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         noise = rng.normal(0, self.noise * face_square(points).side, (5, 2))

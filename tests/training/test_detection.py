@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from dynface_video.faces.detection.boxes import overlaps
 from dynface_video.faces.detection.retinaface import anchors, decode_boxes, decode_landmarks
 from training.crowds import Crowd, CrowdComposer, covered, mirror, view_aside, visible, warp
 from training.data import FaceSet
 from training.detection import DetectorTraining, damage, match
-from training.scenes import Scene, overlap
+from training.scenes import Scene
 
 TEMPLATE = np.array([[96, 120], [160, 120], [128, 158], [101, 185], [155, 185]], np.float32)
 SQUARES = anchors(128, 128)
@@ -33,7 +34,7 @@ def test_two_faces_both_get_anchors() -> None:
     faces = [face_at(30, 40, 30), face_at(60, 40, 30)]
     label, offsets, _ = match(np.array([f[0] for f in faces]), np.array([f[1] for f in faces]), SQUARES, 10.0)
     boxes = decode_boxes(offsets[label == 1], SQUARES[label == 1])
-    assert (overlap(np.array([f[0] for f in faces]) + 0.5, boxes).max(axis=1) > 0.99).all()
+    assert (overlaps(np.array([f[0] for f in faces]) + 0.5, boxes).max(axis=1) > 0.99).all()
 
 
 def test_faces_too_small_to_ask_for_are_not_punished() -> None:

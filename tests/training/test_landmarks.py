@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from dynface_video.faces.landmarks import LandmarkConfig, face_square
+from dynface_video.faces.detection.boxes import overlaps
+from dynface_video.faces.landmarks import face_square
 from training.data import FaceSet
 from training.film import drawn, fade, occlude, wear
 from training.landmarks import (
@@ -17,7 +18,7 @@ from training.landmarks import (
     laplace_nll,
     miss_square,
 )
-from training.scenes import Scene, mistakes_of, overlap
+from training.scenes import Scene, mistakes_of
 
 TEMPLATE = np.array([[96, 120], [160, 120], [128, 158], [101, 185], [155, 185]], np.float32)
 
@@ -40,7 +41,7 @@ def component() -> LandmarkTraining:
     scenes = [Scene(f"{i}", noise, np.zeros((0, 4), np.float32), np.zeros((0, 5, 2), np.float32)) for i in range(40)]
     box = np.array([58, 60, 198, 230], np.float32)
     scenes += [Scene(f"f{i}", picture, box[None], TEMPLATE[None]) for i in range(40)]
-    return LandmarkTraining(faces, scenes, [(0, np.array([10, 10, 60, 60], np.float32))], LandmarkConfig())
+    return LandmarkTraining(faces, scenes, [(0, np.array([10, 10, 60, 60], np.float32))])
 
 
 def test_points_lie_on_the_features(component: LandmarkTraining) -> None:
@@ -82,8 +83,8 @@ def test_jitter_stays_a_face_and_a_miss_does_not() -> None:
     def box(s):
         return np.concatenate([s.centre - s.side / 2, s.centre + s.side / 2])[None]
 
-    near = [overlap(box(jitter_square(square, rng)), box(square)).item() for _ in range(200)]
-    far = [overlap(box(miss_square(square, rng)), box(square)).item() for _ in range(200)]
+    near = [overlaps(box(jitter_square(square, rng)), box(square)).item() for _ in range(200)]
+    far = [overlaps(box(miss_square(square, rng)), box(square)).item() for _ in range(200)]
     assert min(near) > 0.28 and max(far) < 0.3
 
 

@@ -1,7 +1,7 @@
-"""RetinaFace (Deng et al. 2019, arXiv 1905.00641): facexlib's network with our own loading, anchors and decoding.
+"""RetinaFace (Deng et al. 2019, arXiv 1905.00641): our own loading, anchors and decoding around facexlib's network.
 
-The same path reads our embedded weights and the public ones that facexlib names: pictures are BGR less a mean, anchors
-and variances are those of `Pytorch_Retinaface`. Nothing is downloaded and facexlib's own helpers are not called.
+Pictures are BGR less a mean, anchors and variances are those of `Pytorch_Retinaface`, which public weights expect.
+Nothing is downloaded and facexlib's own helpers are not called.
 """
 
 from __future__ import annotations
@@ -9,43 +9,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dynface_video.errors import ModelError
-from dynface_video.models.folder import load_folder
-from dynface_video.models.fuse import fuse_batch_norm
-
-if TYPE_CHECKING:
-    from dynface_video.faces.detection.detector import Detection
+from dynface_video.faces.batch_norm import fuse_batch_norm
+from dynface_video.faces.detection.boxes import suppress
+from dynface_video.faces.detection.detector import Detection, shrink_to
+from dynface_video.pretrained import load_pretrained
 
 MEAN_BGR = (104.0, 117.0, 123.0)
 STRIDES = (8, 16, 32)
 ANCHOR_SIDES = ((16, 32), (64, 128), (256, 512))
 CENTRE_VARIANCE, SIZE_VARIANCE = 0.1, 0.2
-NETWORKS = ("mobile0.25", "resnet50")
-LANDMARK_ERROR = 0.03
-"""Standard deviation of this network's landmarks as a share of the face's height: a by-product of the box."""
-
-
-def build_retinaface(config: dict[str, Any]) -> nn.Module:
-    """facexlib's network, untrained, in training phase: its class output is logits.
-
-    config: `{"network": "mobile0.25" | "resnet50"}`; raises ModelError for another name. Called with (N, 3, H, W) it
-    gives box offsets (N, A, 4), class logits (N, A, 2) and landmark offsets (N, A, 10) for the A anchors of
-    `anchors(H, W)`.
-    """
-    name = config.get("network")
-    if name not in NETWORKS:
-        raise ModelError(f"RetinaFace network {name!r} is not known; known are {', '.join(NETWORKS)}")
-    # Importing facexlib takes seconds (it pulls in Numba), so it waits until a network is wanted.
-    from facexlib.detection.retinaface import RetinaFace
-
-    return RetinaFace(network_name=name, phase="train", device=torch.device("cpu"))
+LANDMARK_STD = 0.03
+"""Of this network's landmarks, as a share of the face's height: they are a by-product of the box."""
 
 
 def anchors(height: int, width: int) -> np.ndarray:
@@ -96,12 +75,15 @@ def network_input(pictures: np.ndarray) -> Tensor:
 
 @dataclass
 class RetinaFaceDetector:
-    """Finds faces in pictures; see `FaceDetector` in `faces.detect`.
+    """A `FaceDetector`.
 
-    working_size:  longest side in pixels that the network sees; larger pictures are shrunk, smaller ones are left
-    minimum_score: faces below are not reported
-    minimum_size:  height in pixels of the picture below which a face is not reported
-    suppression:   overlap above which the weaker of two boxes is dropped
+    Attributes:
+        network: `RetinaFaceNetwork`, or another with its outputs.
+        device: of the network.
+        working_size: longest side in pixels that the network sees; larger pictures are shrunk, smaller ones kept.
+        minimum_score: faces below are not reported.
+        minimum_size: height in pixels of the picture below which a face is not reported.
+        suppression: overlap above which the weaker of two boxes is dropped.
     """
 
     network: nn.Module
@@ -112,7 +94,7 @@ class RetinaFaceDetector:
     suppression: float = 0.4
 
     @classmethod
-    def from_folder(
+    def from_pretrained(
         cls,
         folder: Path,
         device: torch.device | str = "cpu",
@@ -121,8 +103,16 @@ class RetinaFaceDetector:
         minimum_score: float = 0.5,
         minimum_size: float = 0.0,
     ) -> RetinaFaceDetector:
-        """Load what `scripts/train.py detector` exported; raises ModelError as `load_folder` does."""
-        network = fuse_batch_norm(load_folder(folder, build_retinaface, device)).to(memory_format=torch.channels_last)
+        """Load what `scripts/train.py detector` exported.
+
+        Raises:
+            ModelError: as `load_pretrained`.
+        """
+        # facexlib imports Numba, diffusers much else: only a loaded network is worth that time.
+        from dynface_video.faces.detection.retinaface_network import RetinaFaceNetwork
+
+        network = fuse_batch_norm(load_pretrained(RetinaFaceNetwork, folder, device))
+        network = network.to(memory_format=torch.channels_last)
         return cls(network, torch.device(device), working_size, minimum_score, minimum_size)
 
     def detect(self, picture: np.ndarray) -> list[Detection]:
@@ -134,12 +124,11 @@ class RetinaFaceDetector:
         return np.array([face.box for face in self.detect(picture)], np.float32).reshape(-1, 4)
 
     def detect_batch(self, pictures: Sequence[np.ndarray]) -> list[list[Detection]]:
-        """Faces in pictures of one size, looked at together."""
+        """Faces in pictures of one size, in one forward pass."""
         if not pictures:
             return []
         height, width = pictures[0].shape[:2]
-        scale = min(1.0, self.working_size / max(height, width))
-        seen = np.stack([_shrink(picture, scale) for picture in pictures])
+        seen = np.stack([shrink_to(picture, self.working_size)[0] for picture in pictures])
         offsets, scores, points = self._forward(seen)
         squares = anchors(*seen.shape[1:3])
         ratio = np.array([width / seen.shape[2], height / seen.shape[1]], np.float32)
@@ -155,8 +144,6 @@ class RetinaFaceDetector:
     def _faces(
         self, offsets: np.ndarray, scores: np.ndarray, points: np.ndarray, squares: np.ndarray, ratio: np.ndarray
     ) -> list[Detection]:
-        from dynface_video.faces.detection.detector import Detection
-
         sure = np.flatnonzero(scores >= self.minimum_score)
         boxes = decode_boxes(offsets[sure], squares[sure])
         kept = suppress(boxes, scores[sure], self.suppression)
@@ -167,27 +154,6 @@ class RetinaFaceDetector:
         for box, marks, score in zip(boxes, landmarks, scores[sure[kept]], strict=True):
             tall = float(box[3] - box[1])
             if tall >= self.minimum_size:
-                deviation = np.full(5, max(LANDMARK_ERROR * tall, 0.5), np.float32)
-                found.append(Detection(box.astype(np.float32), marks.astype(np.float32), deviation, float(score)))
+                std = np.full(5, max(LANDMARK_STD * tall, 0.5), np.float32)
+                found.append(Detection(box.astype(np.float32), marks.astype(np.float32), std, float(score)))
         return found
-
-
-def suppress(boxes: np.ndarray, scores: np.ndarray, overlap: float) -> np.ndarray:
-    """Non-maximum suppression: positions of the boxes to keep, best first."""
-    order, kept = np.argsort(-scores, kind="stable"), []
-    areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
-    while len(order):
-        best, rest = order[0], order[1:]
-        kept.append(best)
-        low, high = np.maximum(boxes[best, :2], boxes[rest, :2]), np.minimum(boxes[best, 2:], boxes[rest, 2:])
-        shared = np.prod(np.clip(high - low, 0, None), axis=1)
-        order = rest[shared <= overlap * (areas[best] + areas[rest] - shared)]
-    return np.array(kept, int)
-
-
-def _shrink(picture: np.ndarray, scale: float) -> np.ndarray:
-    if scale >= 1:
-        return picture
-    height, width = picture.shape[:2]
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)

@@ -12,7 +12,8 @@ from dynface_video.cli.demo_clip import PHOTOGRAPH_LANDMARKS
 from dynface_video.config import DetectionSettings
 from dynface_video.errors import ModelError
 from dynface_video.faces.detection import retinaface
-from dynface_video.faces.detection.detector import ConfirmedDetector, make_detector
+from dynface_video.faces.detection.confirmed import ConfirmedDetector
+from dynface_video.faces.detection.factory import make_detector
 from dynface_video.faces.detection.retinaface import (
     RetinaFaceDetector,
     anchors,
@@ -20,9 +21,8 @@ from dynface_video.faces.detection.retinaface import (
     decode_landmarks,
     encode_boxes,
     encode_landmarks,
-    suppress,
 )
-from dynface_video.faces.landmarks import LandmarkLocator
+from dynface_video.faces.landmark_locator import LandmarkLocator
 
 EMBEDDED = Path(__file__).parents[3] / "dynface_video" / "models" / "mini" / "detector"
 
@@ -54,12 +54,6 @@ def test_boxes_are_decoded_as_facexlib_does() -> None:
     assert np.allclose(decode_boxes(offsets, squares), theirs, rtol=1e-5, atol=1e-3)
 
 
-def test_suppression_keeps_the_best_of_each_face() -> None:
-    boxes = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [30, 30, 40, 40.0]])
-    assert suppress(boxes, np.array([0.6, 0.9, 0.7]), 0.4).tolist() == [1, 2]
-    assert suppress(np.zeros((0, 4)), np.zeros(0), 0.4).tolist() == []
-
-
 class Planted(nn.Module):
     """Answers as a perfect network would for one face."""
 
@@ -88,7 +82,7 @@ def test_a_face_comes_back_once_in_the_pictures_own_pixels() -> None:
     assert network.seen[0].shape == (1, 3, 120, 160)
     assert np.allclose(found.box, np.array([64, 48, 128, 136]) - 0.5, atol=1e-3)
     assert np.allclose(found.landmarks, points * 2 - 0.5, atol=1e-3)
-    assert found.score > 0.9 and (found.deviation > 0).all()
+    assert found.score > 0.9 and (found.landmark_std > 0).all()
     assert np.array_equal(detector.propose(picture), found.box[None])
 
 
@@ -103,22 +97,26 @@ def test_the_network_sees_bgr_less_the_mean() -> None:
     assert seen[0, :, 0, 0].tolist() == [30 - 104, 20 - 117, 10 - 123]
 
 
-def test_unknown_network_is_refused() -> None:
+def test_unknown_backbone_is_refused() -> None:
+    from dynface_video.faces.detection.retinaface_network import RetinaFaceNetwork
+
     with pytest.raises(ModelError, match="mobile1"):
-        retinaface.build_retinaface({"network": "mobile1"})
+        RetinaFaceNetwork(backbone="mobile1")
 
 
-def test_importing_the_module_leaves_facexlib_alone() -> None:
+def test_importing_the_module_imports_neither_facexlib_nor_diffusers() -> None:
     import subprocess
 
-    code = "import sys, dynface_video.faces.detection.retinaface; sys.exit('facexlib' in sys.modules)"
+    code = (
+        "import sys, dynface_video.faces.detection.factory; sys.exit(bool({'facexlib', 'diffusers'} & {*sys.modules}))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @pytest.fixture(scope="module")
 def embedded() -> ConfirmedDetector:
     """The preset's detector: RetinaFace proposes, the landmark network confirms."""
-    locator = LandmarkLocator.from_folder(EMBEDDED.parent / "landmarks")
+    locator = LandmarkLocator.from_pretrained(EMBEDDED.parent / "landmarks")
     detector = make_detector(DetectionSettings(), models=EMBEDDED.parent, locator=locator)
     assert isinstance(detector, ConfirmedDetector)
     return detector

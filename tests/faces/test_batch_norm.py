@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-from dynface_video.models.fuse import fuse_batch_norm
+from dynface_video.faces.batch_norm import fuse_batch_norm
 
 
 def test_fused_network_answers_the_same() -> None:

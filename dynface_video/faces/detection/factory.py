@@ -1,0 +1,54 @@
+"""The detector that the settings name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dynface_video.errors import ModelError
+from dynface_video.faces.detection.confirmed import ConfirmedDetector
+from dynface_video.faces.detection.detector import FaceDetector, FaceLocator
+from dynface_video.faces.detection.retinaface import RetinaFaceDetector
+from dynface_video.faces.detection.yunet import YuNetDetector
+
+if TYPE_CHECKING:
+    import torch
+
+    from dynface_video.config import DetectionSettings
+
+PROPOSAL_SCORE = 0.15
+"""RetinaFace's boxes below this score are not shown to the landmark network."""
+SMALLEST_SHARE = 0.75
+"""Faces are looked for down to this share of the smallest restored: one that grows is known from its start."""
+
+
+def make_detector(
+    settings: DetectionSettings, *, models: Path, locator: FaceLocator, device: torch.device | str = "cpu"
+) -> FaceDetector:
+    """Build the detector of the settings.
+
+    Args:
+        settings: of detection.
+        models: folder of the preset's models, of which RetinaFace's is "detector".
+        locator: confirms RetinaFace's proposals.
+        device: of the networks; YuNet always runs on the CPU.
+
+    Raises:
+        ModelError: weights are missing or damaged.
+    """
+    working_size, minimum_score = settings.working_size, settings.minimum_score
+    minimum_size = SMALLEST_SHARE * settings.minimum_size
+    if settings.detector == "yunet":
+        if settings.yunet_model is None:
+            raise ModelError("the detector yunet needs its ONNX file: name it as detection.yunet_model")
+        return YuNetDetector(
+            settings.yunet_model, working_size=working_size, minimum_size=minimum_size, minimum_score=minimum_score
+        )
+    proposer = RetinaFaceDetector.from_pretrained(
+        models / "detector",
+        device,
+        working_size=working_size,
+        minimum_size=minimum_size,
+        minimum_score=min(PROPOSAL_SCORE, minimum_score),
+    )
+    return ConfirmedDetector(proposer, locator, minimum_score=minimum_score)
