@@ -1,0 +1,104 @@
+"""Crops of one face at other times, warped to where the face is now: windows for RM, and flow-guided averages.
+
+Crops are (B, 3, R, R) float32 RGB in [0, 1]; K neighbours of each are (B, K, 3, R, R), and the motions from each crop
+to its neighbours are a `Motion` with the leading axes (B, K). A neighbour that is absent has weight 0.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dynface_video.temporal.light import match_light
+from dynface_video.temporal.motion import Motion, motion
+from dynface_video.temporal.resampling import enlarge, one_by_one, warp
+
+FAR = 2 / 128
+"""Length of a flow, in sides, at which an average gives its end half the weight: averages along longer ones lose
+detail."""
+
+
+def warp_neighbours(middle: Tensor, neighbours: Tensor, motions: Motion) -> Tensor:
+    """Neighbouring crops as the middle one would show them, (B, K, 3, R, R): what RM reads beside it.
+
+    Where a neighbour is not to be trusted the middle crop stands in its place.
+    """
+    results = []
+    for k in range(neighbours.shape[1]):
+        moved = motions[:, k]
+        (warped,) = one_by_one(_stand_in, middle, neighbours[:, k], moved.flow, moved.weight, moved.valid)
+        results.append(warped)
+    return torch.stack(results, dim=1) if results else neighbours
+
+
+def neighbour_motions(middle: Tensor, neighbours: Tensor) -> Motion:
+    """`motion` from each middle crop (B, 3, R, R) to each of its neighbours (B, K, 3, R, R)."""
+    count = neighbours.shape[:2]
+    targets = middle[:, None].expand_as(neighbours).flatten(0, 1)
+    moved = motion(targets, neighbours.flatten(0, 1))
+    return Motion(moved.flow.unflatten(0, count), moved.weight.unflatten(0, count))
+
+
+def temporal_average(picture: Tensor, others: Tensor, motions: Motion, temporal_weight: float | Tensor = 1.0) -> Tensor:
+    """Average pictures with those of other frames along the flow: the temporal term of the closed form.
+
+    It is `argmin_u ||u - x||^2 + w sum_k c_k ||u - W_k x_k||^2` for each pixel, a weighted mean: `W_k` warps, `c_k` is
+    the motion's weight, less where the flow is long, and each `W_k x_k` is first given the light of x.
+
+    Args:
+        picture: x, (B, 3, R, R) in [0, 1].
+        others: x_k, (B, K, 3, R, R).
+        motions: From x to each x_k.
+        temporal_weight: w, at least 0, one for all or (B,).
+    """
+    return _average(picture, others, motions, temporal_weight, relight=True).clamp(0, 1)
+
+
+def temporal_average_detail(
+    detail: Tensor, others: Tensor, motions: Motion, temporal_weight: float | Tensor = 1.0
+) -> Tensor:
+    """As `temporal_average`, of what is added to a picture: of either sign, and without light of its own."""
+    return _average(detail, others, motions, temporal_weight, relight=False)
+
+
+def _average(
+    picture: Tensor, others: Tensor, motions: Motion, temporal_weight: float | Tensor, *, relight: bool
+) -> Tensor:
+    weights = torch.as_tensor(temporal_weight, dtype=torch.float32, device=picture.device).expand(len(picture))
+
+    def average(x: Tensor, x_k: Tensor, flow: Tensor, weight: Tensor, valid: Tensor | None, w: Tensor) -> tuple[Tensor]:
+        total, divisor = x.clone(), torch.ones_like(x[:, :1])
+        for k in range(x_k.shape[1]):
+            moved = Motion(flow[:, k], weight[:, k], None if valid is None else valid[:, k])
+            if x.device.type != "cpu" or moved.weight.any():
+                share = _share(moved, x.shape[-1]) * w[:, None, None, None]
+                total += share * _brought(x, x_k[:, k], moved, relight=relight)
+                divisor += share
+        return (total / divisor,)
+
+    (result,) = one_by_one(average, picture, others, motions.flow, motions.weight, motions.valid, weights)
+    return result
+
+
+def _share(moved: Motion, size: int) -> Tensor:
+    """c_k of `temporal_average`, (B, 1, R, R)."""
+    flow = moved.flow.float() / FAR
+    near = 1 / (1 + flow[:, :1].square() + flow[:, 1:].square())
+    return enlarge(near * moved.weight.float(), size)
+
+
+def _brought(picture: Tensor, other: Tensor, moved: Motion, *, relight: bool) -> Tensor:
+    """Another frame's picture where the face is now, and in the light of now."""
+    size = picture.shape[-1]
+    warped = warp(other, moved.flow_at(size))
+    if not relight:
+        return warped
+    return match_light(warped, picture, None if moved.valid is None else enlarge(moved.valid.float(), size))
+
+
+def _stand_in(middle: Tensor, neighbour: Tensor, flow: Tensor, weight: Tensor, valid: Tensor | None) -> tuple[Tensor]:
+    moved = Motion(flow, weight, valid)
+    if middle.device.type == "cpu" and not weight.any():
+        return (middle.clone(),)
+    seen = _brought(middle, neighbour, moved, relight=True)
+    return ((middle + moved.weight_at(middle.shape[-1]) * (seen - middle)).clamp(0, 1),)

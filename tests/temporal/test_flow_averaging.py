@@ -1,0 +1,127 @@
+"""Other frames of a face are brought to its place, averaged, and kept out where they show something else."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dynface_video.temporal.flow_averaging import (
+    neighbour_motions,
+    temporal_average,
+    temporal_average_detail,
+    warp_neighbours,
+)
+from dynface_video.temporal.light import match_light
+from dynface_video.temporal.motion import Motion
+from dynface_video.temporal.resampling import gaussian_blur, warp
+
+SIZE = 128
+INNER = (..., slice(24, -24), slice(24, -24))
+
+
+def texture(seed: int = 0) -> Tensor:
+    noise = torch.randn(1, 1, 2 * SIZE, 2 * SIZE, generator=torch.Generator().manual_seed(seed))
+    coarse = gaussian_blur(noise, 4.0)
+    return (0.5 + 0.12 * coarse / coarse.std()).clamp(0, 1).repeat(1, 3, 1, 1)
+
+
+def at(dx: int, seed: int = 0) -> Tensor:
+    return texture(seed)[..., 20 : 20 + SIZE, 20 + dx : 20 + dx + SIZE].clone()
+
+
+def noisy(crop: Tensor, seed: int) -> Tensor:
+    noise = torch.randn(crop.shape, generator=torch.Generator().manual_seed(seed))
+    return (crop + 0.05 * noise).clamp(0, 1)
+
+
+def error(crop: Tensor, truth: Tensor) -> float:
+    return float((crop - truth)[INNER].abs().mean())
+
+
+def constant_motion(dx: float, count: int = 1, weight: float = 1.0) -> Motion:
+    flow = torch.zeros(1, count, 2, 64, 64, dtype=torch.float16)
+    flow[:, :, 0] = dx / SIZE
+    return Motion(flow, torch.full((1, count, 1, 64, 64), weight, dtype=torch.float16))
+
+
+def test_neighbours_come_to_the_middle_crops_place() -> None:
+    middle, neighbours = at(2), torch.stack([at(0), at(4)], dim=1)
+    warped = warp_neighbours(middle, neighbours, neighbour_motions(middle, neighbours))
+    assert warped.shape == (1, 2, 3, SIZE, SIZE)
+    for k in range(2):
+        assert error(warped[:, k], middle) < 0.2 * error(neighbours[:, k], middle)
+
+
+def test_the_middle_crop_stands_for_absent_and_unlike_neighbours() -> None:
+    middle, neighbours = at(0), torch.stack([at(4), at(0, seed=5)], dim=1)
+    motions = neighbour_motions(middle, neighbours)
+    motions.weight[:, 0] = 0
+    warped = warp_neighbours(middle, neighbours, motions)
+    assert torch.equal(warped[:, 0], middle)
+    assert error(warped[:, 1], middle) < 0.02
+
+
+def test_a_window_without_neighbours_is_empty() -> None:
+    empty = torch.zeros(1, 0, 3, SIZE, SIZE)
+    motions = Motion(torch.zeros(1, 0, 2, 64, 64), torch.zeros(1, 0, 1, 64, 64))
+    assert warp_neighbours(at(0), empty, motions).shape == empty.shape
+    assert torch.equal(temporal_average(at(0), empty, motions), at(0))
+
+
+def test_averaging_takes_noise_away_and_leaves_motion() -> None:
+    truths = [at(dx) for dx in (0, 2, 4)]
+    seen = [noisy(truth, seed) for seed, truth in enumerate(truths)]
+    others = torch.stack([seen[0], seen[2]], dim=1)
+    motions = neighbour_motions(seen[1], others)
+    averaged = temporal_average(seen[1], others, motions)
+    assert error(averaged, truths[1]) < 0.7 * error(seen[1], truths[1])
+    assert torch.equal(temporal_average(seen[1], others, motions, 0.0), seen[1])
+
+
+def test_it_is_the_weighted_mean_that_it_states() -> None:
+    picture, others = at(0), torch.stack([at(2), at(5)], dim=1)
+    motions = constant_motion(2.0, count=2, weight=0.5)
+    total, divisor = picture.clone(), 1.0
+    for k in range(2):
+        flow = torch.zeros(1, 2, SIZE, SIZE)
+        flow[:, 0] = 2
+        share = 0.7 * 0.5 / (1 + 1)  # a flow of 2 pixels of 128 halves it
+        total += share * match_light(warp(others[:, k], flow), picture)
+        divisor += share
+    averaged = temporal_average(picture, others, motions, 0.7)
+    torch.testing.assert_close(averaged, (total / divisor).clamp(0, 1), atol=2e-4, rtol=0)
+
+
+def test_detail_is_averaged_without_light_and_limits() -> None:
+    detail = torch.full((1, 3, SIZE, SIZE), -0.4)
+    averaged = temporal_average_detail(detail, -detail[:, None], constant_motion(0.0), 1.0)
+    torch.testing.assert_close(averaged, torch.zeros_like(detail), atol=1e-3, rtol=0)
+
+
+def test_a_face_that_has_moved_far_counts_less() -> None:
+    picture, other = torch.full((1, 3, SIZE, SIZE), 0.4), at(0)[:, None]
+    moved = [error(temporal_average(picture, other, constant_motion(dx)), picture) for dx in (0, 2, 6)]
+    assert moved[0] > 1.2 * moved[1] > 1.4 * moved[2]
+
+
+def test_a_face_has_the_same_average_in_every_batch_and_beside_absent_neighbours() -> None:
+    pictures = torch.cat([noisy(at(dx), dx) for dx in range(3)])
+    others = torch.stack([torch.cat([noisy(at(0), seed)] * 3) for seed in (7, 8)], dim=1)
+    motions = neighbour_motions(pictures, others)
+    weights = torch.tensor([0.3, 0.6, 0.9])
+    together = temporal_average(pictures, others, motions, weights)
+    alone = temporal_average(pictures[1:2], others[1:2], motions[1:2], 0.6)
+    assert torch.equal(alone[0], together[1])
+    padded = torch.cat([others, torch.rand(3, 1, 3, SIZE, SIZE)], dim=1)
+    absent = Motion(
+        torch.cat([motions.flow, torch.ones(3, 1, 2, 64, 64).half()], dim=1),
+        torch.cat([motions.weight, torch.zeros(3, 1, 1, 64, 64).half()], dim=1),
+    )
+    assert torch.equal(temporal_average(pictures, padded, absent, weights), together)
+
+
+def test_an_average_at_twice_the_size_follows_the_same_motion() -> None:
+    large = [torch.nn.functional.interpolate(at(dx), scale_factor=2, mode="bicubic") for dx in (3, 0)]
+    motions = neighbour_motions(at(3), at(0)[:, None])
+    averaged = temporal_average(large[0], large[1][:, None], motions)
+    assert error(averaged, large[0]) < 0.1 * error(large[1], large[0])
