@@ -8,6 +8,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from dynface_video.temporal.resampling import array_of, enlarge, gaussian_blur, reduce_area, warp
@@ -51,8 +52,8 @@ def dense_flow(target: Tensor, source: Tensor) -> Tensor:
     """The flow from targets to sources, both from `flow_picture`: (B, 2, S, S) float32 pixels of S.
 
     On the CPU it is OpenCV's dense inverse search (Kroeger et al. 2016) in its fast setting: on degraded faces finer
-    settings follow the noise (at severe strength they err by 0.9 pixels of 128, this one by 0.5, and no motion at all by
-    1.1). On other devices it is `inverse_search`.
+    settings follow the noise (at severe strength they err by 0.9 pixels of 128, this one by 0.5, and no motion at all
+    by 1.1). On other devices it is `inverse_search`.
     """
     if target.device.type != "cpu":
         return inverse_search(target, source)
@@ -104,8 +105,7 @@ def _window(values: Tensor) -> Tensor:
 
 def _gradient(picture: Tensor) -> Tensor:
     """Central differences along x and y, (B, 2, S, S)."""
-    padded = torch.nn.functional.pad(picture, (1, 1, 1, 1), mode="replicate")
-    return (
-        torch.cat([padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2], padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]], 1)
-        / 2
-    )
+    padded = F.pad(picture, (1, 1, 1, 1), mode="replicate")
+    along_x = padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]
+    along_y = padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]
+    return torch.cat([along_x, along_y], dim=1) / 2

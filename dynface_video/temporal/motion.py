@@ -14,7 +14,7 @@ from dynface_video.temporal.light import match_light
 from dynface_video.temporal.resampling import enlarge, gaussian_blur, one_by_one, reduce_area, warp
 
 GRID_SIZE = 64
-"""Side of the grid that motions are kept on: flow and weight are smooth, a crop of any resolution needs no finer one."""
+"""Side of the grid that motions are kept on: flow and weight are smooth, no crop needs a finer one."""
 CONSISTENCY_TOLERANCE = 0.7 / 128
 """By how much the flows there and back may miss, in sides."""
 # Chosen by `scripts/evaluate_video.py` on the clips clean_talk_512 and clean_address_mpeg4.
@@ -51,7 +51,7 @@ class Motion:
     weight: Tensor
     valid: Tensor | None = None
 
-    def __getitem__(self, index: int | slice | Tensor) -> Motion:
+    def __getitem__(self, index: int | slice | Tensor | tuple[int | slice, ...]) -> Motion:
         """Motions chosen along the first axis."""
         return Motion(self.flow[index], self.weight[index], None if self.valid is None else self.valid[index])
 

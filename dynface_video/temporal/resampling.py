@@ -50,8 +50,8 @@ def gaussian_blur(picture: Tensor, sigma: float, border: Border = "reflect_101")
     Args:
         picture: (B, C, H, W) float32.
         sigma: Standard deviation in pixels.
-        border: How the picture goes on beyond its rim: mirrored at the rim ("reflect") or at the centres of the outermost
-            pixels ("reflect_101").
+        border: How the picture goes on beyond its rim: mirrored at the rim ("reflect") or at the centres of the
+            outermost pixels ("reflect_101").
     """
     rows, columns = (_blur_matrix(side, sigma, border, picture.device) for side in picture.shape[-2:])
     return rows @ picture @ columns.T
