@@ -10,7 +10,8 @@ python scripts/train.py restoration_window --out runs/window --crops 24000 --res
 python scripts/train.py sampler --out runs/sampler --crops 40000 --batch-size 8 --warmup 400 --ema 0.999 \\
     --betas 0.5 0.99 --bfloat16
 python scripts/train.py blur_level --out runs/blur_level --crops 40000    # needs the exported restoration model
-python scripts/train.py adjuster --out runs/adjuster --crops 4000         # needs all other models of the preset
+python scripts/train.py adjuster --out runs/adjuster --crops 4000 --batch-size 8 --warmup 400 --ema 0.995 \\
+    --betas 0.5 0.99 --bfloat16    # needs all other models of the preset
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from dynface_video.jobs.plan import file_digest
 from dynface_video.models.adjuster import AdjusterConfig
 from dynface_video.models.blur_level import LevelEstimatorConfig
 from dynface_video.models.folder import WEIGHTS, save_folder
-from dynface_video.models.prior import PriorConfig
+from dynface_video.models.prior import PriorConfig, load_prior
 from dynface_video.models.restoration import RestorationConfig, load_restoration_model
 from dynface_video.pipeline import FaceRestorer
 from teachers.weights import teacher_folder
@@ -90,29 +91,30 @@ def make_component(name: str, faces: FaceSet, options: argparse.Namespace) -> Co
     if name == "detector":
         scenes = load_scenes(options.data / "faces_train")
         return DetectorTraining(CrowdComposer(faces, scenes, CROWD, smallest=14, largest=320), smallest=12)
-    if name == "sampler":
-        return make_sampler_training(options)
+    if name in ("sampler", "adjuster"):
+        return make_sampler_training(name, options)
     restoration = RestorationTraining(faces, RestorationConfig())
     if name == "restoration":
         return restoration
-    if name == "adjuster":
-        settings = load_settings("mini", None, {"device": "cpu"})
-        # The preset may ask for the very map that is to be trained.
-        settings = changed_settings(settings, {"restoration": {"guidance_map": "none"}})
-        return AdjusterTraining(restoration, FaceRestorer.from_settings(settings), AdjusterConfig())
     model = load_restoration_model(options.restoration, device=torch.device("cpu"))
     if name == "restoration_window":
         return WindowTraining(faces, model, FUSION)
     return BlurLevelTraining(restoration, WindowTraining(faces, model, FUSION), model, LevelEstimatorConfig())
 
 
-def make_sampler_training(options: argparse.Namespace) -> SamplerTraining:
-    """The preset's prior, trained in few guided evaluations on sharp modern faces: archives would teach grain."""
+def make_sampler_training(name: str, options: argparse.Namespace) -> SamplerTraining | AdjusterTraining:
+    """The prior or the guidance map in few guided evaluations, on sharp modern faces: archives would teach grain."""
     device = torch.device(options.device)
     faces = load_faces(options.data / "faces_train", ("modern_256",), options.cache)
-    restorer = FaceRestorer.from_settings(load_settings("mini", None, {"device": options.device}))
+    settings = load_settings("mini", None, {"device": options.device})
+    # The preset may ask for the very map that is to be trained.
+    restorer = FaceRestorer.from_settings(changed_settings(settings, {"restoration": {"guidance_map": "none"}}))
+    if options.prior:
+        restorer = replace(restorer, prior=load_prior(options.prior, device=device))
     sampled = SampledFaces(RestorationTraining(faces, RestorationConfig()), restorer, FEW_EVALUATIONS)
     losses = FaceLosses.from_folder(teacher_folder(options.data), SAMPLER_LOSS, device=device)
+    if name == "adjuster":
+        return AdjusterTraining(sampled, losses, AdjusterConfig())
     return SamplerTraining(sampled, losses, PriorTraining(faces, restorer.prior.config))
 
 
@@ -140,6 +142,7 @@ def main() -> None:
                         "restoration_window: the one to begin as, of single crops or of windows")  # fmt: skip
     parser.add_argument("--detector", type=Path, default=Path("dynface_video/models/mini/detector"),
                         help="landmarks: the exported detector whose mistakes are learned")  # fmt: skip
+    parser.add_argument("--prior", type=Path, help="sampler, adjuster: an exported prior other than the preset's")
     parser.add_argument("--initial", type=Path, help="exported weights of the same component to begin with")
     parser.add_argument("--crops", type=int, default=200_000)
     parser.add_argument("--batch-size", type=int, default=16)

@@ -117,28 +117,38 @@ class SamplerTraining:
         assert isinstance(model, Adversarial)
         if "estimate" not in batch:
             return self.denoising.loss(model.generator, batch, generator)
-        clean = batch["clean"]
-        faces = inside_picture(self._sample(model, batch), clean, batch["mask"])
-        for_generator, for_discriminator = model.losses(faces, clean)
-        loss = self.losses.reconstruction(faces, clean) + self.losses.same_person(faces, clean)
-        return loss + self.losses.weights.adversarial * for_generator + for_discriminator
+        return adversarial_loss(model, self.losses, self._sample(model, batch), batch)
 
     def validate(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, float]:
-        """PSNR in dB, perceptual and identity distance of the restored faces, by strength of degradation."""
+        """See `scores_by_strength`."""
         assert isinstance(model, Adversarial)
-        clean, faces = batch["clean"], self._sample(model, batch).clamp(-1, 1)
-        measures = {
-            "psnr": 10 * torch.log10(4 / (faces - clean).square().mean(dim=(1, 2, 3))),
-            "perceptual": perceptual_distance(self.losses.perceptual, faces, clean),
-            "identity": identity_distance(self.losses.identity, faces, clean),
-        }
-        return {
-            f"{name}_{strength}": float(values[k :: len(STRENGTHS)].mean())
-            for k, strength in enumerate(STRENGTHS)
-            for name, values in measures.items()
-        }
+        return scores_by_strength(self._sample(model, batch), batch["clean"], self.losses)
 
     def _sample(self, model: Adversarial, batch: Batch) -> Tensor:
         prior = model.generator
         assert isinstance(prior, GuidedPrior)
         return self.sampled.sample(SamplingEngine(prior, self.sampled.options, batch["clean"].device), batch)
+
+
+def adversarial_loss(model: Adversarial, losses: FaceLosses, faces: Tensor, batch: Batch) -> Tensor:
+    """The sum of both players' losses, a scalar, of restored faces (B, 3, R, R) inside the picture."""
+    clean = batch["clean"]
+    inside = inside_picture(faces, clean, batch["mask"])
+    for_generator, for_discriminator = model.losses(inside, clean)
+    loss = losses.reconstruction(inside, clean) + losses.same_person(inside, clean)
+    return loss + losses.weights.adversarial * for_generator + for_discriminator
+
+
+def scores_by_strength(faces: Tensor, clean: Tensor, losses: FaceLosses) -> dict[str, float]:
+    """PSNR in dB, perceptual and identity distance of held-out faces, whose strengths of degradation take turns."""
+    faces = faces.clamp(-1, 1)
+    measures = {
+        "psnr": 10 * torch.log10(4 / (faces - clean).square().mean(dim=(1, 2, 3))),
+        "perceptual": perceptual_distance(losses.perceptual, faces, clean),
+        "identity": identity_distance(losses.identity, faces, clean),
+    }
+    return {
+        f"{name}_{strength}": float(values[k :: len(STRENGTHS)].mean())
+        for k, strength in enumerate(STRENGTHS)
+        for name, values in measures.items()
+    }

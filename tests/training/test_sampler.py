@@ -47,7 +47,7 @@ def test_faces_in_training_are_those_of_the_pipeline(sampled: SampledFaces) -> N
     levels, seeds = np.array([0.3, 1.2, 3.0]), [4, 5, 6]
     restorer = sampled.restorer.with_settings(
         strength=0.6,
-        steps=OPTIONS.evaluations,
+        num_inference_steps=OPTIONS.evaluations,
         temperature=OPTIONS.temperature,
         trust=OPTIONS.trust,
         guidance_map="none",
