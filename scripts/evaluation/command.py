@@ -17,11 +17,15 @@ def evaluate(
         Path, typer.Argument(metavar="FACES", help="Folder or tar of clean aligned faces.", show_default=False)
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder for the report.")],
+    held_out: Annotated[
+        str | None,
+        typer.Option(metavar="SET", help="FACES holds training sets: take the held-out crops of this one."),
+    ] = None,
     methods: Annotated[
         str | None, typer.Option(metavar="NAME,...", help="What is compared; a wrong name lists all. [default: most]")
     ] = None,
     strength: Annotated[
-        str, typer.Option(metavar="S,...", help="Strengths of the full method besides its default.")
+        str, typer.Option(metavar="S,...", help="Strengths of full and product besides the default.")
     ] = "",
     fixed_step: Annotated[
         str, typer.Option(metavar="T,...", help="Starting steps for every face, to compare the table with.")
@@ -29,11 +33,15 @@ def evaluate(
     guidance_scale: Annotated[
         str, typer.Option(metavar="A,...", help="Guidance scales for every place, to compare the map with.")
     ] = "",
-    limit: Annotated[int | None, typer.Option(metavar="N", help="That many faces, spread evenly over all.")] = None,
+    limit: Annotated[int | None, typer.Option(metavar="N", help="At most so many faces.")] = None,
     preset: Preset = "mini",
     device: Device = None,
     resolution: Annotated[
         int | None, typer.Option(metavar="R", help="Of the faces. [default: of the models' crop, 128]")
+    ] = None,
+    teachers: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Weights of the measuring networks. [default: $DYNFACE_DATA/teachers]"),
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Of the degradations.")] = 0,
     plots: Annotated[bool, typer.Option("--plots", help="Also draw plots (needs matplotlib).")] = False,
@@ -41,8 +49,8 @@ def evaluate(
 ) -> None:
     """Degrade clean FACES in three strengths, restore them by several methods, and measure what comes out.
 
-    DIR gets results.csv, table.md and contact_sheet.png, with learned methods maps.png, and with --plots trade_off.png
-    and calibration.png.
+    DIR gets results.csv, table.md and a contact sheet for each strength, with learned methods maps.png, and with
+    --plots trade_off.png and calibration.png.
     """
     with reporting(verbose, lambda: "interrupted; nothing was written"):
         from evaluation.methods import METHODS
@@ -50,6 +58,7 @@ def evaluate(
 
         options = EvaluationOptions(
             faces,
+            held_out=held_out,
             methods=tuple(methods.split(",")) if methods else METHODS,
             strengths=_numbers("--strength", strength),
             fixed_steps=[round(step) for step in _numbers("--fixed-step", fixed_step)],
@@ -58,6 +67,7 @@ def evaluate(
             preset=preset,
             device=device or "auto",
             resolution=resolution,
+            teachers=teachers,
             seed=seed,
             plots=plots,
         )

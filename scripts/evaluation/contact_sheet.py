@@ -1,8 +1,8 @@
-"""A sheet of faces to judge by eye: for each strength several people, each clean, degraded and restored."""
+"""Sheets of faces at full size to judge by eye: input, restored and clean side by side, a person a row."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -11,22 +11,32 @@ from evaluation.faces import CleanFace
 from evaluation.measure import Evaluation
 
 PEOPLE = 6
-PEOPLE_A_ROW = 2
 LABEL = 20
-GAP = 12
 PAPER = 245
 
 
-def contact_sheet(evaluation: Evaluation, columns: dict[str, dict[str, str]], *, people: int = PEOPLE) -> np.ndarray:
-    """Faces of different groups at every strength.
+def contact_sheet(
+    evaluation: Evaluation, strength: str, columns: Mapping[str, str], *, people: int = PEOPLE
+) -> np.ndarray:
+    """People of different groups at one strength, each picture at its own size.
 
-    columns: for each strength, heading -> method; "clean" is put before them
-    Returns (H, W, 3) uint8 RGB.
+    Args:
+        evaluation: Holds the pictures.
+        strength: The strength that is shown.
+        columns: Heading of a column to the method shown in it, from left to right; the clean face comes last.
+        people: Number of rows.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
     """
-    strengths = list(evaluation.faces)
-    chosen = choose_people([face.clean for face in evaluation.faces[strengths[0]]], people)
-    blocks = [_strength_block(evaluation, strength, columns[strength], chosen) for strength in strengths]
-    return np.concatenate(blocks)
+    faces = [face.clean for face in evaluation.faces[strength]]
+    size = faces[0].image.shape[0]
+    rows = [np.concatenate([_label(f"{strength}: {text}", size) for text in (*columns, "clean")], axis=1)]
+    for person in choose_people(faces, people):
+        clean = np.rint(faces[person].image * 255).astype(np.uint8)
+        shown = [evaluation.images[strength, method][person] for method in columns.values()]
+        rows.append(np.concatenate([*shown, clean], axis=1))
+    return np.concatenate(rows)
 
 
 def choose_people(faces: Sequence[CleanFace], wanted: int) -> list[int]:
@@ -40,31 +50,6 @@ def choose_people(faces: Sequence[CleanFace], wanted: int) -> list[int]:
     queues = [groups[name] for name in dict.fromkeys(names)]
     rounds = [queue[turn] for turn in range(max(map(len, queues))) for queue in queues if turn < len(queue)]
     return rounds[:wanted]
-
-
-def _strength_block(
-    evaluation: Evaluation, strength: str, columns: dict[str, str], people: Sequence[int]
-) -> np.ndarray:
-    strips = [_person_strip(evaluation, strength, columns, person) for person in people]
-    blank = np.full_like(strips[0], PAPER)
-    strips += [blank] * (-len(strips) % PEOPLE_A_ROW)
-    gap = np.full((strips[0].shape[0], GAP, 3), PAPER, np.uint8)
-    rows = []
-    for start in range(0, len(strips), PEOPLE_A_ROW):
-        row = [part for strip in strips[start : start + PEOPLE_A_ROW] for part in (strip, gap)]
-        rows.append(np.concatenate(row[:-1], axis=1))
-    size = strips[0].shape[0]
-    headings = [_label(f"{strength}: clean" if k == 0 else text, size) for k, text in enumerate(["clean", *columns])]
-    heading = np.concatenate(headings, axis=1)
-    band = [part for _ in range(PEOPLE_A_ROW) for part in (heading, np.full((LABEL, GAP, 3), PAPER, np.uint8))]
-    return np.concatenate([np.concatenate(band[:-1], axis=1), *rows])
-
-
-def _person_strip(evaluation: Evaluation, strength: str, columns: dict[str, str], person: int) -> np.ndarray:
-    clean = np.rint(evaluation.faces[strength][person].clean.image * 255).astype(np.uint8)
-    return np.concatenate(
-        [clean, *(evaluation.images[strength, method][person] for method in columns.values())], axis=1
-    )
 
 
 def _label(text: str, width: int) -> np.ndarray:

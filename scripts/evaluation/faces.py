@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import tarfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +13,18 @@ import cv2
 import numpy as np
 
 from dynface_video.errors import InputError
-from training.degradation import STRENGTHS, Degradation, degrade_small, enlarge, evaluation_degradation
+from training.data import SOFT_DETAIL, is_held_out
+from training.degradation import (
+    LARGE_FACE_STRENGTHS,
+    STRENGTHS,
+    Degradation,
+    degrade_small,
+    enlarge,
+    evaluation_degradation,
+)
 
+LARGE_FACE = 512
+"""Side in pixels from which on faces get `LARGE_FACE_STRENGTHS`."""
 PICTURES = {".webp", ".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
 
 
@@ -41,9 +51,14 @@ class DegradedFace:
 def load_clean_faces(source: Path, size: int, *, limit: int | None = None) -> list[CleanFace]:
     """Aligned faces reduced to `size` pixels by averaging over areas.
 
-    source: a folder of pictures, a tar of pictures, or a folder that holds one tar. A CSV beside the tar and a
-    `people.csv` (see the data's README) tell the people's groups. limit: that many faces, spread evenly over all.
-    Raises InputError when there are none, when one cannot be read, is not square, or is smaller than `size`.
+    Args:
+        source: A folder of pictures, a tar of pictures, or a folder that holds one tar. A CSV beside the tar and a
+            `people.csv` (see the data's README) tell the people's groups.
+        size: Side of the faces, pixels.
+        limit: That many faces, spread evenly over all.
+
+    Raises:
+        InputError: When no picture is found, or one cannot be read, is not square, or is smaller than `size`.
     """
     archive = _archive(source)
     groups = _groups(archive) if archive else {}
@@ -56,6 +71,32 @@ def load_clean_faces(source: Path, size: int, *, limit: int | None = None) -> li
     return [CleanFace(name, _reduce(data, size, f"{source}: {name}"), groups.get(name, "")) for name, data in chosen]
 
 
+def load_held_out(root: Path, name: str, size: int, *, limit: int | None = None) -> list[CleanFace]:
+    """The sharp crops of a training set that training never sees, for choosing settings and checkpoints.
+
+    Args:
+        root: Folder with `<name>.tar` and `<name>.csv`.
+        name: The set, such as "modern_512".
+        size: Side to which crops are reduced, pixels.
+        limit: At most that many; crops with the least mirrored filling around the source picture come first.
+
+    Raises:
+        InputError: When the set is absent, holds no such crop, or its crops are smaller than `size`.
+    """
+    archive, table = root / f"{name}.tar", root / f"{name}.csv"
+    if not (archive.is_file() and table.is_file()):
+        raise InputError(f"no training set {name} in {root}; expected {archive.name} and {table.name}")
+    with open(table, newline="") as handle:
+        rows = [row for row in csv.DictReader(handle) if is_held_out(row["original"])]
+    sharp = [row for row in rows if float(row["detail"] or 0) > SOFT_DETAIL]
+    sharp.sort(key=lambda row: (-float(row["inside"] or 0), row["name"]))
+    names = [row["name"] for row in sharp[:limit]]
+    if not names:
+        raise InputError(f"{table} has no sharp held-out crop")
+    pictures = dict(_from_tar(archive, set(names)))
+    return [CleanFace(n, _reduce(pictures[n], size, f"{archive}: {n}")) for n in names]
+
+
 def spread(count: int, wanted: int) -> list[int]:
     """Up to `wanted` different positions, evenly spread over 0 .. count - 1."""
     wanted = min(wanted, count)
@@ -63,7 +104,7 @@ def spread(count: int, wanted: int) -> list[int]:
 
 
 def degrade_faces(faces: Sequence[CleanFace], strength: str, *, seed: int = 0) -> list[DegradedFace]:
-    """Degrade each face by the protocol at one of `STRENGTHS`.
+    """Degrade each face by the protocol at one of `STRENGTHS`, faces of 512 pixels by `LARGE_FACE_STRENGTHS`.
 
     A face's degradation depends on seed, strength and its name only, not on which other faces are evaluated.
     """
@@ -72,7 +113,8 @@ def degrade_faces(faces: Sequence[CleanFace], strength: str, *, seed: int = 0) -
 
 def _degrade(face: CleanFace, strength: str, seed: int) -> DegradedFace:
     rng = np.random.default_rng([seed, list(STRENGTHS).index(strength), zlib.crc32(face.name.encode())])
-    degradation = evaluation_degradation(strength, rng)
+    large = face.image.shape[0] >= LARGE_FACE
+    degradation = LARGE_FACE_STRENGTHS[strength] if large else evaluation_degradation(strength, rng)
     small = degrade_small(face.image, degradation, rng)
     return DegradedFace(face, strength, degradation, small, enlarge(small, face.image.shape[0]))
 
@@ -88,9 +130,11 @@ def _archive(source: Path) -> Path | None:
     return archives[0] if len(archives) == 1 else None
 
 
-def _from_tar(archive: Path) -> Iterator[tuple[str, bytes]]:
+def _from_tar(archive: Path, wanted: Set[str] | None = None) -> Iterator[tuple[str, bytes]]:
     with tarfile.open(archive) as tar:
         members = [m for m in tar.getmembers() if m.isfile() and Path(m.name).suffix.lower() in PICTURES]
+        if wanted is not None:
+            members = [m for m in members if Path(m.name).name in wanted]
         for member in sorted(members, key=lambda m: m.name):
             handle = tar.extractfile(member)
             if handle is not None:

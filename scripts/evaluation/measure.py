@@ -12,7 +12,8 @@ import numpy as np
 from dynface_video.metrics.fidelity import log_spectrum_distance, psnr, ssim
 from evaluation.faces import DegradedFace
 from evaluation.methods import Method
-from evaluation.perceptual import FaceMeasure
+from evaluation.network_measures import FaceMeasure
+from evaluation.picture_measures import chroma_error, finest_octaves_error, octave_offsets, skin_roughness
 
 BATCH = 16
 
@@ -21,8 +22,15 @@ BATCH = 16
 class Measurement:
     """One face by one method.
 
-    psnr: dB; spectrum: log-spectrum distance; lpips, identity: nan where not measured; seconds: wall time of its batch,
-    shared
+    psnr:        dB
+    perceptual:  distance of EfficientNet-Lite0's features at 256 pixels or less, perceptual_native: at the face's own
+                 size; identity: distance of dlib's embeddings; landmarks: percent of the eye distance; nan where not
+                 measured
+    chroma:      mean absolute difference of Cb and Cr, 8-bit levels
+    roughness:   texture of the skin in ratio to the clean face's
+    finest:      mean absolute offset of the finest two octaves, decades; octaves: each octave's offset, finest first
+    spectrum:    log-spectrum distance
+    evaluations: of the prior; seconds: wall time, both its share of its batch
     """
 
     method: str
@@ -31,11 +39,17 @@ class Measurement:
     group: str
     psnr: float
     ssim: float
+    chroma: float
+    roughness: float
+    finest: float
+    octaves: tuple[float, ...]
     spectrum: float
     evaluations: float
     seconds: float
-    lpips: float = math.nan
+    perceptual: float = math.nan
+    perceptual_native: float = math.nan
     identity: float = math.nan
+    landmarks: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -63,8 +77,13 @@ def evaluate(
     """Restore the degraded faces of each strength by each method and measure them against the clean ones.
 
     Pictures are rounded to 8 bits first, as they would be saved: without it the empty top of a float picture's
-    spectrum would count as infinitely far from any other's. measures: further ones, as `perceptual_measures` finds
-    them. progress is told in words what was done.
+    spectrum would count as infinitely far from any other's.
+
+    Args:
+        faces: Degraded faces by strength.
+        methods: What restores them.
+        measures: Further measures by the name of their column, as of `network_measures`.
+        progress: Called with a line for each method and strength that is done.
     """
     evaluation = Evaluation(faces)
     for strength, degraded in faces.items():
@@ -99,6 +118,10 @@ def _measure(
                     group=clean.group,
                     psnr=psnr(shown, clean.image),
                     ssim=ssim(shown, clean.image),
+                    chroma=chroma_error(shown, clean.image),
+                    roughness=skin_roughness(shown, clean.image),
+                    finest=finest_octaves_error(shown, clean.image),
+                    octaves=tuple(float(v) for v in octave_offsets(shown, clean.image)),
                     spectrum=log_spectrum_distance(shown, clean.image),
                     evaluations=evaluations / len(batch),
                     seconds=seconds / len(batch),

@@ -13,6 +13,7 @@ from dynface_video.errors import InputError
 from evaluation.baselines import classical_baselines
 from evaluation.faces import DegradedFace
 from evaluation.larger import crops_of, put_back
+from evaluation.product import Product
 
 if TYPE_CHECKING:
     from dynface_video.diffusion.noise import NoiseKey
@@ -37,8 +38,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 """Changes of the settings that take one part of the method away or put another in its place."""
 METHODS = (*classical_baselines(), "rm", "full")
-ALL_METHODS = (*METHODS, *VARIANTS)
-LEARNED = {"rm", "full", *VARIANTS}
+ALL_METHODS = (*METHODS, "product", *VARIANTS)
+LEARNED = {"rm", "full", "product", *VARIANTS}
 
 
 class Method(Protocol):
@@ -178,17 +179,26 @@ def is_scale_name(name: str) -> bool:
     return name.startswith("scale ")
 
 
-def make_methods(
-    names: Sequence[str],
-    restorer: Restorer | None,
-    *,
-    strengths: Sequence[float] = (),
-    fixed_steps: Sequence[int] = (),
-    scales: Sequence[float] = (),
-) -> list[Method]:
+@dataclass(frozen=True)
+class Variants:
+    """Under which settings the learned methods are measured.
+
+    strengths:   of "full" and "product"; empty for the restorer's own
+    fixed_steps: starting steps for every face, scales: guidance scales for every place, a method each
+    preset, device: of "product"
+    """
+
+    strengths: Sequence[float] = ()
+    fixed_steps: Sequence[int] = ()
+    scales: Sequence[float] = ()
+    preset: str = "mini"
+    device: str = "auto"
+
+
+def make_methods(names: Sequence[str], restorer: Restorer | None, variants: Variants = Variants()) -> list[Method]:
     """The named methods, and the full method with fixed starting steps or global guidance scales in its place.
 
-    "full" stands for one at each of the strengths, or at the restorer's own.
+    "full" and "product" stand for one at each of the strengths.
     Raises InputError for an unknown name, or for a learned method without a restorer.
     """
     baselines = classical_baselines()
@@ -203,16 +213,19 @@ def make_methods(
         elif name == "rm":
             methods.append(RestorationAlone(restorer))
         elif name == "full":
-            with_settings = (restorer.with_settings(strength=s) for s in strengths or [restorer.strength])
+            with_settings = (restorer.with_settings(strength=s) for s in variants.strengths or [restorer.strength])
             methods.extend(FullMethod(r, full_name(r.strength)) for r in with_settings)
+        elif name == "product":
+            strengths = variants.strengths or [restorer.strength]
+            methods.extend(Product(variants.preset, variants.device, s) for s in strengths)
         else:
             methods.append(FullMethod(restorer.with_settings(**VARIANTS[name]), name))
-    if (fixed_steps or scales) and restorer is None:
+    if (variants.fixed_steps or variants.scales) and restorer is None:
         raise InputError("fixed starting steps and guidance scales need the models of a preset")
     if restorer is not None:
-        methods.extend(FullMethod(restorer, step_name(step), step) for step in fixed_steps)
+        methods.extend(FullMethod(restorer, step_name(step), step) for step in variants.fixed_steps)
         methods.extend(
             FullMethod(restorer.with_settings(guidance_map="none", guidance_scale=scale), scale_name(scale))
-            for scale in scales
+            for scale in variants.scales
         )
     return methods

@@ -12,13 +12,16 @@ from dynface_video.errors import InputError
 from dynface_video.pipeline import FaceRestorer
 from evaluation.calibration import LevelReadings, plot_calibration, read_levels
 from evaluation.contact_sheet import contact_sheet
-from evaluation.faces import degrade_faces, load_clean_faces
+from evaluation.faces import CleanFace, degrade_faces, load_clean_faces, load_held_out
 from evaluation.maps import map_sheet, with_map
 from evaluation.measure import Evaluation, evaluate
-from evaluation.methods import LEARNED, METHODS, full_name, make_methods
-from evaluation.perceptual import perceptual_measures
+from evaluation.methods import LEARNED, METHODS, Variants, full_name, make_methods
+from evaluation.network_measures import network_measures
+from evaluation.product import product_name
 from evaluation.report import best_classical, level_table, markdown, write_csv
+from evaluation.targets import check_targets
 from evaluation.trade_off import plot_trade_off
+from teachers.weights import teacher_folder
 from training.degradation import STRENGTHS
 
 WITHOUT_MODELS = 128
@@ -28,15 +31,19 @@ WITHOUT_MODELS = 128
 class EvaluationOptions:
     """What is compared on which faces.
 
-    faces:       folder or tar of clean aligned faces; limit: that many of them, spread evenly
-    methods:     by name; strengths: of the full method besides its default; fixed_steps, guidance_scales: that it is
-                 compared with
-    resolution:  of the faces; by default that of the models' crop, and larger ones are reduced to it and pasted back
+    faces:       folder or tar of clean aligned faces; with held_out the folder of the training sets
+    held_out:    name of a training set of which the held-out crops are taken
+    limit:       at most that many faces
+    methods:     by name; strengths: of "full" and "product" besides the default; fixed_steps, guidance_scales: what the
+                 full method is compared with
+    resolution:  of the faces; by default that of the models' crop, larger ones pass through the product's own path
+    teachers:    folder of the weights of perceptual and identity distance; None: `teachers.weights.teacher_folder`
     seed:        of the degradations
     plots:       draw the trade-off and the calibration (needs matplotlib)
     """
 
     faces: Path
+    held_out: str | None = None
     methods: Sequence[str] = METHODS
     strengths: Sequence[float] = ()
     fixed_steps: Sequence[int] = ()
@@ -45,49 +52,78 @@ class EvaluationOptions:
     preset: str = "mini"
     device: str = "auto"
     resolution: int | None = None
+    teachers: Path | None = None
     seed: int = 0
     plots: bool = False
 
 
 def run_evaluation(options: EvaluationOptions, out: Path, *, progress: Callable[[str], None]) -> str:
-    """Evaluate and write into the folder `out`; returns the report in Markdown.
+    """Evaluate and write into the folder `out`.
 
-    results.csv has a row for each method, strength and face; table.md the report; contact_sheet.png faces to judge by
-    eye; maps.png, with learned methods, the maps of `with_map`; trade_off.png and calibration.png the plots.
-    Raises InputError for unusable faces or options, ModelError when weights are missing.
+    results.csv has a row for each method, strength and face; table.md the report; contact_<strength>.png faces to judge
+    by eye; maps.png, with learned methods at the models' crop, the maps of `with_map`; trade_off.png and
+    calibration.png the plots.
+
+    Returns:
+        The report in Markdown.
+
+    Raises:
+        InputError: For unusable faces or options.
+        ModelError: When weights are missing.
     """
     restorer = None
     if set(options.methods) & LEARNED or options.fixed_steps or options.guidance_scales:
         restorer = FaceRestorer.from_preset(options.preset, device=options.device)
     size = options.resolution or (restorer.resolution if restorer else WITHOUT_MODELS)
-    at_crop = restorer is not None and size == restorer.resolution
-    clean = load_clean_faces(options.faces, size, limit=options.limit)
+    clean = _clean_faces(options, size)
     faces = {strength: degrade_faces(clean, strength, seed=options.seed) for strength in STRENGTHS}
-    methods = make_methods(
-        options.methods,
-        restorer,
-        strengths=sorted({*options.strengths, restorer.strength}) if restorer else (),
-        fixed_steps=options.fixed_steps,
-        scales=options.guidance_scales,
-    )
-    measures, missing = perceptual_measures()
+    methods = make_methods(options.methods, restorer, _variants(options, restorer))
+    measures, missing = network_measures(options.teachers or teacher_folder())
     for message in missing:
         progress(message)
     _make_folder(out)
     evaluation = evaluate(faces, methods, measures=measures, progress=progress)
+    at_crop = restorer is not None and size == restorer.resolution
     readings = {s: read_levels(restorer, faces[s]) for s in STRENGTHS} if restorer and at_crop else {}
-
-    write_csv(evaluation, out / "results.csv")
-    report = markdown(evaluation, default_strength=restorer.strength if restorer else None)
-    if readings:
-        report += f"\nSE's blur levels against those measured from the truth:\n\n{level_table(readings)}\n"
-    (out / "table.md").write_text(report)
-    columns = {strength: _columns(evaluation, strength, restorer) for strength in STRENGTHS}
-    _write_picture(out / "contact_sheet.png", contact_sheet(evaluation, columns))
+    report = _write_report(evaluation, readings, restorer, out)
     if restorer and at_crop:
         _write_picture(out / "maps.png", map_sheet(with_map(restorer), faces))
     if options.plots:
         _draw(evaluation, readings, out)
+    return report
+
+
+def _clean_faces(options: EvaluationOptions, size: int) -> list[CleanFace]:
+    if options.held_out:
+        return load_held_out(options.faces, options.held_out, size, limit=options.limit)
+    return load_clean_faces(options.faces, size, limit=options.limit)
+
+
+def _variants(options: EvaluationOptions, restorer: FaceRestorer | None) -> Variants:
+    return Variants(
+        strengths=sorted({*options.strengths, restorer.strength}) if restorer else (),
+        fixed_steps=options.fixed_steps,
+        scales=options.guidance_scales,
+        preset=options.preset,
+        device=options.device,
+    )
+
+
+def _write_report(
+    evaluation: Evaluation, readings: dict[str, LevelReadings], restorer: FaceRestorer | None, out: Path
+) -> str:
+    write_csv(evaluation, out / "results.csv")
+    targets = []
+    if restorer is not None:
+        name = product_name if product_name(restorer.strength) in evaluation.methods else full_name
+        targets = check_targets(evaluation, name(restorer.strength), name(1.0), stages=1 + restorer.has_cascade)
+    report = markdown(evaluation, targets)
+    if readings:
+        report += f"\nSE's blur levels against those measured from the truth:\n\n{level_table(readings)}\n"
+    (out / "table.md").write_text(report)
+    for strength in evaluation.faces:
+        columns = _columns(evaluation, strength, restorer)
+        _write_picture(out / f"contact_{strength}.png", contact_sheet(evaluation, strength, columns))
     return report
 
 
@@ -98,15 +134,13 @@ def _draw(evaluation: Evaluation, readings: dict[str, LevelReadings], out: Path)
 
 
 def _columns(evaluation: Evaluation, strength: str, restorer: FaceRestorer | None) -> dict[str, str]:
-    """Heading -> method of the contact sheet: what was measured of degraded, best classical, RM, full."""
-    wanted = {"degraded": "degraded"}
-    classical = best_classical(evaluation, strength)
-    if classical:
-        wanted[classical] = classical
+    """Heading to method of the contact sheet: the input, and what was measured of best classical, RM, full, product."""
+    wanted = ["degraded"]
     if restorer:
-        full = full_name(restorer.strength)
-        wanted |= {"rm": "rm", full: full}
-    return {heading: method for heading, method in wanted.items() if method in evaluation.methods}
+        wanted += ["rm", full_name(restorer.strength), product_name(restorer.strength)]
+    elif best := best_classical(evaluation, strength):
+        wanted.append(best)
+    return {"input" if m == "degraded" else m: m for m in wanted if m in evaluation.methods}
 
 
 def _make_folder(folder: Path) -> None:

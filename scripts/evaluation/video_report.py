@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import cv2
 import numpy as np
 
-from evaluation.report import Target, markdown_table
+from evaluation.report import markdown_table
 from evaluation.steadiness import ALL, ALONE, FRESH, RM, Row
+from evaluation.targets import Target
 
 HEADER = (
     "version",

@@ -48,6 +48,13 @@ STRENGTHS: dict[str, dict[str, tuple[float, float]]] = {
 }
 """Three thirds of the protocol's range (sigma 0.1-15, r 0.8-32, noise 0-20, JPEG 30-100), for evaluation."""
 
+LARGE_FACE_STRENGTHS: dict[str, Degradation] = {
+    "mild": Degradation(blur_x=1.5, blur_y=1.5, angle=0.0, downscale=2.0, noise=4.0, jpeg=75),
+    "medium": Degradation(blur_x=3.0, blur_y=3.0, angle=0.0, downscale=4.0, noise=8.0, jpeg=60),
+    "severe": Degradation(blur_x=6.0, blur_y=6.0, angle=0.0, downscale=8.0, noise=12.0, jpeg=50),
+}
+"""One fixed degradation a strength, for evaluating faces of 512 pixels: ranges would hide what a network gains."""
+
 
 def evaluation_degradation(strength: str, rng: np.random.Generator) -> Degradation:
     """A degradation of the field's protocol, of one of `STRENGTHS`."""
