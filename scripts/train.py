@@ -154,6 +154,7 @@ def main() -> None:
     parser.add_argument("--ema", type=float, default=0.9995, help="decay of the averaged weights by step")
     parser.add_argument("--betas", type=float, nargs=2, default=(0.9, 0.999), help="of Adam")
     parser.add_argument("--validation-crops", type=int, default=96)
+    parser.add_argument("--save-seconds", type=float, default=180.0, help="between checkpoints, each with a validation")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -180,6 +181,7 @@ def main() -> None:
         ema=options.ema,
         betas=tuple(options.betas),
         validation_crops=options.validation_crops,
+        save_seconds=options.save_seconds,
     )
     initial = None
     if options.initial:
