@@ -9,25 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dynface_video.cli.console import SIGNALLED, complain, reporting
-from dynface_video.cli.options import (
-    Address,
-    Codec,
-    Config,
-    Crf,
-    Device,
-    EncoderPreset,
-    Faces,
-    Grayscale,
-    Interlaced,
-    Json,
-    Mezzanine,
-    Preset,
-    Seed,
-    Steps,
-    Strength,
-    Verbose,
-    Workers,
-)
+from dynface_video.cli.options import Config, Json, Preset, Restart, Verbose, setting_options
+from dynface_video.config import Overrides, load_settings
+from dynface_video.config.option import BATCH
 
 if TYPE_CHECKING:
     from dynface_video.api import BatchResult
@@ -35,6 +19,7 @@ if TYPE_CHECKING:
 PARTLY_FAILED = 3
 
 
+@setting_options(BATCH)
 def batch(
     sources: Annotated[
         list[str],
@@ -45,25 +30,12 @@ def batch(
         ),
     ],
     output: Annotated[str, typer.Option("--output", "-o", metavar="DIR", help="The folder for the outputs.")],
+    *,
     preset: Preset = "mini",
     config: Config = None,
-    strength: Strength = None,
-    num_inference_steps: Steps = None,
-    faces: Faces = None,
-    seed: Seed = None,
-    workers: Workers = None,
-    address: Address = None,
-    device: Device = None,
-    codec: Codec = None,
-    crf: Crf = None,
-    encoder_preset: EncoderPreset = None,
-    interlaced: Interlaced = None,
-    mezzanine: Mezzanine = None,
-    grayscale: Grayscale = None,
+    overrides: Overrides,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist; else skip them.")] = False,
-    restart: Annotated[bool, typer.Option("--restart", help="Start over instead of going on with unfinished jobs.")] = (
-        False
-    ),
+    restart: Restart = False,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -74,6 +46,7 @@ def batch(
     SIGTERM.
     """
     with reporting(verbose, lambda: "interrupted before anything was done") as console:
+        load_settings(preset, config, overrides)
         from dynface_video import api
         from dynface_video.cli.progress import progress_display
 
@@ -87,19 +60,7 @@ def batch(
                 resume=not restart,
                 progress=report,
                 on_plan=complain,
-                strength=strength,
-                num_inference_steps=num_inference_steps,
-                faces=faces,
-                seed=seed,
-                workers=workers,
-                address=address,
-                device=device,
-                codec=codec,
-                crf=crf,
-                encoder_preset=encoder_preset,
-                interlaced=interlaced,
-                mezzanine=mezzanine,
-                grayscale=grayscale,
+                **overrides,
             )
         for row in result.videos:
             for warning in row.totals.warnings:
@@ -107,7 +68,7 @@ def batch(
             if row.error is not None:
                 complain(f"error: {row.source}: {row.error}")
         if result.interrupted_by is not None:
-            complain("interrupted; what is finished is kept: give the same command without --restart to go on")
+            complain("interrupted; finished work is kept: give the same command without --restart to resume")
     typer.echo(json.dumps(result.as_dict()) if as_json else _table(result))
     code = _exit_code(result)
     if code:

@@ -16,32 +16,10 @@ import typer
 import dynface_video
 from dynface_video.cli.batch import batch, status
 from dynface_video.cli.console import complain, reporting
-from dynface_video.cli.options import (
-    Address,
-    Codec,
-    Config,
-    CopyUntouched,
-    Crf,
-    Device,
-    EncoderPreset,
-    Faces,
-    Fps,
-    Grain,
-    Grayscale,
-    ImageFormat,
-    Images,
-    Interlaced,
-    Json,
-    Mezzanine,
-    PixelFormat,
-    Preset,
-    Seed,
-    Source,
-    Steps,
-    Strength,
-    Verbose,
-    Workers,
-)
+from dynface_video.cli.options import Config, Json, Preset, Restart, Source, Verbose, examples, setting_options
+from dynface_video.config import Overrides, load_settings
+from dynface_video.config.option import ANALYZE, RESTORE
+from dynface_video.config.reference import settings_yaml
 from dynface_video.errors import InputError
 
 if TYPE_CHECKING:
@@ -77,53 +55,44 @@ def _root(
     pass
 
 
-@main.command()
+@main.command(
+    epilog=examples(
+        "dynface-video restore old.mkv -o restored.mkv",
+        "dynface-video restore old.mkv -o restored.mkv --strength 0.3 --faces largest --json",
+        "dynface-video restore album/ -o restored/",
+        "dynface-video restore frames/ -o restored.mkv --images sequence --fps 24",
+    )
+)
+@setting_options(RESTORE)
 def restore(
     source: Source,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="OUTPUT", help="The file to write, or the folder of images.")
     ],
+    *,
     preset: Preset = "mini",
     config: Config = None,
-    strength: Strength = None,
-    num_inference_steps: Steps = None,
-    faces: Faces = None,
-    seed: Seed = None,
-    workers: Workers = None,
-    address: Address = None,
-    device: Device = None,
-    codec: Codec = None,
-    crf: Crf = None,
-    encoder_preset: EncoderPreset = None,
-    pix_fmt: PixelFormat = None,
-    interlaced: Interlaced = None,
-    mezzanine: Mezzanine = None,
-    copy_untouched: CopyUntouched = None,
-    images: Images = None,
-    fps: Fps = None,
-    image_format: ImageFormat = None,
-    grayscale: Grayscale = None,
-    grain: Grain = None,
+    overrides: Overrides,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUTPUT if it exists.")] = False,
-    restart: Annotated[
-        bool, typer.Option("--restart", help="Start over instead of going on with an unfinished job.")
-    ] = (False),
+    restart: Restart = False,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
     """Restore the faces of INPUT and write the video, image or folder of images to OUTPUT.
 
-    An interrupted restoration goes on where it stopped when the same command is given again.
+    An interrupted restoration resumes where it stopped when the same command is given again.
     Exit codes: 0 done, 1 failed, 2 unusable input or options, 130 interrupted, 143 stopped by SIGTERM.
     """
     job = output.parent / f"{output.name}.job"
 
-    def how_to_go_on() -> str:
+    def how_to_resume() -> str:
         if not job.exists():
             return "interrupted before anything was done"
-        return f"interrupted; what is finished is kept in {job}: give the same command without --restart to go on"
+        return f"interrupted; finished work is kept in {job}: give the same command without --restart to resume"
 
-    with reporting(verbose, how_to_go_on) as console:
+    with reporting(verbose, how_to_resume) as console:
+        # Before the networks' libraries, which take seconds to load.
+        load_settings(preset, config, overrides)
         from dynface_video import api
 
         with _progress(console) as report:
@@ -135,25 +104,7 @@ def restore(
                 overwrite=overwrite,
                 resume=not restart,
                 progress=report,
-                strength=strength,
-                num_inference_steps=num_inference_steps,
-                faces=faces,
-                seed=seed,
-                workers=workers,
-                address=address,
-                device=device,
-                codec=codec,
-                crf=crf,
-                encoder_preset=encoder_preset,
-                pix_fmt=pix_fmt,
-                interlaced=interlaced,
-                mezzanine=mezzanine,
-                copy_untouched=copy_untouched,
-                images=images,
-                fps=fps,
-                image_format=image_format,
-                grayscale=grayscale,
-                grain=grain,
+                **overrides,
             )
         _warn(result.warnings)
     _answer(result.as_dict() if as_json else _summary(result))
@@ -167,38 +118,51 @@ def _summary(result: RestoreResult) -> list[str]:
     return [done, ", ".join(f"{stage} {spent:.1f} s" for stage, spent in result.seconds.items())]
 
 
-@main.command()
+@main.command(
+    epilog=examples(
+        "dynface-video analyze old.mkv",
+        "dynface-video analyze old.mkv -o analysis.json --faces largest",
+    )
+)
+@setting_options(ANALYZE)
 def analyze(
     source: Source,
+    *,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Also write the whole analysis as JSON.")
     ] = None,
     preset: Preset = "mini",
     config: Config = None,
-    faces: Faces = None,
-    device: Device = None,
+    overrides: Overrides,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE if it exists.")] = False,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
     """Say which shots and faces INPUT has and what would be restored, without restoring anything."""
     with reporting(verbose, lambda: "interrupted; nothing was written") as console:
+        load_settings(preset, config, overrides)
         if output is not None:
             _check_writable(output, source, overwrite)
         from dynface_video import api
 
         with _progress(console) as report:
-            analysis = api.analyze_video(
-                source, preset=preset, config=config, progress=report, faces=faces, device=device
-            )
+            analysis = api.analyze_video(source, preset=preset, config=config, progress=report, **overrides)
         if output is not None:
             analysis.save(output)
         _warn(analysis.warnings)
-        answer = _overview(analysis) if as_json else _description(analysis)
+        answer = _overview(analysis) if as_json else _description(analysis, output)
     _answer(answer)
 
 
-@main.command()
+@main.command(epilog=examples("dynface-video settings --preset archive > mine.yaml"))
+def settings(preset: Preset = "mini", config: Config = None, verbose: Verbose = False) -> None:
+    """Print all settings with their meaning, range and present value, as a file that --config takes."""
+    with reporting(verbose, lambda: "interrupted"):
+        found = load_settings(preset, config)
+    typer.echo(settings_yaml(found, f"Settings of the preset {preset}{f' with {config}' if config else ''}."), nl=False)
+
+
+@main.command(epilog=examples("dynface-video demo", "dynface-video demo --out somewhere"))
 def demo(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the three videos.")] = Path("dynface_demo"),
     preset: Preset = "mini",
@@ -271,7 +235,7 @@ def _overview(analysis: Analysis) -> dict[str, Any]:
     }
 
 
-def _description(analysis: Analysis) -> list[str]:
+def _description(analysis: Analysis, written: Path | None) -> list[str]:
     seen = _overview(analysis)
     head = f"{seen['frames']} frames, {_count(len(seen['shots']), 'shot')}, {_count(len(seen['tracks']), 'face track')}"
     lines = [
@@ -279,4 +243,5 @@ def _description(analysis: Analysis) -> list[str]:
         f"blur level {t['blur_level']:.2f}{', grey' if t['grey'] else ''}{'' if t['restore'] else ', left alone'}"
         for t in seen["tracks"]
     ]
-    return [head, *lines, f"{seen['skipped_faces']} stretches of faces left alone; the analysis file says why"]
+    skipped = f"{seen['skipped_faces']} stretches of faces left alone"
+    return [head, *lines, f"{skipped}; {written} says why" if written is not None else skipped]

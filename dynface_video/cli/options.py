@@ -1,11 +1,15 @@
-"""The options that several commands share."""
+"""The options of the commands: those that settings declare, and those that several commands share."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from dynface_video.config.declared import OPTIONS, DeclaredOption, value_type
 
 Source = Annotated[
     Path, typer.Argument(metavar="INPUT", help="The video, an image, or a folder of images.", show_default=False)
@@ -14,61 +18,61 @@ Preset = Annotated[str, typer.Option(metavar="NAME", help="Settings and models t
 Config = Annotated[
     Path | None, typer.Option(metavar="FILE", help="YAML file that changes some of the preset's settings.")
 ]
-Strength = Annotated[
-    float | None,
-    typer.Option(metavar="0..1", help="0 stays closest to the input, 1 invents most detail. [default: of the preset]"),
-]
-Steps = Annotated[
-    int | None,
-    typer.Option("--num-inference-steps", "--steps", metavar="N", help="Network evaluations a face at most."),
-]
-Faces = Annotated[str | None, typer.Option(metavar="all|largest", help="Which faces; largest: one a shot.")]
-Seed = Annotated[int | None, typer.Option(metavar="N", help="Of the noise that detail is made from.")]
-Workers = Annotated[int | None, typer.Option(metavar="N", help="Processes that restore; more than one use Ray.")]
-Address = Annotated[
-    str | None,
-    typer.Option(metavar="auto|HOST:PORT", help="Ray cluster to join; without it Ray is started here where needed."),
-]
-Device = Annotated[str | None, typer.Option(metavar="auto|cpu|cuda[:i]", help="Where the networks run.")]
-Codec = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="Encoder, e.g. libx264 or libx265. [default: by the source and the container]"),
-]
-Crf = Annotated[int | None, typer.Option(metavar="N", help="Quality of the encoder; lower is better and larger.")]
-EncoderPreset = Annotated[str | None, typer.Option(metavar="NAME", help="Preset of the encoder, e.g. slow.")]
-PixelFormat = Annotated[str | None, typer.Option("--pix-fmt", metavar="NAME", help="Pixel format, e.g. yuv420p.")]
-Interlaced = Annotated[
-    str | None,
-    typer.Option(metavar="auto|keep|deinterlace|ignore", help="What to do with interlaced video. [default: auto]"),
-]
-CopyUntouched = Annotated[
-    bool | None,
-    typer.Option("--copy-untouched", show_default=False, help="Copy H.264 where no face is, instead of encoding it."),
-]
-Images = Annotated[
-    str | None,
-    typer.Option(
-        metavar="auto|sequence|stills",
-        help="A folder of images: frames of a film, or pictures of their own. [default: auto]",
-    ),
-]
-Fps = Annotated[str | None, typer.Option(metavar="RATE", help="Frames a second of a sequence of images. [default: 25]")]
-ImageFormat = Annotated[
-    str | None,
-    typer.Option(metavar="png|jpg|tif|webp|bmp", help="Of the images in a folder. [default: as the source's, or png]"),
-]
-Mezzanine = Annotated[
-    bool | None,
-    typer.Option(
-        "--mezzanine", show_default=False, help="Keep segments without loss and encode the whole once at the end."
-    ),
-]
-Grayscale = Annotated[
-    str | None, typer.Option(metavar="auto|on|off", help="Whether faces stay without colour. [default: auto]")
-]
-Grain = Annotated[
-    float | None,
-    typer.Option(metavar="0..1", help="How much of the surroundings' grain restored faces get. [default: 0]"),
-]
+Restart = Annotated[bool, typer.Option("--restart", help="Start over instead of resuming an unfinished job.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output instead of a summary.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more, and show where an error came from.")]
+
+
+def setting_options(command: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the options that settings declare for it, in the place of its parameter `overrides`.
+
+    Args:
+        command: The command's name, as in `Option.commands`.
+
+    Returns:
+        A decorator for a function with a parameter `overrides`, which gets the options that were given, by name.
+    """
+    options = [option for option in OPTIONS.values() if command in option.option.commands]
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        def run(**arguments: Any) -> None:
+            given = {option.name: arguments.pop(option.name) for option in options}
+            function(**arguments, overrides={name: value for name, value in given.items() if value is not None})
+
+        run.__name__, run.__doc__ = function.__name__, function.__doc__
+        run.__signature__ = _with_options(inspect.signature(function, eval_str=True), options)  # type: ignore[attr-defined]
+        return run
+
+    return decorate
+
+
+def _with_options(signature: inspect.Signature, options: list[DeclaredOption]) -> inspect.Signature:
+    parameters = list[inspect.Parameter]()
+    for parameter in signature.parameters.values():
+        parameter = parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        parameters += [_parameter(option) for option in options] if parameter.name == "overrides" else [parameter]
+    return signature.replace(parameters=parameters)
+
+
+def _parameter(option: DeclaredOption) -> inspect.Parameter:
+    kind, flags = value_type(option.field), option.flags
+    if kind is bool:
+        flags = (f"{flags[0]}/--no-{flags[0].removeprefix('--')}", *flags[1:])
+    elif kind not in (int, float, Path):
+        # Choices too: the settings say what is allowed, in the same words wherever a value comes from.
+        kind = str
+    shown = typer.Option(*flags, metavar=option.metavar, help=_help(option), show_default=False)
+    return inspect.Parameter(
+        option.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, shown]
+    )
+
+
+def _help(option: DeclaredOption) -> str:
+    description = option.field.description or ""
+    default = "" if option.field.default is False else f" [default: {option.default}]"
+    return f"{description[0].upper()}{description[1:]}.{default}"
+
+
+def examples(*commands: str) -> str:
+    """Commands to be shown at the end of a help text, not wrapped."""
+    return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)

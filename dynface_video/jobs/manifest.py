@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from dynface_video.config import OVERRIDES
+from dynface_video.config import OPTIONS
 from dynface_video.errors import InputError
 from dynface_video.jobs.remote import is_remote
 
@@ -117,9 +117,9 @@ def _json_rows(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _entry(row: dict[str, Any], where: str, base: Path, folder: str) -> Entry:
-    unknown = row.keys() - {*OWN, *OVERRIDES} | row.keys() & ANYWHERE
+    unknown = row.keys() - {*OWN, *OPTIONS} | row.keys() & ANYWHERE
     if unknown:
-        known = ", ".join([*OWN, *sorted(OVERRIDES.keys() - ANYWHERE)])
+        known = ", ".join([*OWN, *sorted(OPTIONS.keys() - ANYWHERE)])
         raise InputError(f"{where}: there is no option {sorted(unknown)[0]!r} of one video; there are: {known}")
     if not row.get("source"):
         raise InputError(f"{where} names no source")

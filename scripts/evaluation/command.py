@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dynface_video.cli.console import complain, reporting
-from dynface_video.cli.options import Device, Preset, Verbose
+from dynface_video.cli.options import Preset, Verbose
 from dynface_video.errors import InputError
 
 
@@ -35,7 +35,7 @@ def evaluate(
     ] = "",
     limit: Annotated[int | None, typer.Option(metavar="N", help="At most so many faces.")] = None,
     preset: Preset = "mini",
-    device: Device = None,
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda[:N]|mps", help="Device of the networks.")] = "auto",
     resolution: Annotated[
         int | None, typer.Option(metavar="R", help="Of the faces. [default: of the models' crop, 128]")
     ] = None,
@@ -65,7 +65,7 @@ def evaluate(
             guidance_scales=_numbers("--guidance-scale", guidance_scale),
             limit=limit,
             preset=preset,
-            device=device or "auto",
+            device=device,
             resolution=resolution,
             teachers=teachers,
             seed=seed,

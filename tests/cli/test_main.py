@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import runpy
 import signal
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 
 import dynface_video
 from dynface_video.cli.main import main
-from dynface_video.config import load_settings
+from dynface_video.config import OPTIONS, load_settings
 from dynface_video.errors import InputError, JobError, ModelError
 
 ROOT = Path(dynface_video.__file__).parents[1]
@@ -167,8 +168,8 @@ def test_verbose_shows_where_an_error_came_from(api: FakeApi, command: Command, 
     [
         (["--strength", "2"], "error: strength is 2.0; it must be at least 0 and at most 1"),
         (["--faces", "some"], "error: faces is 'some'; it must be 'all' or 'largest'"),
-        (["--device", "cuda:1", "--workers", "2"], "say workers 1 to use cuda:1 alone"),
-        (["--preset", "huge"], "error: there is no preset 'huge'"),
+        (["--device", "cuda:1", "--workers", "2"], "or 1 worker on cuda:1"),
+        (["--preset", "huge"], "error: unknown preset 'huge'"),
         (["--config", "absent.yaml"], "error: the configuration absent.yaml cannot be read"),
         (["--steps", "many"], "--steps"),
         (["--no-such-option"], "--no-such-option"),
@@ -182,12 +183,63 @@ def test_unusable_options_end_with_2_and_are_named(
     assert message in err
 
 
+def test_several_errors_are_told_at_once_and_before_the_networks_libraries_load(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("minimum_size: 30\ndetection: {interval: 0}\n")
+    program = (
+        "import sys\nfrom dynface_video.cli.main import main\n"
+        "try: main(['restore', 'in.mkv', '-o', 'out.mkv', '--config', 'mine.yaml', '--strength', '2'])\n"
+        "finally: print(*{name.split('.')[0] for name in sys.modules})"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        "error: 3 settings cannot be used:",
+        "  mine.yaml: detection.interval is 0; it must be at least 1",
+        "  mine.yaml: unknown setting 'minimum_size'; did you mean detection.minimum_size?",
+        "  strength is 2.0; it must be at least 0 and at most 1",
+    ]
+    assert not {"torch", "av", "cv2", "numpy", "ray", "scipy", "diffusers"} & set(done.stdout.split())
+
+
+@pytest.mark.parametrize("flag", ["--mezzanine", "--no-mezzanine"])
+def test_a_flag_can_be_turned_off_again(api: FakeApi, command: Command, flag: str) -> None:
+    command("restore", "in.mkv", "-o", "out.mkv", flag)
+    assert api.calls[0]["mezzanine"] is (flag == "--mezzanine")
+
+
+def test_steps_is_short_for_num_inference_steps(api: FakeApi, command: Command) -> None:
+    command("restore", "in.mkv", "-o", "out.mkv", "--steps", "4")
+    assert api.calls[0]["num_inference_steps"] == 4
+
+
+def test_the_help_of_each_command_has_the_options_that_settings_declare(command: Command) -> None:
+    for name in ("restore", "batch", "analyze"):
+        said = " ".join(command(name, "--help")[1].split())
+        for option in OPTIONS.values():
+            assert (re.search(rf"{option.flags[0]}\b", said) is not None) == (name in option.option.commands), (
+                name,
+                option.name,
+            )
+    assert "0 stays closest to the input, 1 invents most detail. [default: 0.6]" in " ".join(
+        command("restore", "--help")[1].split()
+    )
+
+
+def test_printed_settings_are_a_configuration(command: Command, tmp_path: Path) -> None:
+    code, out, _ = command("settings", "--preset", "archive")
+    (tmp_path / "printed.yaml").write_text(out)
+    assert code == 0 and load_settings("mini", tmp_path / "printed.yaml") == load_settings("archive")
+
+
 def test_an_output_must_be_named(api: FakeApi, command: Command) -> None:
     code, _, err = command("restore", "in.mkv")
     assert code == 2 and "--output" in err
 
 
-def test_an_interruption_says_how_to_go_on(api: FakeApi, command: Command, tmp_path: Path) -> None:
+def test_an_interruption_says_how_to_resume(api: FakeApi, command: Command, tmp_path: Path) -> None:
     api.error = KeyboardInterrupt()
     target = tmp_path / "out.mkv"
     code, _, err = command("restore", "in.mkv", "-o", str(target))
@@ -196,7 +248,7 @@ def test_an_interruption_says_how_to_go_on(api: FakeApi, command: Command, tmp_p
     (tmp_path / "out.mkv.job").mkdir()
     code, out, err = command("restore", "in.mkv", "-o", str(target))
     assert (code, out) == (130, "")
-    assert f"{target}.job: give the same command without --restart to go on" in err.splitlines()[-1]
+    assert f"{target}.job: give the same command without --restart to resume" in err.splitlines()[-1]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent as a signal")

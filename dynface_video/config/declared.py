@@ -1,0 +1,96 @@
+"""The options that the settings declare, collected by name, and how the type and range of a field are written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from dynface_video.config.option import Option
+from dynface_video.config.sections import Settings
+
+BOUNDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
+
+
+@dataclass(frozen=True)
+class DeclaredOption:
+    """A setting that can be given by its name alone: its section, its field, and its `Option`."""
+
+    name: str
+    section: str
+    field: FieldInfo
+    option: Option
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Its command-line flags, the long one first."""
+        return (f"--{self.name.replace('_', '-')}", *self.option.aliases)
+
+    @property
+    def metavar(self) -> str | None:
+        """Placeholder of its value in help texts; None for a flag."""
+        return self.option.metavar or "|".join(choices(self.field)) or None
+
+    @property
+    def default(self) -> str:
+        """Its default, for help texts."""
+        return self.option.unset if self.field.default is None else yaml_scalar(self.field.default)
+
+
+def section_fields(section: str | None) -> Mapping[str, FieldInfo]:
+    """The fields of a section; those of `Settings` itself for None."""
+    model = Settings if section is None else Settings.model_fields[section].annotation
+    assert isinstance(model, type) and issubclass(model, BaseModel)
+    return model.model_fields
+
+
+def section_names() -> list[str]:
+    """The names of the sections, in the order of their declaration."""
+    return [name for name, field in Settings.model_fields.items() if isinstance(field.default, BaseModel)]
+
+
+def value_type(field: FieldInfo) -> Any:
+    """The type of a field, without None where it is optional."""
+    parts = [part for part in get_args(field.annotation) if part is not NoneType]
+    return parts[0] if NoneType in get_args(field.annotation) else field.annotation
+
+
+def choices(field: FieldInfo) -> tuple[str, ...]:
+    """The values that a Literal field takes; empty for other types."""
+    kind = value_type(field)
+    return get_args(kind) if get_origin(kind) is Literal else ()
+
+
+def value_range(field: FieldInfo) -> str:
+    """The bounds of a field as words, such as "at least 0 and at most 1"; empty where it has none."""
+    return " and ".join(
+        f"{words} {getattr(bound, kind)}"
+        for bound in field.metadata
+        for kind, words in BOUNDS.items()
+        if getattr(bound, kind, None) is not None
+    )
+
+
+def yaml_scalar(value: Any) -> str:
+    """A setting's value as YAML writes it."""
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _declared() -> dict[str, DeclaredOption]:
+    return {
+        name: DeclaredOption(name, section, field, option)
+        for section in section_names()
+        for name, field in section_fields(section).items()
+        for option in field.metadata
+        if isinstance(option, Option)
+    }
+
+
+OPTIONS: Mapping[str, DeclaredOption] = _declared()
+"""Settings that can be given by their name alone, on the command line and in Python."""

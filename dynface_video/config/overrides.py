@@ -1,0 +1,36 @@
+"""The types of the settings that functions of the Python API take by name.
+
+A type checker must see them written out: a test holds that they equal the declarations in `sections`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, TypedDict
+
+
+class Overrides(TypedDict, total=False):
+    """Settings that change a preset, by their names; `docs/settings.md` describes each."""
+
+    images: Literal["auto", "sequence", "stills"]
+    fps: str
+    detector: Literal["retinaface", "yunet"]
+    strength: float
+    num_inference_steps: int
+    faces: Literal["all", "largest"]
+    seed: int
+    grayscale: Literal["auto", "on", "off"]
+    grain: float
+    codec: str | None
+    crf: int | None
+    encoder_preset: str | None
+    pix_fmt: str | None
+    interlaced: Literal["auto", "keep", "deinterlace", "ignore"]
+    mezzanine: bool
+    copy_untouched: bool
+    image_format: Literal["png", "jpg", "tif", "webp", "bmp"] | None
+    device: str
+    workers: int
+    threads: int
+    address: str | None
+    work: Path | None

@@ -1,0 +1,116 @@
+"""Texts made from the declarations of the settings: a commented YAML of them all, and tables for the documentation."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator, Sequence
+
+import yaml
+from pydantic.fields import FieldInfo
+
+from dynface_video.config.declared import (
+    OPTIONS,
+    choices,
+    section_fields,
+    section_names,
+    value_range,
+    value_type,
+    yaml_scalar,
+)
+from dynface_video.config.option import ALL
+from dynface_video.config.sections import Settings
+
+WIDTH = 120
+DEFAULT_HEADER = """\
+The default preset, for any machine: the embedded models, no download, a CPU is enough.
+Made by scripts/render_reference.py from the declarations in dynface_video/config/sections.py, which are what to edit.
+"""
+
+
+def settings_yaml(settings: Settings, header: str) -> str:
+    """All settings as YAML, each with its meaning and range as a comment.
+
+    Args:
+        settings: The settings to write; `Settings()` for the defaults.
+        header: Lines for the comment at the top.
+
+    Returns:
+        A file that `--config` takes.
+    """
+    lines = [f"# {line}" for line in header.splitlines()]
+    lines += ["", f"models: {settings.models}  # {section_fields(None)['models'].description}"]
+    for section in section_names():
+        values = getattr(settings, section)
+        lines += ["", f"{section}:"]
+        for name, field in section_fields(section).items():
+            lines += [f"  # {line}" for line in textwrap.wrap(_meaning(field), WIDTH - 4)]
+            lines.append(f"  {name}: {_yaml_value(getattr(values, name))}")
+    return "\n".join(lines) + "\n"
+
+
+def options_table() -> str:
+    """The options that settings declare as a Markdown table."""
+    rows = [
+        (
+            ", ".join(f"`{flag}`" for flag in option.flags) + (f" `{_cell(option.metavar)}`" if option.metavar else ""),
+            _cell(_described(option.field)),
+            option.default,
+            "all" if option.option.commands == ALL else ", ".join(sorted(option.option.commands)),
+            f"`{option.section}.{name}`",
+        )
+        for name, option in OPTIONS.items()
+    ]
+    return _table(("option", "meaning", "default", "commands", "setting"), rows)
+
+
+def settings_table() -> str:
+    """All settings as a Markdown table."""
+    rows = [
+        (f"`{section}.{name}`", _type_words(field), f"`{yaml_scalar(field.default)}`", _cell(_described(field)))
+        for section in section_names()
+        for name, field in section_fields(section).items()
+    ]
+    return _table(("setting", "values", "default", "meaning"), rows)
+
+
+def _meaning(field: FieldInfo) -> str:
+    words = _allowed(field)
+    return f"{field.description} ({words})" if words else _described(field)
+
+
+def _described(field: FieldInfo) -> str:
+    assert field.description is not None
+    return field.description
+
+
+def _allowed(field: FieldInfo) -> str:
+    """The choices or the range of a field; empty where any value of its type is allowed."""
+    return ", ".join(choices(field)) or value_range(field)
+
+
+def _type_words(field: FieldInfo) -> str:
+    if choices(field):
+        return ", ".join(f"`{choice}`" for choice in choices(field))
+    kind = {bool: "true, false", int: "integer", float: "number", str: "text"}.get(value_type(field), "path")
+    return " ".join(part for part in (kind, value_range(field)) if part)
+
+
+def _yaml_value(value: object) -> str:
+    text = yaml_scalar(value)
+    # Such as off, which YAML reads as a truth value.
+    return json.dumps(text) if isinstance(value, str) and yaml.safe_load(text) != value else text
+
+
+def _cell(text: str | None) -> str:
+    return (text or "").replace("|", "\\|")
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    def lines() -> Iterator[str]:
+        yield f"| {' | '.join(head)} |"
+        yield f"| {' | '.join('---' for _ in head)} |"
+        for row in rows:
+            yield f"| {' | '.join(row)} |"
+
+    return "\n".join(lines()) + "\n"

@@ -1,0 +1,275 @@
+"""The settings: each field carries its type, default, range, meaning and, where it has one, its command-line option.
+
+Everything else that lists options is made from these declarations: the command line, the overrides of the Python API,
+`configs/mini.yaml` and `docs/settings.md`. None as a default means that the value follows from something else.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from dynface_video.config.option import ALL, ANALYZE, RESTORE, Option
+
+RATE = re.compile(r"\d+(\.\d+|/[1-9]\d*)?")
+DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+
+
+class Section(BaseModel):
+    """Base of the sections: strict (a YAML `yes` is not the number 1) and frozen (they identify a job's segments)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class InputSettings(Section):
+    """How the input is read."""
+
+    images: Annotated[Literal["auto", "sequence", "stills"], Option(commands=frozenset({RESTORE, ANALYZE}))] = Field(
+        default="auto",
+        description="how a folder of images is read: as the frames of a film (sequence) or as separate pictures "
+        "(stills); auto takes a sequence where they are numbered, of one size and without a camera's date",
+    )
+    fps: Annotated[str, Option("RATE", commands=frozenset({RESTORE, ANALYZE}))] = Field(
+        default="25", description="frames per second of an image sequence: a number, or a fraction such as 24000/1001"
+    )
+
+    @field_validator("fps", mode="before")
+    @classmethod
+    def _fps_is_a_rate(cls, fps: Any) -> str:
+        rate = str(fps)
+        if isinstance(fps, bool) or not RATE.fullmatch(rate) or not 0 < Fraction(rate) <= 1000:
+            raise ValueError("it must be a number of frames per second up to 1000, or a fraction such as 24000/1001")
+        return rate
+
+    @property
+    def rate(self) -> Fraction:
+        """Frames per second; 23.976 and similar stand for the NTSC fractions nearest to them."""
+        rate = Fraction(self.fps)
+        exact = Fraction(round(rate * 1001 / 1000) * 1000, 1001)
+        return exact if abs(exact - rate) < Fraction(1, 500) else rate
+
+
+class DetectionSettings(Section):
+    """How faces are found and tracked, and which of them are skipped."""
+
+    detector: Annotated[Literal["retinaface", "yunet"], Option(commands=ALL)] = Field(
+        default="retinaface", description="face detector; yunet needs detection.yunet_model"
+    )
+    interval: int = Field(default=5, ge=1, description="frames from one detection to the next, tracked in between")
+    working_size: int = Field(
+        default=960, ge=64, description="longest side of the picture given to the detector, pixels"
+    )
+    minimum_size: float = Field(
+        default=24.0, ge=0, description="smaller faces are skipped: height in pixels of the displayed picture"
+    )
+    minimum_score: float = Field(default=0.5, ge=0, le=1, description="faces with a lower detection score are skipped")
+    minimum_length: int = Field(default=3, ge=1, description="shorter tracks are skipped, frames")
+    maximum_gap: int = Field(default=12, ge=0, description="longest absence that a track is carried over, frames")
+    landmark_smoothing: float = Field(
+        default=2.0, ge=0, description="standard deviation of the smoothing of landmarks over time, frames; 0: off"
+    )
+    maximum_yaw: float = Field(
+        default=60.0, ge=0, le=90, description="faces fade out while they are turned further to a side, degrees"
+    )
+    maximum_uncertainty: float = Field(
+        default=0.06, gt=0, description="faces with less certain landmarks are skipped: share of the face's side"
+    )
+    minimum_brightness: float = Field(default=0.06, ge=0, le=1, description="darker faces are skipped")
+    detect_rotated: bool = Field(
+        default=True, description="also search for sideways and upside-down faces where few are found"
+    )
+    yunet_model: Annotated[Path | None, Field(strict=False)] = Field(
+        default=None, description="ONNX file of the detector yunet; in a configuration, relative to that file"
+    )
+
+    @model_validator(mode="after")
+    def _yunet_has_its_model(self) -> DetectionSettings:
+        if self.detector == "yunet" and self.yunet_model is None:
+            raise ValueError(
+                "the detector yunet needs its ONNX file: name it as detection.yunet_model in a configuration file"
+            )
+        return self
+
+
+class RestorationSettings(Section):
+    """How a face is restored."""
+
+    strength: Annotated[float, Option("0..1")] = Field(
+        default=0.6, ge=0, le=1, description="0 stays closest to the input, 1 invents most detail"
+    )
+    num_inference_steps: Annotated[int, Option("N", aliases=("--steps",))] = Field(
+        default=12, ge=1, le=1000, description="most network evaluations per face; less blurred faces take fewer"
+    )
+    faces: Annotated[Literal["all", "largest"], Option(commands=ALL)] = Field(
+        default="all", description="which faces are restored; largest: one per shot"
+    )
+    seed: Annotated[int, Option("N")] = Field(
+        default=0, ge=0, lt=2**32, description="seed of the noise from which detail is generated"
+    )
+    guide_count: int = Field(default=1, ge=1, le=8, description="number of guides, each sharper than the one before")
+    guide_spacing: float = Field(
+        default=1.0, ge=0, description="difference of blur level between guides, pixels at a resolution of 512"
+    )
+    trust: float = Field(default=0.01, gt=0, description="lambda: weight of the prior against the guides")
+    eta_scale: float = Field(
+        default=0.0, ge=0, description="stochasticity of sampling: 0 is deterministic (DDIM), 1 as in the paper"
+    )
+    temperature: float = Field(
+        default=1.1,
+        gt=0,
+        le=2,
+        description="standard deviation of the initial noise: 1 as in training, more gives more texture",
+    )
+    guidance: Literal["closed_form", "gradient", "none"] = Field(
+        default="closed_form",
+        description="closed_form, or the paper's gradient through the network (many steps, slow), or none",
+    )
+    guidance_scale: float = Field(
+        default=1.0,
+        ge=0,
+        description="strength of the guidance: 1 is full; above 1 only for the gradient's step length",
+    )
+    guidance_map: Literal["trained", "sobel", "none"] = Field(
+        default="none",
+        description="where the closed form is weakened: by the trained map (DGSA), by sobel on texture, or nowhere",
+    )
+    level_rate: float = Field(
+        default=0.0,
+        ge=0,
+        description="gradient only: step size with which the blur level follows its gradient (Eq. 7), pixels; 0: off",
+    )
+    batch_size: int = Field(default=8, ge=1, description="faces per network evaluation")
+    level_interval: int = Field(
+        default=3, ge=1, description="frames from one estimate of a track's blur level to the next"
+    )
+    level_smoothing: float = Field(
+        default=4.0,
+        ge=0,
+        description="standard deviation of the smoothing of blur levels over time, frames; 0: off, outliers stay too",
+    )
+    step_hysteresis: float = Field(
+        default=0.06, ge=0, lt=1, description="relative change of the starting step below which it is kept"
+    )
+    noise_correlation: float = Field(
+        default=1.0, ge=0, le=1, description="correlation of the noise between frames of a face: 1 shares it"
+    )
+    window_radius: int = Field(
+        default=2, ge=0, le=8, description="neighbouring crops on either side that the restoration model reads, frames"
+    )
+    temporal_radius: int = Field(
+        default=8, ge=0, le=16, description="neighbours on either side of flow-guided averaging, frames; 0: off"
+    )
+    temporal_weight: float = Field(
+        default=1.0, ge=0, description="weight of a neighbour in flow-guided averaging relative to the face itself"
+    )
+    cascade: bool = Field(
+        default=True, description="restore faces larger than the models' crop at twice its resolution too"
+    )
+    grayscale: Annotated[Literal["auto", "on", "off"], Option(commands=ALL)] = Field(
+        default="auto", description="restore faces without colour: auto decides per shot"
+    )
+    grain: Annotated[float, Option("0..1")] = Field(
+        default=0.0, ge=0, le=1, description="share of the surrounding grain added to restored faces that lack it"
+    )
+
+    @model_validator(mode="after")
+    def _guidance_has_what_it_takes(self) -> RestorationSettings:
+        if self.guidance != "gradient" and self.guidance_scale > 1:
+            raise ValueError("guidance_scale above 1 requires guidance: gradient; 1 is full guidance otherwise")
+        if self.guidance == "none" and self.guidance_scale != 1:
+            raise ValueError("guidance_scale has no effect with guidance: none; remove one of them")
+        if self.guidance != "closed_form" and self.guidance_map != "none":
+            raise ValueError("guidance_map requires guidance: closed_form")
+        return self
+
+
+class OutputSettings(Section):
+    """How the result is encoded; null chooses by the source and the container."""
+
+    codec: Annotated[str | None, Option("NAME", unset="by the source and the container")] = Field(
+        default=None, min_length=1, description="video encoder by FFmpeg's name, such as libx264, libx265 or ffv1"
+    )
+    crf: Annotated[int | None, Option("N", unset="by the encoder and the source's bit rate")] = Field(
+        default=None, ge=0, le=63, description="quality of the encoder; lower is better and larger"
+    )
+    encoder_preset: Annotated[str | None, Option("NAME", unset="medium, or the encoder's own")] = Field(
+        default=None, min_length=1, description="preset of the encoder by its own names, such as slow"
+    )
+    pix_fmt: Annotated[str | None, Option("NAME", unset="nearest to the source's")] = Field(
+        default=None, min_length=1, description="pixel format by FFmpeg's name, such as yuv420p"
+    )
+    interlaced: Annotated[Literal["auto", "keep", "deinterlace", "ignore"], Option(commands=ALL)] = Field(
+        default="auto",
+        description="keep restores field by field, deinterlace makes pictures marked as interlaced progressive, "
+        "ignore takes all as progressive; auto: keep where the first picture is marked, else ignore",
+    )
+    mezzanine: Annotated[bool, Option()] = Field(
+        default=False,
+        description="keep the segments lossless and encode the whole once at the end: smaller files, more disk space",
+    )
+    copy_untouched: Annotated[bool, Option(commands=ALL)] = Field(
+        default=False, description="copy the packets of H.264 where no face is restored instead of re-encoding them"
+    )
+    image_format: Annotated[
+        Literal["png", "jpg", "tif", "webp", "bmp"] | None,
+        Option(commands=frozenset({RESTORE}), unset="the source's, or png"),
+    ] = Field(default=None, description="format of the images in an output folder")
+    segment_frames: int = Field(default=120, ge=1, description="frames restored and saved together, approximately")
+
+
+class ExecutionSettings(Section):
+    """Where the work is done; the result does not depend on it, except for `threads`."""
+
+    device: Annotated[str, Option("auto|cpu|cuda[:N]|mps", commands=ALL)] = Field(
+        default="auto", description="torch device of the networks; auto is the first GPU, or the CPU"
+    )
+    workers: Annotated[int, Option("N")] = Field(
+        default=1, ge=1, description="processes that restore; more than one use Ray"
+    )
+    threads: Annotated[int, Option("N", commands=ALL)] = Field(
+        default=1,
+        ge=1,
+        description="CPU threads per worker; part of the job, because results depend on it in the last bits",
+    )
+    address: Annotated[str | None, Option("auto|HOST:PORT", unset="Ray is started on this machine where needed")] = (
+        Field(default=None, min_length=1, description="Ray cluster to join")
+    )
+    gpus_per_worker: float = Field(
+        default=1.0, gt=0, description="share of a GPU per worker; below 1 several workers share one"
+    )
+    work: Annotated[
+        Path | None, Field(strict=False), Option("DIR", unset="the system's folder for temporary files")
+    ] = Field(
+        default=None, description="local folder on each machine for inputs and outputs at URLs (s3:// and others)"
+    )
+
+    @field_validator("device")
+    @classmethod
+    def _device_is_known(cls, device: str) -> str:
+        if not DEVICE.fullmatch(device):
+            raise ValueError("use auto, cpu, cuda, cuda:N or mps")
+        return device
+
+    @model_validator(mode="after")
+    def _workers_share_no_gpu(self) -> ExecutionSettings:
+        if self.workers > 1 and self.device.startswith("cuda:"):
+            raise ValueError(
+                f"{self.workers} workers cannot share {self.device}: use device cuda, which gives each its own GPU, "
+                f"or 1 worker on {self.device}"
+            )
+        return self
+
+
+class Settings(Section):
+    """All settings of a restoration."""
+
+    models: str = Field(default="mini", min_length=1, description="model set in the package")
+    input: InputSettings = InputSettings()
+    detection: DetectionSettings = DetectionSettings()
+    restoration: RestorationSettings = RestorationSettings()
+    output: OutputSettings = OutputSettings()
+    execution: ExecutionSettings = ExecutionSettings()

@@ -1,0 +1,11 @@
+from __future__ import annotations
+
+from typing import get_type_hints
+
+from dynface_video.config import OPTIONS, Overrides
+
+
+def test_the_typed_overrides_are_the_declared_options() -> None:
+    declared = {name: option.field.annotation for name, option in OPTIONS.items()}
+    assert get_type_hints(Overrides) == declared
+    assert Overrides.__required_keys__ == frozenset()
