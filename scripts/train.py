@@ -9,6 +9,8 @@ python scripts/train.py detector --out runs/detector --crops 60000 --learning-ra
 python scripts/train.py restoration_window --out runs/window --crops 24000 --restoration runs/single  # from that RM
 python scripts/train.py sampler --out runs/sampler --crops 40000 --batch-size 8 --warmup 400 --ema 0.999 \\
     --betas 0.5 0.99 --bfloat16
+python scripts/train.py local_restoration --out runs/local --crops 40000 --batch-size 8 --ema 0.998 \\
+    --betas 0.5 0.99 --bfloat16 --validation-crops 8 --save-seconds 600   # RM of 256 and 512, from that of 128
 python scripts/train.py blur_level --out runs/blur_level --crops 40000    # needs the exported restoration model
 python scripts/train.py adjuster --out runs/adjuster --crops 4000 --batch-size 8 --warmup 400 --ema 0.995 \\
     --betas 0.5 0.99 --bfloat16    # needs all other models of the preset
@@ -48,6 +50,7 @@ from training.detection import DetectorTraining
 from training.discriminator import Adversarial
 from training.labels import steady_landmarks
 from training.landmarks import LandmarkTraining
+from training.local_restoration import LocalRestorationTraining
 from training.loop import Component, LoopConfig, load_average, train
 from training.losses import FaceLosses, LossWeights
 from training.prior import FinePriorTraining, PriorTraining
@@ -56,8 +59,8 @@ from training.sampler import SampledFaces, SamplerTraining
 from training.scenes import load_scenes, mistakes_of
 
 COMPONENTS = (
-    "prior", "fine_prior", "restoration", "restoration_window", "blur_level", "landmarks", "detector", "adjuster",
-    "sampler",
+    "prior", "fine_prior", "restoration", "restoration_window", "local_restoration", "blur_level", "landmarks",
+    "detector", "adjuster", "sampler",
 )  # fmt: skip
 FINE_PRIOR = PriorConfig(resolution=256, block_out_channels=(64, 64, 128))
 FUSION = 32
@@ -97,6 +100,12 @@ def make_component(name: str, faces: FaceSet, options: argparse.Namespace) -> Co
     if name == "restoration":
         return restoration
     model = load_restoration_model(options.restoration, device=torch.device("cpu"))
+    if name == "local_restoration":
+        root, cache = options.data / "faces_train", options.cache
+        portraits = load_faces(root, ("modern_256",), cache)
+        large = load_faces(root, ("modern_512",), cache, native=512)
+        losses = FaceLosses.from_folder(options.data / "teachers", LossWeights())
+        return LocalRestorationTraining(portraits, large, model, losses)
     if name == "restoration_window":
         return WindowTraining(faces, model, FUSION)
     return BlurLevelTraining(restoration, WindowTraining(faces, model, FUSION), model, LevelEstimatorConfig())

@@ -23,7 +23,7 @@ NATIVE = 256
 class FaceSet:
     """Decoded aligned crops with what training needs to know about each.
 
-    images:    (N, 256, 256, 3) uint8 RGB, memory-mapped
+    images:    (N, S, S, 3) uint8 RGB, memory-mapped; S is 256 but for the sets of 512 pixels
     corners:   (N, 4, 2) float32, the source picture's corners in crop pixels; outside lies mirrored filling
     landmarks: (N, 5, 2) float32, crop pixels
     detail:    (N,) float32, percent of contrast in the top octave of the face; `SOFT_DETAIL` and less is soft
@@ -52,9 +52,12 @@ def is_held_out(original: str) -> bool:
     return int(hashlib.sha256(original.encode()).hexdigest()[:8], 16) % 100 < HELD_OUT_PERCENT
 
 
-def load_faces(root: Path, sets: tuple[str, ...], cache: Path) -> FaceSet:
-    """Read `<set>.tar` and `<set>.csv` for each set under `root`; decoded pixels are kept in `cache`."""
-    parts = [_load_set(root, name, cache) for name in sets]
+def load_faces(root: Path, sets: tuple[str, ...], cache: Path, *, native: int = NATIVE) -> FaceSet:
+    """Read `<set>.tar` and `<set>.csv` for each set under `root`; decoded pixels are kept in `cache`.
+
+    native: side of the crops of all these sets
+    """
+    parts = [_load_set(root, name, cache, native) for name in sets]
     images = [p.images for p in parts]
     return FaceSet(
         images=images[0] if len(images) == 1 else _concatenate(images, cache / ("-".join(sets) + ".npy")),
@@ -66,12 +69,12 @@ def load_faces(root: Path, sets: tuple[str, ...], cache: Path) -> FaceSet:
     )
 
 
-def _load_set(root: Path, name: str, cache: Path) -> FaceSet:
+def _load_set(root: Path, name: str, cache: Path, native: int) -> FaceSet:
     with open(root / f"{name}.csv", newline="") as handle:
         rows = list(csv.DictReader(handle))
     array = cache / f"{name}.npy"
     if not array.exists():
-        _decode(root / f"{name}.tar", [row["name"] for row in rows], array)
+        _decode(root / f"{name}.tar", [row["name"] for row in rows], array, native)
 
     def points(prefix: str, count: int) -> np.ndarray:
         return np.array(
@@ -88,10 +91,10 @@ def _load_set(root: Path, name: str, cache: Path) -> FaceSet:
     )
 
 
-def _decode(archive: Path, names: list[str], target: Path) -> None:
+def _decode(archive: Path, names: list[str], target: Path, native: int) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
-    out = np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(names), NATIVE, NATIVE, 3))
+    out = np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(names), native, native, 3))
     with tarfile.open(archive) as tar:
         members = {Path(m.name).name: m for m in tar.getmembers() if m.isfile()}
         for i, name in enumerate(names):
@@ -108,7 +111,7 @@ def _decode(archive: Path, names: list[str], target: Path) -> None:
 def _concatenate(parts: list[np.ndarray], target: Path) -> np.ndarray:
     if not target.exists():
         temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
-        out = np.lib.format.open_memmap(temporary, "w+", np.uint8, (sum(map(len, parts)), NATIVE, NATIVE, 3))
+        out = np.lib.format.open_memmap(temporary, "w+", np.uint8, (sum(map(len, parts)), *parts[0].shape[1:]))
         start = 0
         for part in parts:
             out[start : start + len(part)] = part

@@ -13,6 +13,8 @@ from typing import cast
 import cv2
 import numpy as np
 
+from training.damage import damage_picture
+
 REFERENCE = 512
 
 
@@ -27,6 +29,7 @@ class Degradation:
     jpeg:      quality 1-100 at the small size, or None
     codec:     (FFmpeg encoder, quantiser) of one intra frame at the small size, or None
     gamma, grey: exposure and whether colour is lost
+    damage:    whether the film is scratched, dusty or stained (training.damage), seen at the small size
     """
 
     blur_x: float
@@ -39,6 +42,7 @@ class Degradation:
     codec: tuple[str, int] | None = None
     gamma: float = 1.0
     grey: bool = False
+    damage: bool = False
 
 
 STRENGTHS: dict[str, dict[str, tuple[float, float]]] = {
@@ -54,6 +58,10 @@ LARGE_FACE_STRENGTHS: dict[str, Degradation] = {
     "severe": Degradation(blur_x=6.0, blur_y=6.0, angle=0.0, downscale=8.0, noise=12.0, jpeg=50),
 }
 """One fixed degradation a strength, for evaluating faces of 512 pixels: ranges would hide what a network gains."""
+
+MILD_SHARE = 0.35
+"""Of the degradations of the local stages: blur, shrink and noise in the mildest quarter of the protocol's range."""
+DAMAGED_SHARE = 0.125
 
 
 def evaluation_degradation(strength: str, rng: np.random.Generator) -> Degradation:
@@ -89,6 +97,28 @@ def training_degradation(rng: np.random.Generator) -> Degradation:
     )
 
 
+def local_degradation(rng: np.random.Generator) -> Degradation:
+    """A degradation for the stages that read their source at its own size.
+
+    `training_degradation` without its changes of colour, which the pipeline treats apart, and with many more mild ones:
+    a face that is nearly sharp has to stay what it is. One in eight is damaged film.
+    """
+    d = replace(training_degradation(rng), gamma=1.0, grey=False, damage=rng.random() < DAMAGED_SHARE)
+    if rng.random() >= MILD_SHARE:
+        return d
+    blur = float(np.exp(rng.uniform(np.log(0.3), np.log(3.0))))
+    compression = rng.random()
+    return replace(
+        d,
+        blur_x=blur,
+        blur_y=blur * (float(np.exp(rng.normal(0, 0.2))) if rng.random() < 0.5 else 1.0),
+        downscale=float(np.exp(rng.uniform(np.log(0.8), np.log(4.0)))),
+        noise=rng.uniform(0, 8) if rng.random() < 0.7 else 0.0,
+        jpeg=int(rng.uniform(55, 98)) if compression < 0.55 else None,
+        codec=("libx264", int(rng.integers(14, 30))) if compression > 0.8 else None,
+    )
+
+
 def random_codec(rng: np.random.Generator) -> tuple[str, int]:
     """An encoder and a quantiser for it."""
     encoder = str(rng.choice(["libx264", "mpeg4", "mpeg2video"]))
@@ -112,6 +142,8 @@ def degrade_small(crop: np.ndarray, degradation: Degradation, rng: np.random.Gen
     small = np.clip(small, 0, 1) ** np.float32(d.gamma)
     if d.grey:
         small = np.repeat((small @ np.array([0.299, 0.587, 0.114], np.float32))[..., None], 3, axis=2)
+    if d.damage:
+        small, _ = damage_picture(small, rng)
     small = np.clip(small + _noise(small.shape, d, rng), 0, 1)
     levels = np.round(small * 255).astype(np.uint8)
     if d.jpeg is not None:

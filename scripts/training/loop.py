@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from training.discriminator import Adversarial
+
 logger = logging.getLogger(__name__)
 
 Batch = dict[str, Tensor]
@@ -101,7 +103,9 @@ def train(
         with torch.autocast(device.type, torch.bfloat16, enabled=config.bfloat16):
             loss = component.loss(model, batch, generator)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        # A generator and its discriminator are apart: neither may take the other's share of the norm.
+        for part in model.children() if isinstance(model, Adversarial) else (model,):
+            torch.nn.utils.clip_grad_norm_(part.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         step += 1

@@ -1,0 +1,225 @@
+"""Training of RM of the local stages: 256 and 512 pixels, one set of weights (METHOD.md 12).
+
+It reads the source's crop at its own resolution beside the enlarged result of the coarser stage, and works locally: it
+learns on patches of crops that were degraded whole. The stage of 128 is the RM that exists, the stage of 256 below one
+of 512 is the network itself, without gradient.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dynface_video.faces.align import IDENTITY, template
+from dynface_video.models.restoration import RestorationModel, enlarge_coarse, reading_coarse
+from training.data import FaceSet, jitter_colour, picture_mask
+from training.degradation import degrade, local_degradation
+from training.discriminator import Adversarial, PatchDiscriminator
+from training.local_validation import Sheet, held_out_sheets, reduced, sheet_scores
+from training.loop import Batch
+from training.losses import FaceLosses, inside_picture
+
+PATCH = 128
+PATCHES_A_CROP = 2
+MARGIN = 32
+"""Pixels of 256 around the part of a patch of 512 that its coarser stage sees as well."""
+FINEST_SHARE = 0.33
+"""Of the batches: stage of 512 pixels."""
+WHOLE_SHARE = 0.06
+"""Of the batches: whole crops of 256 pixels, a quarter as many, which the identity loss needs."""
+REDUCED_SHARE = 0.5
+"""Of the crops of 256 pixels: those of 512 reduced, which are sharper than most."""
+LARGEST_SCALE = 1.0
+"""Crop pixels for one of the source picture: a crop that was enlarged beyond lacks its finest detail."""
+CENTRED_SHARE = 0.5
+"""Of the patches: around an eye, the nose or a corner of the mouth."""
+LEAST_INSIDE = 0.6
+"""Share of a patch that has to lie in the picture, if one of a few draws does."""
+SHARPENED_SHARE = 0.35
+"""Of the coarser faces: moved towards the clean one. The sampler of the coarser stage draws detail that RM does not
+have; a network that had only seen RM's would take none of it."""
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A clean crop and its degraded one, (R, R, 3) float32 in [0, 1]; mask: (R, R), 0 where it was mirrored."""
+
+    clean: np.ndarray
+    degraded: np.ndarray
+    mask: np.ndarray
+
+
+class LocalRestorationTraining:
+    """A `Component` that trains RM of the stages above 128 pixels beside a discriminator of patches.
+
+    Attributes:
+        portraits: Crops of 256 pixels.
+        large: Crops of 512 pixels.
+        coarse: RM of 128 pixels, frozen: the coarsest stage, and what the network begins as.
+        losses: What sharp faces are compared by.
+    """
+
+    name = "local_restoration"
+
+    def __init__(self, portraits: FaceSet, large: FaceSet, coarse: RestorationModel, losses: FaceLosses) -> None:
+        self.portraits, self.large, self.coarse, self.losses = portraits, large, coarse, losses
+        self.baseline: dict[str, float] = {}
+        self.sheets: list[Sheet] = []
+
+    def build(self) -> nn.Module:
+        """The network as RM of 128 pixels, and a fresh discriminator."""
+        return Adversarial(reading_coarse(self.coarse), PatchDiscriminator())
+
+    def config(self) -> dict[str, Any]:
+        """What is saved beside the weights of the generator."""
+        return {"network": asdict(reading_coarse(self.coarse).config)}
+
+    def batch(self, rng: np.random.Generator, size: int, *, held_out: bool) -> Batch:
+        """Patches of one stage, or now and then whole crops of 256 pixels.
+
+        Args:
+            rng: Decides everything.
+            size: Number of patches; a quarter as many whole crops. Held out: number of faces by strength.
+            held_out: Prepare validation, which keeps its faces to itself and returns an empty batch.
+
+        Returns:
+            clean, degraded: (B, 3, S, S) in [-1, 1]; mask: (B, 1, S, S); coarse: (B, 3, S, S), the enlarged coarser
+            face. At 512 pixels the coarser face is still to be made: `below` and `below_coarse`, (B, 3, 128, 128) of
+            the stage of 256, and `place`, (B, 2), x and y of the patch in it, in its pixels.
+        """
+        if held_out:
+            self.sheets = held_out_sheets(self.large, self.coarse, size, rng)
+            return {}
+        if rng.random() < WHOLE_SHARE:
+            return self._whole_crops(rng, max(1, size // 4))
+        return self._patches(rng, size, 512 if rng.random() < FINEST_SHARE else 256)
+
+    def loss(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Pixels, colour, features and the discriminator's opinion, of whole crops identity too; both hinge losses."""
+        assert isinstance(model, Adversarial)
+        coarse = batch["coarse"] if "coarse" in batch else coarser_patches(model.generator, batch)
+        restored = model.generator(batch["degraded"], coarse).float()
+        with torch.autocast(restored.device.type, enabled=False):
+            clean = batch["clean"]
+            restored = inside_picture(restored, clean, batch["mask"])
+            for_generator, for_discriminator = model.losses(restored, clean)
+            loss = self.losses.reconstruction(restored, clean) + self.losses.weights.adversarial * for_generator
+            if clean.shape[-1] > PATCH:
+                loss = loss + self.losses.same_person(restored, clean)
+            return loss + for_discriminator
+
+    def validate(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, float]:
+        """Scores of whole held-out faces at 256 and 512 pixels by strength, and those of input and RM of 128."""
+        assert isinstance(model, Adversarial)
+        if not self.baseline:
+            for name in ("input", "rm128"):
+                self.baseline |= sheet_scores(self.sheets, self.losses, name)
+        for sheet in self.sheets:
+            sheet.restore(model.generator)
+        return sheet_scores(self.sheets, self.losses, "rm") | self.baseline
+
+    def _whole_crops(self, rng: np.random.Generator, count: int) -> Batch:
+        crops = [self._crop(rng, 256) for _ in range(count)]
+        enlarged = enlarge_coarse(self._coarsest(crops, rng), 256)
+        return _stacked([c.clean for c in crops], [c.degraded for c in crops], [c.mask for c in crops]) | {
+            "coarse": enlarged
+        }
+
+    def _patches(self, rng: np.random.Generator, count: int, size: int) -> Batch:
+        crops = [self._crop(rng, size) for _ in range(-(-count // PATCHES_A_CROP))]
+        coarse = enlarge_coarse(self._coarsest(crops, rng), 256)
+        owners = [k // PATCHES_A_CROP for k in range(count)]
+        corners = [patch_corner(crops[k].mask, rng) for k in owners]
+        places = list(zip(owners, corners, strict=True))
+        parts = [[cut(picture, corner, PATCH) for picture in (crops[k].clean, crops[k].degraded, crops[k].mask)]
+                 for k, corner in places]  # fmt: skip
+        batch = _stacked(*(list(column) for column in zip(*parts, strict=True)))
+        if size == 256:
+            return batch | {"coarse": torch.stack([coarse[k, :, y : y + PATCH, x : x + PATCH] for k, (x, y) in places])}
+        below = [reduced(crop.degraded, 256) for crop in crops]
+        windows = [window_below(corner) for corner in corners]
+        return batch | {
+            "below": _tensor([cut(below[k], (x, y), PATCH) for k, (x, y) in zip(owners, windows, strict=True)]) * 2 - 1,
+            "below_coarse": torch.stack(
+                [coarse[k, :, y : y + PATCH, x : x + PATCH] for k, (x, y) in zip(owners, windows, strict=True)]
+            ),
+            "place": torch.tensor([[x // 2 - a, y // 2 - b] for (x, y), (a, b) in zip(corners, windows, strict=True)]),
+        }
+
+    def _crop(self, rng: np.random.Generator, size: int) -> Crop:
+        faces = self.large if size == 512 or rng.random() < REDUCED_SHARE else self.portraits
+        native = faces.images.shape[1]
+        sharp = faces.indices(held_out=False, largest_scale=LARGEST_SCALE * native / size)
+        index = int(rng.choice(sharp))
+        image = faces.images[index]
+        mask = picture_mask(faces, index, IDENTITY, native)
+        if native > size:
+            image = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
+            mask = cv2.resize(mask, (size, size), interpolation=cv2.INTER_AREA)
+        if rng.random() < 0.5:
+            image, mask = image[:, ::-1], mask[:, ::-1]
+        clean = jitter_colour(image.astype(np.float32) / 255, rng)
+        return Crop(clean, degrade(clean, local_degradation(rng), rng), np.ascontiguousarray(mask))
+
+    @torch.no_grad()
+    def _coarsest(self, crops: list[Crop], rng: np.random.Generator) -> Tensor:
+        """What the stage of 128 makes of degraded crops, (B, 3, 128, 128), some of it moved towards the clean face."""
+        estimates = self.coarse(_tensor([reduced(c.degraded, 128) for c in crops]) * 2 - 1)
+        shares = [rng.uniform(0.3, 1.0) if rng.random() < SHARPENED_SHARE else 0.0 for _ in crops]
+        clean = _tensor([reduced(c.clean, 128) for c in crops]) * 2 - 1
+        return torch.lerp(estimates.clamp(-1, 1), clean, torch.tensor(shares)[:, None, None, None])
+
+
+@torch.no_grad()
+def coarser_patches(generator: nn.Module, batch: Batch) -> Tensor:
+    """The stage of 256 below patches of 512: made on a part with a margin, enlarged, and cut, (B, 3, 128, 128)."""
+    made = generator(batch["below"], batch["below_coarse"]).float().clamp(-1, 1)
+    enlarged = enlarge_coarse(made, 2 * PATCH)
+    return torch.stack([picture[:, 2 * y : 2 * y + PATCH, 2 * x : 2 * x + PATCH]
+                        for picture, (x, y) in zip(enlarged, batch["place"].tolist(), strict=True)])  # fmt: skip
+
+
+def window_below(corner: tuple[int, int]) -> tuple[int, int]:
+    """Where the part of 128 pixels of a crop of 256 begins that a patch of its crop of 512 at `corner` lies in."""
+    x, y = (min(max(v // 2 - MARGIN, 0), 256 - PATCH) for v in corner)
+    return x, y
+
+
+def patch_corner(mask: np.ndarray, rng: np.random.Generator) -> tuple[int, int]:
+    """An even corner (x, y) of a patch of a crop, around a point of the face as often as not.
+
+    mask: (R, R), 0 where the crop was mirrored: of a few draws the first is taken that lies mostly inside.
+    """
+    size = mask.shape[0]
+    for _ in range(6):
+        if rng.random() < CENTRED_SHARE:
+            wanted = template(size)[rng.integers(5)] + rng.normal(0, 0.06 * size, 2) - PATCH / 2
+        else:
+            wanted = rng.uniform(0, size - PATCH, 2)
+        x, y = (int(v) // 2 * 2 for v in np.clip(wanted, 0, size - PATCH))
+        if mask[y : y + PATCH, x : x + PATCH].mean() >= LEAST_INSIDE:
+            break
+    return x, y
+
+
+def cut(picture: np.ndarray, corner: tuple[int, int], size: int) -> np.ndarray:
+    """The square of `size` pixels of a picture whose first pixel is `corner`, (x, y)."""
+    x, y = corner
+    return picture[y : y + size, x : x + size]
+
+
+def _tensor(pictures: list[np.ndarray]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(np.stack(pictures), np.float32)).permute(0, 3, 1, 2)
+
+
+def _stacked(clean: list[np.ndarray], degraded: list[np.ndarray], mask: list[np.ndarray]) -> Batch:
+    return {
+        "clean": _tensor(clean) * 2 - 1,
+        "degraded": _tensor(degraded) * 2 - 1,
+        "mask": torch.from_numpy(np.stack(mask))[:, None],
+    }
