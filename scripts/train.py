@@ -1,4 +1,4 @@
-"""Train one embedded component, or export its averaged weights while it trains.
+"""Train one embedded component, or export or score its averaged weights while it trains.
 
 python scripts/train.py prior --out runs/prior --crops 200000
 python scripts/train.py prior --out runs/prior --export dynface_video/models/mini/prior
@@ -51,7 +51,7 @@ from training.discriminator import Adversarial
 from training.labels import steady_landmarks
 from training.landmarks import LandmarkTraining
 from training.local_restoration import LocalRestorationTraining
-from training.loop import Component, LoopConfig, load_average, train
+from training.loop import Component, LoopConfig, load_average, score, train
 from training.losses import FaceLosses, LossWeights
 from training.prior import FinePriorTraining, PriorTraining
 from training.restoration import RestorationTraining, WindowTraining
@@ -146,6 +146,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"), help="decoded crops are kept here")
     parser.add_argument("--out", type=Path, required=True, help="folder of the checkpoint and the log")
     parser.add_argument("--export", type=Path, help="write the averaged weights of the last checkpoint and stop")
+    parser.add_argument("--score", action="store_true", help="score the averaged weights and stop")
     parser.add_argument("--restoration", type=Path, default=Path("dynface_video/models/mini/restoration"),
                         help="blur_level: the exported RM whose trustworthiness is learned; "
                         "restoration_window: the one to begin as, of single crops or of windows")  # fmt: skip
@@ -192,6 +193,10 @@ def main() -> None:
         validation_crops=options.validation_crops,
         save_seconds=options.save_seconds,
     )
+    if options.score:
+        for name, value in score(component, config, options.out, torch.device(options.device)).items():
+            print(f"{name}\t{value:.4f}")
+        return
     initial = None
     if options.initial:
         names = (pretrained.WEIGHTS, WEIGHTS)

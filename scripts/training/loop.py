@@ -90,8 +90,7 @@ def train(
     average.load_state_dict(model.state_dict())
     optimizer = torch.optim.AdamW(model.parameters(), config.learning_rate, config.betas, weight_decay=1e-4)
     step = _resume(folder / "checkpoint.pt", model, average, optimizer, device)
-    held_out = component.batch(np.random.default_rng(config.seed), config.validation_crops, held_out=True)
-    held_out = {k: v.to(device) for k, v in held_out.items()}
+    held_out = _held_out(component, config, device)
     started, first, losses, saved = time.monotonic(), step, [], time.monotonic()
     steps = config.crops // config.batch_size
     while step < steps:
@@ -121,6 +120,12 @@ def train(
     return average
 
 
+def score(component: Component, config: LoopConfig, folder: Path, device: torch.device) -> dict[str, float]:
+    """Scores of the averaged weights of the last checkpoint in `folder` on `config.validation_crops` crops."""
+    average = load_average(component, folder).to(device)
+    return _validate(component, average, _held_out(component, config, device), config, device)
+
+
 def learning_rate(config: LoopConfig, step: int) -> float:
     """Warm-up, plateau, linear decay."""
     crops = step * config.batch_size
@@ -134,6 +139,11 @@ def _update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
     targets, sources = list(average.state_dict().values()), list(model.state_dict().values())
     floating = [(a, b) for a, b in zip(targets, sources, strict=True) if a.is_floating_point()]
     torch._foreach_lerp_([a for a, _ in floating], [b for _, b in floating], 1 - decay)
+
+
+def _held_out(component: Component, config: LoopConfig, device: torch.device) -> Batch:
+    batch = component.batch(np.random.default_rng(config.seed), config.validation_crops, held_out=True)
+    return {k: v.to(device) for k, v in batch.items()}
 
 
 @torch.no_grad()

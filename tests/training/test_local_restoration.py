@@ -23,7 +23,7 @@ from training.local_restoration import (
     window_below,
 )
 from training.local_validation import Sheet, held_out_sheets, sheet_scores, skin_roughness
-from training.loop import LoopConfig, load_average, train
+from training.loop import LoopConfig, load_average, score, train
 from training.losses import FaceLosses
 
 
@@ -144,3 +144,4 @@ def test_a_run_resumes_with_its_discriminator_and_keeps_an_average(
     averaged = load_average(component, tmp_path).generator
     assert isinstance(averaged, RestorationModel) and averaged.config.reads_coarse
     assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 2
+    assert score(component, LoopConfig(crops=0, validation_crops=1), tmp_path, device) == {"score": 1.0}
