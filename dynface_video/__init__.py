@@ -1,30 +1,63 @@
-"""Restores the faces in a video and leaves everything else in the file as it is.
+"""Restores the faces in a video and keeps everything else in the file.
 
-`restore_video`, `restore_batch`, `analyze_video` and `FaceRestorer` are loaded when they are first asked for:
-`import dynface_video` job_lock costs next to nothing.
+The names below are loaded when they are first used: `import dynface_video` alone costs next to nothing.
 """
 
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dynface_video.api import BatchResult as BatchResult
+    from dynface_video.api import RestoreResult as RestoreResult
     from dynface_video.api import analyze_video as analyze_video
     from dynface_video.api import restore_batch as restore_batch
     from dynface_video.api import restore_video as restore_video
+    from dynface_video.config import Overrides as Overrides
+    from dynface_video.config import Settings as Settings
+    from dynface_video.config import load_settings as load_settings
+    from dynface_video.errors import DiskFullError as DiskFullError
+    from dynface_video.errors import DynfaceError as DynfaceError
+    from dynface_video.errors import InputError as InputError
+    from dynface_video.errors import Interrupted as Interrupted
+    from dynface_video.errors import JobError as JobError
+    from dynface_video.errors import JobMismatchError as JobMismatchError
+    from dynface_video.errors import ModelError as ModelError
+    from dynface_video.jobs.batch import BatchRow as BatchRow
+    from dynface_video.passes.analysis import Analysis as Analysis
     from dynface_video.pipeline import FaceRestorer as FaceRestorer
 
 __version__ = "0.1.0"
 
-__all__ = ["FaceRestorer", "analyze_video", "restore_batch", "restore_video"]
-
 _HOMES = {
+    "Analysis": "dynface_video.passes.analysis",
+    "BatchResult": "dynface_video.api",
+    "BatchRow": "dynface_video.jobs.batch",
+    "DiskFullError": "dynface_video.errors",
+    "DynfaceError": "dynface_video.errors",
     "FaceRestorer": "dynface_video.pipeline",
+    "InputError": "dynface_video.errors",
+    "Interrupted": "dynface_video.errors",
+    "JobError": "dynface_video.errors",
+    "JobMismatchError": "dynface_video.errors",
+    "ModelError": "dynface_video.errors",
+    "Overrides": "dynface_video.config",
+    "RestoreResult": "dynface_video.api",
+    "Settings": "dynface_video.config",
     "analyze_video": "dynface_video.api",
+    "load_settings": "dynface_video.config",
     "restore_batch": "dynface_video.api",
     "restore_video": "dynface_video.api",
 }
+
+__all__ = list(_HOMES)
+
+if sys.platform == "darwin":
+    # torch reads it once, when it is imported: operations that the Apple GPU lacks run on the CPU.
+    os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
 
 
 def __getattr__(name: str) -> Any:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from dynface_video.config import RestorationSettings, Settings, changed_restoration, load_settings
+from dynface_video.device import resolve_device
 from dynface_video.diffusion.cascade import Cascade, enlarged, load_cascade, octave_missing
 from dynface_video.diffusion.engine import FaceJob, GuidedStep, SamplingEngine, SamplingOptions
 from dynface_video.diffusion.guidance import Guide
@@ -321,22 +322,6 @@ def with_chroma_of(face: Tensor, estimate: Tensor) -> Tensor:
     """
     weights = torch.from_numpy(LUMINANCE).to(face.device)[:, None, None]
     return estimate + ((face - estimate) * weights).sum(dim=0)
-
-
-def resolve_device(name: str) -> torch.device:
-    """The torch device of a name: "auto" is the first GPU where there is one, else the CPU.
-
-    Raises InputError for a device that this machine or this torch does not have.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise InputError(f"device {name!r} is none that torch knows; use auto, cpu, cuda or cuda:N") from error
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise InputError(f"device {name!r} is not there: torch sees {torch.cuda.device_count()} GPUs; use auto or cpu")
-    return device
 
 
 def _sampling_options(settings: RestorationSettings) -> SamplingOptions:

@@ -17,13 +17,20 @@ def test_importing_what_help_needs_loads_nothing_heavy(module: str) -> None:
     assert not {"torch", "av", "cv2", "diffusers", "scipy", "ray", "numpy"} & set(loaded.stdout.split())
 
 
-def test_the_package_gives_its_functions_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    from dynface_video import api
-    from dynface_video import pipeline as restorer
+def test_the_package_gives_its_names_when_asked() -> None:
+    from dynface_video import api, config, errors
 
     assert dynface_video.restore_video is api.restore_video
-    assert dynface_video.analyze_video is api.analyze_video
-    assert dynface_video.FaceRestorer is restorer.FaceRestorer
-    assert {"restore_video", "analyze_video", "FaceRestorer", "__version__"} <= set(dir(dynface_video))
+    assert dynface_video.load_settings is config.load_settings
+    assert {"restore_video", "analyze_video", "Settings", "__version__"} <= set(dir(dynface_video))
+    assert {name for name, found in vars(errors).items() if isinstance(found, type)} <= set(dynface_video.__all__)
+    for name in dynface_video.__all__:
+        assert getattr(dynface_video, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'restore'"):
         _ = dynface_video.restore
+
+
+def test_type_checkers_see_the_names_that_are_loaded_lazily() -> None:
+    source = Path(dynface_video.__file__).read_text(encoding="utf-8")
+    for name, home in dynface_video._HOMES.items():
+        assert f"    from {home} import {name} as {name}\n" in source

@@ -13,7 +13,7 @@ from dynface_video.errors import InputError, ModelError
 from dynface_video.faces.align import align_transform, extract_crop
 from dynface_video.metrics.fidelity import log_spectrum_distance, psnr
 from dynface_video.models.restoration import RestorationModel
-from dynface_video.pipeline import FaceRestorer, resolve_device
+from dynface_video.pipeline import FaceRestorer
 from evaluation.faces import CleanFace, DegradedFace
 from evaluation.maps import map_sheet, with_map
 from training.degradation import Degradation, degrade
@@ -142,8 +142,6 @@ def test_options_are_checked(restorer: FaceRestorer) -> None:
         restorer.with_settings(strength=1.5)
     with pytest.raises(InputError, match="nonsense"):
         FaceRestorer.from_preset("nonsense")
-    with pytest.raises(InputError, match="tpu"):
-        resolve_device("tpu9")
 
 
 def test_a_trained_map_without_weights_is_refused_before_any_work(restorer: FaceRestorer) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dynface_video.config.declared import OPTIONS, DeclaredOption, value_type
+from dynface_video.config.declared import OPTIONS, DeclaredOption, value_types
 
 Source = Annotated[
     Path, typer.Argument(metavar="INPUT", help="The video, an image, or a folder of images.", show_default=False)
@@ -36,7 +36,7 @@ def setting_options(command: str) -> Callable[[Callable[..., None]], Callable[..
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
         def run(**arguments: Any) -> None:
-            given = {option.name: arguments.pop(option.name) for option in options}
+            given = {option.name: _value(option, arguments.pop(option.name)) for option in options}
             function(**arguments, overrides={name: value for name, value in given.items() if value is not None})
 
         run.__name__, run.__doc__ = function.__name__, function.__doc__
@@ -55,16 +55,21 @@ def _with_options(signature: inspect.Signature, options: list[DeclaredOption]) -
 
 
 def _parameter(option: DeclaredOption) -> inspect.Parameter:
-    kind, flags = value_type(option.field), option.flags
+    kinds, flags = value_types(option.field), option.flags
+    # Text where there are choices: the settings say what is allowed, in the same words wherever a value comes from.
+    kind: Any = kinds[0] if kinds in ((bool,), (int,), (float,), (Path,)) else str
     if kind is bool:
         flags = (f"{flags[0]}/--no-{flags[0].removeprefix('--')}", *flags[1:])
-    elif kind not in (int, float, Path):
-        # Choices too: the settings say what is allowed, in the same words wherever a value comes from.
-        kind = str
     shown = typer.Option(*flags, metavar=option.metavar, help=_help(option), show_default=False)
     return inspect.Parameter(
         option.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, shown]
     )
+
+
+def _value(option: DeclaredOption, value: Any) -> Any:
+    """A given value as the setting takes it: an option that takes a number or a word arrives as text."""
+    number = isinstance(value, str) and int in value_types(option.field) and value.lstrip("-").isdecimal()
+    return int(value) if number else value
 
 
 def _help(option: DeclaredOption) -> str:

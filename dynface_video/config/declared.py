@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import NoneType
-from typing import Any, Literal, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -53,16 +53,16 @@ def section_names() -> list[str]:
     return [name for name, field in Settings.model_fields.items() if isinstance(field.default, BaseModel)]
 
 
-def value_type(field: FieldInfo) -> Any:
-    """The type of a field, without None where it is optional."""
-    parts = [part for part in get_args(field.annotation) if part is not NoneType]
-    return parts[0] if NoneType in get_args(field.annotation) else field.annotation
+def value_types(field: FieldInfo) -> tuple[Any, ...]:
+    """The types that a field takes besides None: one, or the alternatives of a union."""
+    union = get_origin(field.annotation) in (Union, UnionType)
+    parts = get_args(field.annotation) if union else (field.annotation,)
+    return tuple(get_args(part)[0] if get_origin(part) is Annotated else part for part in parts if part is not NoneType)
 
 
 def choices(field: FieldInfo) -> tuple[str, ...]:
-    """The values that a Literal field takes; empty for other types."""
-    kind = value_type(field)
-    return get_args(kind) if get_origin(kind) is Literal else ()
+    """The words that a field with a Literal takes; empty for other types."""
+    return tuple(word for kind in value_types(field) if get_origin(kind) is Literal for word in get_args(kind))
 
 
 def value_range(field: FieldInfo) -> str:

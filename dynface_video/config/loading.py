@@ -51,10 +51,10 @@ def load_settings(
     given = {name: value for name, value in (overrides or {}).items() if value is not None}
     problems += [unknown_option(name) for name in given if name not in OPTIONS]
     changed = _merged(values, _by_section(given))
-    before = [explain(error) for error in _errors(values)]
+    before = explain(_errors(values))
     where = f"{config}: " if config is not None else f"preset {preset}: "
     problems += [where + problem for problem in before]
-    problems += [problem for error in _errors(changed) if (problem := explain(error)) not in before]
+    problems += [problem for problem in explain(_errors(changed)) if problem not in before]
     if problems:
         raise InputError(together(problems))
     return Settings.model_validate(changed)
@@ -144,4 +144,4 @@ def _validated(values: Mapping[str, Any]) -> Settings:
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        raise InputError(together([explain(one) for one in error.errors()])) from error
+        raise InputError(together(explain(error.errors()))) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from dynface_video.config.declared import OPTIONS, section_fields, section_names, value_range
@@ -12,8 +12,22 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 
-def explain(error: ErrorDetails) -> str:
-    """One sentence for an error of pydantic's: the setting, its value, what is allowed."""
+def explain(errors: Sequence[ErrorDetails]) -> list[str]:
+    """A sentence for each of pydantic's errors: the setting, its value, what is allowed."""
+    # The alternatives of a union are errors of their own, with the alternative behind the setting's place.
+    by_place: dict[tuple[int | str, ...], list[ErrorDetails]] = {}
+    for error in errors:
+        by_place.setdefault(error["loc"][:2], []).append(error)
+    return [_explain_one(own[0]) if len(own) == 1 else _explain_union(own) for own in by_place.values()]
+
+
+def _explain_union(alternatives: Sequence[ErrorDetails]) -> str:
+    location = [str(part) for part in alternatives[0]["loc"][:2]]
+    allowed = " or ".join(error["msg"].removeprefix("Input should be ") for error in alternatives)
+    return f"{_short_name(location)} is {alternatives[0]['input']!r}; it must be {allowed}"
+
+
+def _explain_one(error: ErrorDetails) -> str:
     location, value = [str(part) for part in error["loc"]], error["input"]
     kind, message = error["type"], error["msg"].removeprefix("Value error, ")
     if kind == "extra_forbidden":
@@ -44,7 +58,7 @@ def alternatives(name: str, known: Iterable[str]) -> str:
     return f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
 
 
-def together(problems: list[str]) -> str:
+def together(problems: Sequence[str]) -> str:
     """Several problems as one message, a line each."""
     unique = list(dict.fromkeys(problems))
     if len(unique) == 1:

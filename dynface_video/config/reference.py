@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import yaml
 from pydantic.fields import FieldInfo
@@ -15,13 +16,14 @@ from dynface_video.config.declared import (
     section_fields,
     section_names,
     value_range,
-    value_type,
+    value_types,
     yaml_scalar,
 )
 from dynface_video.config.option import ALL
 from dynface_video.config.sections import Settings
 
 WIDTH = 120
+TYPE_WORDS = {bool: "true, false", int: "integer", float: "number", str: "text", Path: "path"}
 DEFAULT_HEADER = """\
 The default preset, for any machine: the embedded models, no download, a CPU is enough.
 Made by scripts/render_reference.py from the declarations in dynface_video/config/sections.py, which are what to edit.
@@ -90,10 +92,9 @@ def _allowed(field: FieldInfo) -> str:
 
 
 def _type_words(field: FieldInfo) -> str:
-    if choices(field):
-        return ", ".join(f"`{choice}`" for choice in choices(field))
-    kind = {bool: "true, false", int: "integer", float: "number", str: "text"}.get(value_type(field), "path")
-    return " ".join(part for part in (kind, value_range(field)) if part)
+    words = [f"`{choice}`" for choice in choices(field)]
+    words += [TYPE_WORDS[kind] for kind in value_types(field) if kind in TYPE_WORDS]
+    return " ".join(part for part in (", ".join(words), value_range(field)) if part)
 
 
 def _yaml_value(value: object) -> str:

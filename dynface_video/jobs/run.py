@@ -10,6 +10,7 @@ from typing import Any
 
 import dynface_video
 from dynface_video.config import ExecutionSettings, Settings
+from dynface_video.device import resolve_device
 from dynface_video.errors import InputError
 from dynface_video.jobs.directory import completed
 from dynface_video.jobs.driver import Driver
@@ -23,7 +24,6 @@ from dynface_video.jobs.task import Progress, RestoreTask, Totals
 from dynface_video.media.output.write import EncodeSettings
 from dynface_video.models.registry import model_folder
 from dynface_video.passes.networks import Models, load_models
-from dynface_video.pipeline import resolve_device
 
 __all__ = ["Models", "Progress", "VideoJob", "check_paths", "describe_plan", "drive", "load_models"]
 

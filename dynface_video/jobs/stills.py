@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from dynface_video.config import Settings
+from dynface_video.device import resolve_device
 from dynface_video.errors import InputError
 from dynface_video.jobs.directory import JobDirectory, job_lock
 from dynface_video.jobs.disk import disk_errors
@@ -21,7 +22,6 @@ from dynface_video.media.io.read import read_frames
 from dynface_video.media.io.sequence import image_files, probe_images, samples_of
 from dynface_video.passes.analyze import analyze
 from dynface_video.passes.restore import Work, restored_frames
-from dynface_video.pipeline import resolve_device
 
 WORKING_SIZE = 1280
 """Least size of the picture that the detector sees: a photograph is looked at once, and holds smaller faces."""

@@ -306,4 +306,4 @@ def _uses_gpu(device: str) -> bool:
         import torch
 
         return torch.cuda.is_available()
-    return device.startswith("cuda")
+    return device != "cpu"
