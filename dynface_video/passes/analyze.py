@@ -227,13 +227,23 @@ def grey_tracks(
 
 def progressive(frames: Iterator[Frame], info: VideoInfo, settings: Settings, warnings: list[str]) -> Iterator[Frame]:
     """The frames as faces are to be looked for in: without combs where the video is treated as interlaced."""
+    marks: list[bool] = []
+
+    def counted() -> Iterator[Frame]:
+        for frame in frames:
+            marks.append(frame.picture.interlaced_frame)
+            yield frame
+
     if info.interlaced:
-        yield from first_fields(frames, marked_only=settings.output.interlaced == "deinterlace")
+        yield from first_fields(counted(), marked_only=settings.output.interlaced == "deinterlace")
+        if any(marks) and not all(marks) and settings.output.interlaced == "auto":
+            warnings.append(
+                f"{info.path}: {len(marks) - sum(marks)} pictures are marked as progressive, though the first is "
+                "interlaced; faces in them were restored field by field like the others"
+            )
         return
-    marked = 0
-    for frame in frames:
-        marked += frame.picture.interlaced_frame
-        yield frame
+    yield from counted()
+    marked = sum(marks)
     if marked and settings.output.interlaced != "ignore":
         warnings.append(
             f"{info.path}: {marked} pictures are marked as interlaced, though the first is not; faces in them were "

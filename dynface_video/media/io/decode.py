@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 
 from dynface_video.media.io.container import read_packets
 from dynface_video.media.io.damage import DamageLedger
+from dynface_video.media.io.probe import coded_aspect
 from dynface_video.media.timing.index import Entry
 from dynface_video.media.timing.restarts import FORMATS as RESTARTING
 from dynface_video.media.timing.restarts import unwrap_timestamps
@@ -29,13 +30,36 @@ class DecodedPicture:
     """A picture as the decoder gave it, or the one before it in place of a lost one.
 
     pts: ticks, on one line where the file's clock starts anew, None where the file gives none; entry: where it is a
-    keyframe, its place in the file
+    keyframe, its place in the file; aspect: sample aspect ratio by the bitstream
     """
 
     picture: av.VideoFrame
     pts: int | None
     entry: Entry | None = None
     repeated: bool = False
+    aspect: Fraction = Fraction(1)
+
+
+class AspectLedger:
+    """The sample aspect ratio of each picture; decoders tell it as a packet goes in, before its picture comes out."""
+
+    def __init__(self, stream: VideoStream) -> None:
+        self._stream = stream
+        self._now = self._seen = coded_aspect(stream)
+        self._changes: list[tuple[int | None, Fraction]] = []
+
+    def went_in(self, packet: Packet | None) -> None:
+        """A packet went into the decoder."""
+        told = coded_aspect(self._stream)
+        if told != self._seen:
+            self._seen = told
+            self._changes.append((None if packet is None else packet.pts, told))
+
+    def of(self, pts: int | None) -> Fraction:
+        """The ratio of the next picture to come out."""
+        while self._changes and (pts is None or (since := self._changes[0][0]) is None or since <= pts):
+            self._now = self._changes.pop(0)[1]
+        return self._now
 
 
 class DamageReport:
@@ -84,8 +108,8 @@ def decode_pictures(container: InputContainer, stream: VideoStream, report: Dama
     A packet that cannot be decoded costs its picture only: the one before is given in its place, so that the count and
     the sound stay right.
     """
-    ledger = DamageLedger()
-    last: av.VideoFrame | None = None
+    ledger, aspects = DamageLedger(), AspectLedger(stream)
+    last: DecodedPicture | None = None
     packets = read_packets(container, [stream], lambda why: report(f"a part of the file cannot be read ({why})"))
     base = stream.time_base or Fraction(1)
     line = unwrap_timestamps(packets, stream, container.format.name, lambda time: report(RESTARTED, time * base))
@@ -96,15 +120,17 @@ def decode_pictures(container: InputContainer, stream: VideoStream, report: Dama
             # Where a picture begins within a larger packet of the file, only that one's place is known.
             position = position if packet.pos is None else packet.pos
             ledger.expect(packet.pts, _entry(packet, moved, container, position))
-        for picture in _decode(stream, packet, ledger, report):
+        pictures = _decode(stream, packet, ledger, report)
+        aspects.went_in(packet)
+        for picture in pictures:
             whole = not picture.is_corrupt
             if ledger.is_surplus(picture.pts, whole=whole):
                 continue
             lost, entry = ledger.came_out(picture.pts, whole=whole)
             if last is not None:
                 yield from _repeated(last, lost, stream, report)
-            yield DecodedPicture(picture, picture.pts, entry)
-            last = picture
+            last = DecodedPicture(picture, picture.pts, entry, aspect=aspects.of(picture.pts))
+            yield last
     if last is not None:
         yield from _repeated(last, ledger.ended(), stream, report)
 
@@ -128,11 +154,11 @@ def _entry(packet: Packet, moved: int, container: InputContainer, position: int 
 
 
 def _repeated(
-    last: av.VideoFrame, lost: list[int], stream: VideoStream, report: DamageReport
+    last: DecodedPicture, lost: list[int], stream: VideoStream, report: DamageReport
 ) -> Iterator[DecodedPicture]:
     for pts in lost:
         report("a frame is lost, the one before it is repeated", pts * (stream.time_base or Fraction(1)))
-        yield DecodedPicture(last, pts, repeated=True)
+        yield DecodedPicture(last.picture, pts, repeated=True, aspect=last.aspect)
 
 
 def _decode(

@@ -15,7 +15,9 @@ from av.video.stream import VideoStream
 
 from dynface_video.errors import InputError
 from dynface_video.media.io.container import find_video_stream, is_cover, open_input
+from dynface_video.media.io.cropping import NO_CROP, Crop, container_crop
 from dynface_video.media.pixels.display import DisplayGeometry, display_geometry
+from dynface_video.media.pixels.formats import subsampling_of
 from dynface_video.media.pixels.hdr import NO_MASTERING_DATA, MasteringData, mastering_data, side_data
 from dynface_video.media.pixels.siting import chroma_siting
 
@@ -25,6 +27,8 @@ RGB, UNSPECIFIED, RESERVED = 0, 2, 3
 BT709, BT601 = 1, 6
 LIMITED, FULL = 1, 2
 TALLEST_SD = 576
+BITSTREAM_ONLY = ("mpegts", "mpeg", "mpegvideo", "h264", "hevc", "m4v", "vc1")
+"""Formats without a sample aspect ratio of their own: only the bitstream tells it."""
 FULL_RANGE_FORMATS = ("yuvj", "gray", "ya", "rgb", "bgr", "gbr", "argb", "abgr", "pal", "mono", "0rgb", "0bgr")
 
 
@@ -64,10 +68,28 @@ class StreamInfo:
 class VideoInfo:
     """A video file and its video stream.
 
-    width, height: of the stored picture; time_base: seconds a tick; frame_rate: frames a second, the mean where it
-    varies; declared_frames, duration (seconds): as the file says, None where it does not; interlaced: of the first
-    picture; display_matrix: 9 integers as FFmpeg holds them; mastering: of high dynamic range; others: every other
-    stream; bit_rate: of the video stream, bits a second, None where the file does not tell it
+    Attributes:
+        path: The file, or a folder of images.
+        format_name: FFmpeg's name of the container; `SEQUENCE` for images.
+        stream_index: Of the video stream among all streams.
+        codec: FFmpeg's name of the decoder.
+        width: Of the stored picture, without what the container crops.
+        height: As `width`.
+        pixel_format: FFmpeg's name.
+        time_base: Seconds a tick.
+        frame_rate: Frames a second, the mean where it varies.
+        declared_frames: As the file says, None where it does not.
+        duration: Seconds, as the file says, None where it does not.
+        sample_aspect_ratio: Width of a sample divided by its height.
+        colour: Tags of the first picture.
+        display: How a stored picture is to be shown.
+        others: Every other stream.
+        interlaced: Whether the first picture is.
+        display_matrix: Nine integers as FFmpeg holds them.
+        mastering: Of high dynamic range.
+        bit_rate: Of the video stream, bits a second, None where the file does not tell it.
+        crop: What the container hides of each decoded picture.
+        coded_aspect: Sample aspect ratio of the first picture by the bitstream, which the container's overrides.
     """
 
     path: Path
@@ -89,6 +111,14 @@ class VideoInfo:
     display_matrix: tuple[int, ...] | None = None
     mastering: MasteringData = NO_MASTERING_DATA
     bit_rate: int | None = None
+    crop: Crop = NO_CROP
+    coded_aspect: Fraction = Fraction(1)
+
+    @property
+    def coded_size(self) -> tuple[int, int]:
+        """Width and height of the first decoded picture."""
+        crop = self.crop
+        return self.width + crop.left + crop.right, self.height + crop.top + crop.bottom
 
     @property
     def step(self) -> int:
@@ -109,15 +139,17 @@ def probe(path: Path) -> VideoInfo:
     with open_input(path) as container:
         stream = find_video_stream(container, path)
         picture = _first_picture(container, stream, path)
-        matrix = _display_matrix(picture)
-        ratio = _sample_aspect_ratio(stream)
+        matrix = picture_matrix(picture)
+        ratio = _sample_aspect_ratio(container, stream)
+        crop = _crop(container, stream, path, picture)
+        width, height = crop.size(picture.width, picture.height)
         return VideoInfo(
             path=path,
             format_name=container.format.name,
             stream_index=stream.index,
             codec=_codec_name(stream),
-            width=picture.width,
-            height=picture.height,
+            width=width,
+            height=height,
             pixel_format=picture.format.name,
             time_base=stream.time_base or Fraction(1, 90000),
             frame_rate=_positive(stream.average_rate) or _positive(stream.guessed_rate),
@@ -125,12 +157,14 @@ def probe(path: Path) -> VideoInfo:
             duration=_duration(container, stream),
             sample_aspect_ratio=ratio,
             colour=replace(_colour(picture, stream), siting=siting),
-            display=display_geometry(picture.width, picture.height, ratio, matrix),
+            display=display_geometry(width, height, ratio, matrix),
             others=tuple(_stream_info(other) for other in container.streams if other.index != stream.index),
             interlaced=picture.interlaced_frame,
             display_matrix=matrix,
             mastering=mastering_data(picture),
             bit_rate=_bit_rate(container, stream),
+            crop=crop,
+            coded_aspect=coded_aspect(stream),
         )
 
 
@@ -150,28 +184,53 @@ def _first_picture(container: InputContainer, stream: VideoStream, path: Path) -
 
 
 def _colour(picture: av.VideoFrame, stream: VideoStream) -> ColourInfo:
-    context = stream.codec_context
+    own, context = picture_colour(picture), stream.codec_context
     matrix, primaries, transfer = (
-        own if own != UNSPECIFIED else declared
-        for own, declared in (
-            (picture.colorspace, context.colorspace),
-            (picture.color_primaries, context.color_primaries),
-            (picture.color_trc, context.color_trc),
+        found if found != UNSPECIFIED else int(declared)
+        for found, declared in (
+            (own.matrix, context.colorspace),
+            (own.primaries, context.color_primaries),
+            (own.transfer, context.color_trc),
         )
     )
-    extent = picture.color_range or context.color_range
+    return ColourInfo(matrix, primaries, transfer, picture.color_range or context.color_range or own.range)
+
+
+def picture_colour(picture: av.VideoFrame) -> ColourInfo:
+    """The colour tags of a decoded picture; RGB, grey and the like have the full range where they say nothing."""
+    extent = picture.color_range
     if not extent and picture.format.name.startswith(FULL_RANGE_FORMATS):
         extent = FULL
-    return ColourInfo(int(matrix), int(primaries), int(transfer), int(extent))
+    return ColourInfo(int(picture.colorspace), int(picture.color_primaries), int(picture.color_trc), int(extent))
 
 
-def _display_matrix(picture: av.VideoFrame) -> tuple[int, ...] | None:
+def picture_matrix(picture: av.VideoFrame) -> tuple[int, ...] | None:
+    """The display matrix of a decoded picture, 9 integers; None where it has none."""
     matrix = side_data(picture, "DISPLAYMATRIX")
     return None if matrix is None else struct.unpack("=9i", matrix[:36])
 
 
-def _sample_aspect_ratio(stream: VideoStream) -> Fraction:
-    ratio = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
+def coded_aspect(stream: VideoStream) -> Fraction:
+    """The sample aspect ratio that the bitstream has where decoding has come to; 1 where it tells none."""
+    return _plausible_aspect(stream.codec_context.sample_aspect_ratio)
+
+
+def _crop(container: InputContainer, stream: VideoStream, path: Path, picture: av.VideoFrame) -> Crop:
+    size = (picture.width, picture.height)
+    across, down = subsampling_of(picture.format)
+    # Two fields share no chroma line.
+    crop = container_crop(container, stream, path, size).aligned(1 << across, 1 << down + picture.interlaced_frame)
+    return crop if min(crop.size(*size)) > 0 else NO_CROP
+
+
+def _sample_aspect_ratio(container: InputContainer, stream: VideoStream) -> Fraction:
+    if container.format.name in BITSTREAM_ONLY:
+        # FFmpeg has read ahead, and what it tells may be of a later part.
+        return coded_aspect(stream)
+    return _plausible_aspect(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio)
+
+
+def _plausible_aspect(ratio: Fraction | None) -> Fraction:
     # A damaged header must not ask for a display picture of a million columns.
     return ratio if ratio and Fraction(1, 10) <= ratio <= 10 else Fraction(1)
 

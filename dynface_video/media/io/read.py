@@ -14,8 +14,8 @@ from dynface_video.media.io.container import open_input
 from dynface_video.media.io.decode import DamageReport, decode_pictures, prepare, seek
 from dynface_video.media.io.probe import VideoInfo
 from dynface_video.media.io.sequence import SEQUENCE, read_sequence, read_sequence_span
-from dynface_video.media.pixels.colour import uniform_picture
 from dynface_video.media.pixels.display import to_display
+from dynface_video.media.pixels.fitting import PictureFitter
 from dynface_video.media.pixels.frame import Frame
 from dynface_video.media.timing.index import FrameIndex, SeekPoint, checksum
 from dynface_video.media.timing.index import IndexBuilder as _Builder
@@ -50,7 +50,7 @@ def read_frames(
     if info.format_name == SEQUENCE:
         yield from read_sequence(info, index, on_warning)
         return
-    report = DamageReport(str(info.path), on_warning)
+    report, fitter = DamageReport(str(info.path), on_warning), PictureFitter(info)
     ends: list[int] = []
     with open_input(info.path) as container:
         stream = _stream(container, info)
@@ -60,9 +60,9 @@ def read_frames(
             if ends and info.codec in FIXED_RATE and pts - ends[1] >= 2 * info.step:
                 report(f"frames missing here: {round((pts - ends[1]) / info.step) - 1}", ends[1] * info.time_base)
             ends = [ends[0] if ends else pts, pts]
-            picture = uniform_picture(decoded.picture, info, report)
+            picture, fitted = fitter.fit(decoded.picture, decoded.aspect, _at(report, pts * info.time_base))
             if index is not None:
-                index.add(picture, pts, entry=decoded.entry, repeated=decoded.repeated)
+                index.add(picture, pts, entry=decoded.entry, repeated=decoded.repeated, fitted=fitted)
             yield Frame(number, pts, info.time_base, picture, info.colour)
     missing = _missing_end(info, ends)
     if missing > NOTICED_MISSING:
@@ -143,7 +143,7 @@ def _pictures_from(origin: SeekPoint | None, container: InputContainer, info: Vi
             seek(container, stream, origin.entry)
         except av.FFmpegError:
             return
-    report = DamageReport(str(info.path), None)
+    report, fitter = DamageReport(str(info.path), None), PictureFitter(info)
     arrived = origin is None
     for decoded in decode_pictures(container, stream, report):
         if decoded.repeated:
@@ -154,7 +154,11 @@ def _pictures_from(origin: SeekPoint | None, container: InputContainer, info: Vi
                 return
             arrived = decoded.pts == origin.entry.pts
         if arrived:
-            yield uniform_picture(decoded.picture, info, report)
+            yield fitter.fit(decoded.picture, decoded.aspect, report)[0]
+
+
+def _at(report: DamageReport, time: Fraction) -> Warn:
+    return lambda message: report(message, time)
 
 
 def _stream(container: InputContainer, info: VideoInfo) -> VideoStream:

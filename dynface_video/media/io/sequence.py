@@ -13,8 +13,9 @@ import numpy as np
 from dynface_video.errors import InputError, JobError
 from dynface_video.media.io.images import READABLE, ImageFile, image_size, is_photograph, read_image
 from dynface_video.media.io.probe import FULL, ColourInfo, VideoInfo
-from dynface_video.media.pixels.colour import convert, uniform_picture
+from dynface_video.media.pixels.colour import convert
 from dynface_video.media.pixels.display import display_geometry
+from dynface_video.media.pixels.fitting import PictureFitter
 from dynface_video.media.pixels.frame import Frame
 from dynface_video.media.timing.index import FrameIndex, IndexBuilder, checksum
 
@@ -102,10 +103,11 @@ def read_sequence(
     Raises InputError when the first cannot be read.
     """
     last: av.VideoFrame | None = None
+    fitter = PictureFitter(info)
     for number, path in enumerate(image_files(info.path)):
         repeated = False
         try:
-            last = _picture(path, info, on_warning)
+            last = _picture(path, fitter, on_warning)
         except InputError as error:
             if last is None:
                 raise
@@ -130,9 +132,10 @@ def read_sequence_span(
     while first in index.repeated:
         first -= 1
     picture: av.VideoFrame | None = None
+    fitter = PictureFitter(info)
     for number in range(first, stop):
         if number not in index.repeated or picture is None:
-            picture = _picture(files[number], info, on_warning)
+            picture = _picture(files[number], fitter, on_warning)
             if checksum(picture) != index.checksums[number]:
                 raise JobError(f"{files[number]} has changed since it was analysed; start over with --restart")
         if number >= start:
@@ -165,12 +168,12 @@ def display_matrix(orientation: int) -> tuple[int, ...] | None:
     return (a * ONE, b * ONE, 0, c * ONE, d * ONE, 0, 0, 0, 1 << 30)
 
 
-def _picture(path: Path, info: VideoInfo, on_warning: Callable[[str], None] | None) -> av.VideoFrame:
+def _picture(path: Path, fitter: PictureFitter, on_warning: Callable[[str], None] | None) -> av.VideoFrame:
     def report(message: str) -> None:
         if on_warning is not None:
             on_warning(f"{path}: {message}")
 
-    return uniform_picture(picture_of(read_image(path)), info, report)
+    return fitter.fit(picture_of(read_image(path)), Fraction(1), report)[0]
 
 
 def _number(part: str) -> tuple[int, int, str]:

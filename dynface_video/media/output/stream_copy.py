@@ -69,6 +69,8 @@ def unsupported_reason(info: VideoInfo, settings: EncodeSettings) -> str | None:
     """Why nothing of a source can be copied beside segments of these settings; None where it can."""
     if info.codec != "h264" or settings.codec != "libx264":
         return f"only H.264 can be copied into H.264, not {info.codec} into {settings.codec}"
+    if info.crop:
+        return "the container crops its pictures, which a copy would undo"
     if info.interlaced or settings.interlaced:
         return "interlaced video is not copied"
     if settings.pixel_format != info.pixel_format.replace("yuvj", "yuv"):
@@ -89,7 +91,7 @@ def parameter_set_number(info: VideoInfo) -> int:
 def closed_spans(info: VideoInfo, index: FrameIndex) -> list[tuple[int, int]]:
     """The runs of frames, start and stop, from an IDR picture to the next whose packets are exactly those frames.
 
-    Reads the packets of the whole video, decodes nothing. Runs with lost or repaired frames are not among them.
+    Reads the packets of the whole video, decodes nothing. Runs with lost, repaired or fitted frames are not among them.
     """
     numbers = {int(tick): number for number, tick in enumerate(index.pts)}
     groups: list[list[int]] = []
@@ -106,7 +108,8 @@ def closed_spans(info: VideoInfo, index: FrameIndex) -> list[tuple[int, int]]:
     for group in groups:
         found = sorted(group)
         start, stop = found[0], found[-1] + 1
-        if start >= 0 and found == list(range(start, stop)) and not index.repeated & set(found):
+        whole = start >= 0 and found == list(range(start, stop)) and not index.repeated & set(found)
+        if whole and not any(first < stop and start < last for first, last in index.fitted):
             spans.append((start, stop))
     return spans
 

@@ -6,7 +6,7 @@ region passes through RGB. Chroma is computed where the stream says that its sam
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 
 import av
@@ -15,7 +15,7 @@ import numpy as np
 from av.video.format import VideoFormat
 from av.video.reformatter import Interpolation
 
-from dynface_video.media.io.probe import FULL, LIMITED, ColourInfo, VideoInfo
+from dynface_video.media.io.probe import FULL, LIMITED, ColourInfo
 from dynface_video.media.pixels.formats import is_workable, working_format
 from dynface_video.media.pixels.planes import Planes
 from dynface_video.media.pixels.sampling import chroma_to_luma, luma_to_chroma
@@ -24,11 +24,12 @@ from dynface_video.media.pixels.siting import offsets
 __all__ = [
     "blend_region",
     "convert",
+    "convert_colour",
+    "filter_chain",
     "filter_graph",
     "picture_to_rgb",
     "read_region",
     "rgb_to_ycc",
-    "uniform_picture",
     "working_format",
     "writable_copy",
 ]
@@ -105,17 +106,12 @@ def blend_region(picture: av.VideoFrame, box: Box, rgb: np.ndarray, mask: np.nda
 def writable_copy(picture: av.VideoFrame) -> av.VideoFrame:
     """A copy with its own samples, in the working format, with the same time, colour tags and side data."""
     # PyAV copies side data (closed captions, mastering data) only inside FFmpeg; a filter that copies is the way in.
-    graph = filter_graph(picture, "copy")
-    graph.push(picture)
-    copy = graph.vpull()
-    copy.pts = picture.pts
-    if picture.time_base is not None:
-        copy.time_base = picture.time_base
+    copy = filter_chain(picture, "copy")
     return convert(copy, working_format(copy.format.name), ColourInfo())
 
 
-def filter_graph(picture: av.VideoFrame, name: str, options: str | None = None) -> av.filter.Graph:
-    """One of FFmpeg's filters for pictures like this one, ready to be given them."""
+def filter_graph(picture: av.VideoFrame, *filters: tuple[str, str | None]) -> av.filter.Graph:
+    """FFmpeg's filters, name and options, one after the other, ready for pictures like this one."""
     graph = av.filter.Graph()
     # Otherwise a thread a core is started for each picture.
     graph.threads = 1
@@ -125,8 +121,21 @@ def filter_graph(picture: av.VideoFrame, name: str, options: str | None = None) 
         format=picture.format,
         time_base=picture.time_base or Fraction(1, 90000),
     )
-    graph.link_nodes(source, graph.add(name, options), graph.add("buffersink")).configure()
+    steps = [graph.add(name, options) for name, options in filters]
+    graph.link_nodes(source, *steps, graph.add("buffersink")).configure()
     return graph
+
+
+def filter_chain(picture: av.VideoFrame, chain: str) -> av.VideoFrame:
+    """The picture after a chain of FFmpeg's filters, such as "hflip,scale=64:48"; its time stays."""
+    steps = [step.partition("=") for step in chain.split(",")]
+    graph = filter_graph(picture, *((name, options or None) for name, _, options in steps))
+    graph.push(picture)
+    result = graph.vpull()
+    result.pts = picture.pts
+    if picture.time_base is not None:
+        result.time_base = picture.time_base
+    return result
 
 
 def picture_to_rgb(picture: av.VideoFrame, colour: ColourInfo) -> np.ndarray:
@@ -142,37 +151,40 @@ def convert(picture: av.VideoFrame, pixel_format: str, colour: ColourInfo) -> av
     if picture.format.name == pixel_format:
         return picture
     colour = colour.resolved(picture.height)
-    matrix = SWSCALE_MATRIX.get(colour.matrix, SWSCALE_MATRIX[5])
-    extent = FULL if _is_full(picture, colour) else LIMITED
+    if not (VideoFormat(pixel_format).is_rgb or picture.format.is_rgb):
+        colour = replace(colour, range=FULL if _is_full(picture, colour) else LIMITED)
+    return convert_colour(picture, colour, pixel_format, colour)
+
+
+def convert_colour(picture: av.VideoFrame, own: ColourInfo, pixel_format: str, wanted: ColourInfo) -> av.VideoFrame:
+    """The picture in another pixel format, matrix and range; primaries and transfer stay as they are.
+
+    Args:
+        picture: Any picture.
+        own: Its colour tags, resolved; RGB counts as full range whatever they say.
+        pixel_format: The format that it becomes.
+        wanted: The colour tags that it becomes, resolved.
+
+    Returns:
+        The converted picture, or the picture itself where nothing is to be done.
+    """
     target = VideoFormat(pixel_format)
-    if target.is_rgb:
-        target_extent = FULL
-    elif picture.format.is_rgb:
-        target_extent = colour.range
-    else:
-        target_extent = extent
+    ranges = (FULL if _is_full(picture, own) else LIMITED, FULL if target.is_rgb else wanted.range)
+    matrices = [SWSCALE_MATRIX.get(colour.matrix, SWSCALE_MATRIX[5]) for colour in (own, wanted)]
+    if picture.format.is_rgb or target.is_rgb:
+        # RGB has no matrix of its own.
+        matrices = [matrices[0 if target.is_rgb else 1]] * 2
+    if picture.format.name == pixel_format and matrices[0] == matrices[1] and ranges[0] == ranges[1]:
+        return picture
     return picture.reformat(
         format=pixel_format,
-        src_colorspace=matrix,
-        dst_colorspace=matrix,
-        src_color_range=extent,
-        dst_color_range=target_extent,
+        src_colorspace=matrices[0],
+        dst_colorspace=matrices[1],
+        src_color_range=ranges[0],
+        dst_color_range=ranges[1],
         interpolation=SWSCALE_FLAGS,
         threads=1,
     )
-
-
-def uniform_picture(picture: av.VideoFrame, info: VideoInfo, report: Callable[[str], None]) -> av.VideoFrame:
-    """The picture in the size and format that the video began with; `report` is told when it had to be changed."""
-    if (picture.width, picture.height, picture.format.name) == (info.width, info.height, info.pixel_format):
-        return picture
-    report(
-        f"the picture changes from {info.width}x{info.height} {info.pixel_format} to "
-        f"{picture.width}x{picture.height} {picture.format.name}; it is fitted to the former"
-    )
-    if picture.format.name != info.pixel_format:
-        picture = convert(picture, info.pixel_format, info.colour)
-    return picture.reformat(width=info.width, height=info.height, threads=1)
 
 
 def rgb_to_ycc(matrix: int) -> np.ndarray:

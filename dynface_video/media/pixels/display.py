@@ -39,7 +39,7 @@ def display_geometry(
     width, height: of the stored picture; matrix: the 9 integers of FFmpeg's display matrix, rounded to the nearest of
     the eight right-angled positions. The shorter side of a pixel is enlarged, so no detail is lost.
     """
-    rotation, mirrored = _orientation(matrix)
+    rotation, mirrored = orientation(matrix)
     wide = max(1, round(width * max(sample_aspect_ratio, Fraction(1))))
     high = max(1, round(height / min(sample_aspect_ratio, Fraction(1))))
     scale = np.array([[wide / width, 0, (wide / width - 1) / 2], [0, high / height, (high / height - 1) / 2]])
@@ -67,7 +67,8 @@ def to_display(rgb: np.ndarray, geometry: DisplayGeometry) -> np.ndarray:
     return np.ascontiguousarray(np.rot90(rgb, -geometry.rotation // 90))
 
 
-def _orientation(matrix: Sequence[int] | None) -> tuple[int, bool]:
+def orientation(matrix: Sequence[int] | None) -> tuple[int, bool]:
+    """Rotation (0, 90, 180 or 270 degrees clockwise) and, applied first, mirroring of FFmpeg's display matrix."""
     if matrix is None:
         return 0, False
     # FFmpeg's rows are (a b u), (c d v), (x y w), and x' = a x + c y, y' = b x + d y.
@@ -79,15 +80,19 @@ def _orientation(matrix: Sequence[int] | None) -> tuple[int, bool]:
     return round(float(clockwise) / 90) * 90 % 360, mirrored
 
 
-def _turn(wide: int, high: int, rotation: int, mirrored: bool) -> np.ndarray:
-    """(2, 3): mirror and turn a picture of this size, the result's corner at the origin again."""
+def orientation_matrix(rotation: int, mirrored: bool) -> np.ndarray:
+    """(2, 2) float64: directions (x, y) of the stored picture as directions of the display picture."""
     linear = {
         0: np.array([[1.0, 0.0], [0.0, 1.0]]),
         90: np.array([[0.0, -1.0], [1.0, 0.0]]),
         180: np.array([[-1.0, 0.0], [0.0, -1.0]]),
         270: np.array([[0.0, 1.0], [-1.0, 0.0]]),
     }[rotation]
-    if mirrored:
-        linear = linear @ np.diag([-1.0, 1.0])
+    return linear @ np.diag([-1.0, 1.0]) if mirrored else linear
+
+
+def _turn(wide: int, high: int, rotation: int, mirrored: bool) -> np.ndarray:
+    """(2, 3): mirror and turn a picture of this size, the result's corner at the origin again."""
+    linear = orientation_matrix(rotation, mirrored)
     corners = linear @ np.array([[0, wide - 1, 0, wide - 1], [0, 0, high - 1, high - 1]])
     return np.column_stack([linear, -corners.min(axis=1)])

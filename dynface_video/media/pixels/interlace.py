@@ -94,7 +94,7 @@ def _filtered(frames: Iterator[Frame], options: str, waiting: deque[Frame]) -> I
         waiting.append(frame)
         picture = convert(frame.picture, working_format(frame.picture.format.name), ColourInfo())
         if graph is None:
-            graph = filter_graph(picture, "bwdif", f"{options}:parity=auto")
+            graph = filter_graph(picture, ("bwdif", f"{options}:parity=auto"))
         graph.push(picture)
         yield from _ready(graph)
     if graph is not None:

@@ -36,6 +36,7 @@ class FrameIndex:
 
     pts: (N,) int64 ticks, strictly increasing; time_base: seconds a tick; seek_points: in order, the start not among
     them; checksums: (N,) uint32 of the pictures; repeated: numbers of lost frames, where the one before is shown;
+    fitted: runs of frames, start and stop, that differ from the shape of the first (`PictureFitter`);
     closed: runs of frames, start and stop, whose packets can be copied; only where that was asked for
     """
 
@@ -44,6 +45,7 @@ class FrameIndex:
     seek_points: tuple[SeekPoint, ...]
     checksums: np.ndarray
     repeated: frozenset[int] = frozenset()
+    fitted: tuple[tuple[int, int], ...] = ()
     closed: tuple[tuple[int, int], ...] = ()
 
     def keyframes(self) -> list[int]:
@@ -57,6 +59,7 @@ class FrameIndex:
             "pts": _runs(self.pts),
             "seek_points": [[point.frame, *astuple(point.entry)] for point in self.seek_points],
             "repeated": sorted(self.repeated),
+            "fitted": [list(span) for span in self.fitted],
             "closed": [list(span) for span in self.closed],
             "checksums": base64.b64encode(self.checksums.astype("<u4").tobytes()).decode(),
         }
@@ -69,8 +72,10 @@ class FrameIndex:
         if len(checksums) != len(pts):
             raise ValueError(f"the frame index has {len(pts)} times and {len(checksums)} checksums")
         points = tuple(SeekPoint(frame, Entry(*entry)) for frame, *entry in raw["seek_points"])
-        closed = tuple((int(start), int(stop)) for start, stop in raw.get("closed", []))
-        return cls(pts, Fraction(raw["time_base"]), points, checksums, frozenset(raw["repeated"]), closed)
+        fitted, closed = (
+            tuple((int(start), int(stop)) for start, stop in raw.get(name, [])) for name in ("fitted", "closed")
+        )
+        return cls(pts, Fraction(raw["time_base"]), points, checksums, frozenset(raw["repeated"]), fitted, closed)
 
 
 @dataclass
@@ -82,6 +87,7 @@ class IndexBuilder:
     _checksums: list[int] = field(default_factory=list)
     _seek_points: list[SeekPoint] = field(default_factory=list)
     _repeated: set[int] = field(default_factory=set)
+    _fitted: list[tuple[int, int]] = field(default_factory=list)
 
     def add(
         self,
@@ -90,11 +96,16 @@ class IndexBuilder:
         *,
         entry: Entry | None,
         repeated: bool,
+        fitted: bool = False,
     ) -> None:
         """Take the next frame. pts: the time it was given; entry: where it is a keyframe."""
         number = len(self._pts)
         self._pts.append(pts)
         self._checksums.append(0 if repeated else checksum(picture))
+        if fitted:
+            follows = bool(self._fitted) and self._fitted[-1][1] == number
+            start = self._fitted.pop()[0] if follows else number
+            self._fitted.append((start, number + 1))
         if repeated:
             self._repeated.add(number)
         elif number and entry is not None:
@@ -108,6 +119,7 @@ class IndexBuilder:
             tuple(self._seek_points),
             np.array(self._checksums, np.uint32),
             frozenset(self._repeated),
+            tuple(self._fitted),
         )
 
 

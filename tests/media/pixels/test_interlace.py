@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -106,6 +107,14 @@ def test_marks_that_begin_later_are_told(kit) -> None:
     settings = load_preset("mini")
     assert len(list(progressive(read_frames(info), info, settings, warnings))) == 8
     assert "8 pictures are marked as interlaced" in warnings[0] and "--interlaced keep" in warnings[0]
+
+
+def test_progressive_pictures_in_interlaced_video_are_told(kit) -> None:
+    info, warnings = probe(kit.clip("a.mp4", **TOP_FIRST)), list[str]()
+    film = probe(kit.clip("b.mp4", pts=tuple(range(3)), size=(160, 128)))
+    mixed = itertools.chain(read_frames(info), read_frames(film))
+    assert len(list(progressive(mixed, info, load_preset("mini"), warnings))) == 11
+    assert "3 pictures are marked as progressive" in warnings[0]
 
 
 def test_a_codec_without_fields_is_refused_with_the_option_named(kit) -> None:
