@@ -146,13 +146,13 @@ def _overview(batch: dict[str, Any]) -> str:
 
 
 def _described(job: dict[str, Any]) -> list[str]:
-    from dynface_video.cli.progress import duration
+    from dynface_video.cli.progress import duration, speed
 
     state = "running" if job["running"] else "not running"
     of = f" of {job['frames']}" if job["frames"] else ""
     parts = [f"{job['stage']}: {job['frames_done']}{of} frames"]
     if job["frames_per_second"]:
-        parts.append(f"{job['frames_per_second']} frames/s")
+        parts.append(speed(job["frames_per_second"]))
     if job["seconds_left"] is not None:
         parts.append(f"about {duration(job['seconds_left'])} left")
     lines = [f"{job['output']} ({state}): {', '.join(parts)}, {job['segments_done']} segments done"]

@@ -1,6 +1,6 @@
-"""The command line: reads options, shows progress, turns errors into exit codes; the work is done in `api` and `demo`.
+"""The commands: they read options, show progress and turn errors into exit codes; `api` and `demo` do the work.
 
-Whatever is slow to import is imported inside the functions: `--help` must answer at once.
+Slow libraries are imported inside the functions, so that `--help` answers at once.
 """
 
 from __future__ import annotations
@@ -31,8 +31,14 @@ if TYPE_CHECKING:
 
 main = typer.Typer(
     name="dynface-video",
-    help="Restore the faces in a video and leave everything else in the file as it is.",
-    add_completion=False,
+    help="Restore the faces in a video and keep everything else in the file.",
+    epilog=examples(
+        "dynface-video demo",
+        "dynface-video restore old.mkv -o restored.mkv",
+        "dynface-video batch films/ -o restored/ --workers 2",
+        "dynface-video status restored/",
+        "dynface-video COMMAND --help",
+    ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help: Rich would take as long to import as all the rest
@@ -180,8 +186,14 @@ def demo(
     _answer(result.as_dict() if as_json else [result.table()])
 
 
-main.command()(batch)
-main.command()(status)
+main.command(
+    epilog=examples(
+        "dynface-video batch films/ -o restored/",
+        "dynface-video batch films/ list.csv -o restored/ --workers 4",
+        "dynface-video batch films/ -o restored/ --workers 32 --address auto",
+    )
+)(batch)
+main.command(epilog=examples("dynface-video status restored/", "dynface-video status restored.mkv --json"))(status)
 
 
 def _progress(console: Console) -> AbstractContextManager[Report]:

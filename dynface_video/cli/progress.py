@@ -1,4 +1,4 @@
-"""Progress on the terminal: a bar a stage for a person, plain lines every few seconds for a log file."""
+"""Progress on standard error: a bar for each stage on a terminal, a line every few seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -10,27 +10,39 @@ from dataclasses import dataclass, field
 from typing import IO
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeElapsedColumn
-from rich.text import Text
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 Report = Callable[[str, int, int | None], None]
-"""Told (stage, frames done, frames in all or None), as `restore_video` does."""
+"""Called with (stage, frames done, frames in all or None), as the `progress` of `restore_video`."""
 
 PLAIN_INTERVAL = 5.0
+"""Seconds between lines at first."""
 PLAIN_SHARE, LONGEST_INTERVAL = 0.02, 60.0
-"""Lines become rarer with time: at most so many seconds apart, and this share of what has passed."""
+"""Lines become rarer: this share of the time since the stage began, up to so many seconds."""
 SETTLED = 15.0
-"""Seconds of progress before a word is said about the time that is left."""
+"""Seconds of progress before the time left is estimated."""
 SMOOTHING = 30.0
-"""Seconds over which that word follows what is measured; less towards the end, a quarter of what is left."""
+"""Time constant of the estimate of the time left, seconds; towards the end, a quarter of what is left."""
+SPEED_PERIOD = 600.0
+"""Seconds over which the bars measure speed: a slow machine reports less than once in Rich's default of 30."""
+SLOWEST_RATE = 0.1
+"""Frames per second below which seconds per frame are shown, because the rate would round to 0."""
 
 
 @dataclass
 class StageClock:
-    """How fast a stage goes, from what it reported. Times are seconds of one steady clock.
+    """Speed and time left of a stage, from its reports.
 
-    first: frames that were done when the stage began, by an interrupted run; they say nothing about speed. Neither does
-    the time before the first frame, in which models are loaded: what is left is estimated from the first progress on.
+    Frames of an interrupted run say nothing about speed, nor does the time before the first frame, in which models are
+    loaded: the time left is estimated from the first progress on.
+
+    Attributes:
+        stage: Name of the stage.
+        began: When it began; all times are seconds of one monotonic clock.
+        first: Frames that were done when it began.
+        done: Frames done at the last report.
+        total: Frames in all; None when unknown.
+        last: Time of the last report.
     """
 
     stage: str
@@ -43,7 +55,7 @@ class StageClock:
     _left: float | None = field(default=None, init=False)
 
     def update(self, done: int, total: int | None, now: float) -> None:
-        """Take a report. A total that proves too small (a file may declare anything) counts as unknown."""
+        """Take a report. A total that proves too small, as files may declare one, counts as unknown."""
         passed, self.done, self.last = now - self.last, done, now
         self.total = total if total is not None and total >= done else None
         if self._start is None and done > self.first:
@@ -51,7 +63,7 @@ class StageClock:
         self._left = self._smoothed(self._measured(), passed)
 
     def _measured(self) -> float | None:
-        """Seconds left by the speed since the first progress; None while there is too little to tell from."""
+        """Seconds left by the speed since the first progress; None before it has settled."""
         if self._start is None or self.total is None:
             return None
         spent, frames = self.last - self._start[0], self.done - self._start[1]
@@ -66,17 +78,17 @@ class StageClock:
 
     @property
     def rate(self) -> float | None:
-        """Frames a second up to the last report; None before there is anything to go by."""
+        """Frames per second up to the last report; None before the first progress."""
         spent, frames = self.last - self.began, self.done - self.first
         return frames / spent if spent > 0 and frames > 0 else None
 
     def left(self, now: float) -> float | None:
-        """Seconds that are probably left; None when unknown."""
+        """Estimated seconds left; None when unknown."""
         return None if self._left is None else max(0.0, self._left - (now - self.last))
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: "8 s", "3 min 20 s", "2 h 05 min"."""
+    """Seconds as text: "8 s", "3 min 20 s", "2 h 05 min"."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -85,16 +97,21 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def speed(rate: float) -> str:
+    """Frames per second as text, as seconds per frame where they would round to 0."""
+    return f"{rate:.1f} frames/s" if rate >= SLOWEST_RATE else f"{1 / rate:.0f} s/frame"
+
+
 class PlainProgress:
-    """A line when a stage begins, every few seconds, later every minute, and when it ends."""
+    """A line when a stage begins, then every few seconds, later every minute, and when it ends."""
 
     def __init__(
         self, stream: IO[str], *, interval: float = PLAIN_INTERVAL, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """interval: seconds between lines in the beginning; clock: what time it is, in seconds."""
+        """Write to `stream`, at first every `interval` seconds of `clock`."""
         self._stream, self._interval, self._clock = stream, interval, clock
         self._current: StageClock | None = None
-        self._said = 0.0
+        self._written = 0.0
 
     def __call__(self, stage: str, done: int, total: int | None) -> None:
         """Take a report."""
@@ -102,54 +119,43 @@ class PlainProgress:
         if self._current is None or self._current.stage != stage:
             self.finish()
             self._current = StageClock(stage, now, done)
-            self._said = now - self._interval
+            self._written = now - self._interval
         self._current.update(done, total, now)
         rarer = min(LONGEST_INTERVAL, PLAIN_SHARE * (now - self._current.began))
-        if now - self._said >= max(self._interval, rarer):
-            self._said = now
-            self._say(describe(self._current, now))
+        if now - self._written >= max(self._interval, rarer):
+            self._written = now
+            self._write(describe(self._current, now))
 
     def finish(self) -> None:
-        """Say that the stage is done."""
+        """Write that the stage is done."""
         if self._current is not None:
             current, self._current = self._current, None
-            speed = f" ({current.rate:.1f} frames/s)" if current.rate else ""
+            rate = f" ({speed(current.rate)})" if current.rate else ""
             spent = duration(current.last - current.began)
             frames = "1 frame" if current.done == 1 else f"{current.done} frames"
-            self._say(f"{current.stage}: done, {frames} in {spent}{speed}")
+            self._write(f"{current.stage}: done, {frames} in {spent}{rate}")
 
-    def _say(self, line: str) -> None:
+    def _write(self, line: str) -> None:
         self._stream.write(line + "\n")
         self._stream.flush()
 
 
 def describe(clock: StageClock, now: float) -> str:
-    """Where a stage stands, in a line."""
+    """Progress of a stage in one line."""
     parts = [f"{clock.stage}: {clock.done}{f' of {clock.total}' if clock.total is not None else ''} frames"]
     if clock.rate is not None:
-        parts.append(f"{clock.rate:.1f} frames/s")
+        parts.append(speed(clock.rate))
     left = clock.left(now)
     if left is not None:
         parts.append(f"{duration(left)} left")
     return ", ".join(parts)
 
 
-class _SpeedColumn(ProgressColumn):
-    """Frames a second and the time left, by the stage's own clock: Rich forgets slow reports after half a minute."""
-
-    def render(self, task: Task) -> Text:
-        clock: StageClock = task.fields["clock"]
-        if clock.rate is None:
-            return Text("")
-        left = None if task.finished else clock.left(time.monotonic())
-        return Text(f"{clock.rate:.1f} frames/s" + (f", {duration(left)} left" if left is not None else ""))
-
-
 class BarProgress:
-    """A bar a stage, one below the other."""
+    """A bar for each stage, one below the other."""
 
     def __init__(self, bars: Progress) -> None:
-        """bars: of `make_bars`, on display."""
+        """Fill `bars`, made by `make_bars`, which are on display."""
         self._bars = bars
         self._task: TaskID | None = None
         self._current: StageClock | None = None
@@ -160,10 +166,14 @@ class BarProgress:
         if self._current is None or self._current.stage != stage:
             self.finish()
             self._current = StageClock(stage, now, done)
-            self._task = self._bars.add_task(stage, total=total, clock=self._current)
+            # What an interrupted run did is not counted as speed.
+            self._task = self._bars.add_task(stage, total=total, completed=done, speed="")
         assert self._task is not None
         self._current.update(done, total, now)
-        self._bars.update(self._task, completed=done, total=self._current.total)
+        rate = self._current.rate
+        self._bars.update(
+            self._task, completed=done, total=self._current.total, speed="" if rate is None else speed(rate)
+        )
 
     def finish(self) -> None:
         """Fill the bar of a stage that ended with fewer frames than the file declared."""
@@ -178,16 +188,18 @@ def make_bars(console: Console) -> Progress:
         TextColumn("{task.description:<9}"),
         BarColumn(bar_width=32),
         TextColumn("{task.completed} frames", justify="right"),
+        TextColumn("{task.fields[speed]}", justify="right"),
         TimeElapsedColumn(),
-        _SpeedColumn(),
+        TimeRemainingColumn(),
         console=console,
         refresh_per_second=4,
+        speed_estimate_period=SPEED_PERIOD,
     )
 
 
 @contextmanager
 def progress_display(console: Console) -> Iterator[Report]:
-    """Show progress on a console: bars where it is a terminal, lines otherwise. What failed is not called done."""
+    """Show progress on a console: bars on a terminal, lines elsewhere. A stage that failed is not reported as done."""
     if console.is_terminal:
         with make_bars(console) as bars:
             report: PlainProgress | BarProgress = BarProgress(bars)

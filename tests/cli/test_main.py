@@ -228,6 +228,21 @@ def test_the_help_of_each_command_has_the_options_that_settings_declare(command:
     )
 
 
+@pytest.mark.parametrize("words", [[], ["restore"], ["batch"], ["analyze"], ["status"], ["demo"], ["settings"]])
+def test_every_help_ends_with_examples(command: Command, words: list[str]) -> None:
+    examples = command(*words, "--help")[1].split("Examples:\n")[1].splitlines()
+    assert examples and all(line.strip().startswith(" ".join(["dynface-video", *words])) for line in examples)
+
+
+def test_a_shell_completes_commands() -> None:
+    program = "import sys; sys.argv = ['dynface-video']; from dynface_video.cli.main import main; main()"
+    environment = os.environ | {
+        "_DYNFACE_VIDEO_COMPLETE": "complete_bash", "COMP_WORDS": "dynface-video re", "COMP_CWORD": "1",
+    }  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.stdout.split() == ["restore"]
+
+
 def test_printed_settings_are_a_configuration(command: Command, tmp_path: Path) -> None:
     code, out, _ = command("settings", "--preset", "archive")
     (tmp_path / "printed.yaml").write_text(out)

@@ -6,7 +6,15 @@ from itertools import pairwise
 import pytest
 from rich.console import Console
 
-from dynface_video.cli.progress import PlainProgress, StageClock, duration, progress_display
+from dynface_video.cli.progress import (
+    BarProgress,
+    PlainProgress,
+    StageClock,
+    duration,
+    make_bars,
+    progress_display,
+    speed,
+)
 
 
 class Times:
@@ -99,6 +107,32 @@ def test_an_unknown_or_wrong_total_gives_no_time_left(declared: int | None) -> N
 )
 def test_durations_are_said_as_a_person_says_them(seconds: float, words: str) -> None:
     assert duration(seconds) == words
+
+
+@pytest.mark.parametrize(("rate", "words"), [(25.04, "25.0 frames/s"), (0.1, "0.1 frames/s"), (0.04, "25 s/frame")])
+def test_slow_work_is_told_in_seconds_per_frame(rate: float, words: str) -> None:
+    assert speed(rate) == words
+
+
+def test_a_slow_job_never_shows_a_rate_of_zero() -> None:
+    out, times = io.StringIO(), Times()
+    report = PlainProgress(out, interval=5, clock=times)
+    for second in range(0, 100, 25):
+        times.now = 100 + second
+        report("restore", second // 25, 400)
+    report.finish()
+    assert "25 s/frame" in out.getvalue() and "0.0 frames/s" not in out.getvalue()
+
+
+def test_the_bars_do_not_take_an_interrupted_runs_frames_for_speed() -> None:
+    times = Times()
+    bars = make_bars(Console(file=io.StringIO(), force_terminal=True))
+    bars.get_time = times
+    report = BarProgress(bars)
+    for second in (0, 40, 60):
+        times.now = 100.0 + second
+        report("restore", 1000 + second, 2000)
+    assert bars.tasks[0].speed == pytest.approx(1.0)
 
 
 def test_a_terminal_gets_a_bar_a_stage_that_fills_even_when_frames_are_missing() -> None:
