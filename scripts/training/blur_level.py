@@ -57,7 +57,9 @@ class BlurLevelTraining:
 
     @torch.no_grad()
     def _read(self, batch: Batch) -> Batch:
-        start, estimate = self.restoration.read(batch["degraded"], None, batch.get("neighbours"), batch.get("valid"))
+        start, estimate = self.restoration.read(
+            batch["degraded"], batch.get("coarse"), batch.get("neighbours"), batch.get("valid")
+        )
         level = trusted_level((estimate.float() - batch["clean"]) * batch["mask"])
         return {"degraded": start, "estimate": estimate.float(), "level": level}
 

@@ -96,7 +96,7 @@ class LocalRestorationTraining:
             self.sheets = held_out_sheets(self.large, self.coarse, size, rng)
             return {}
         if rng.random() < WHOLE_SHARE:
-            return self._whole_crops(rng, max(1, size // 4))
+            return self.whole_crops([self.crop(rng, 256) for _ in range(max(1, size // 4))], rng)
         return self._patches(rng, size, 512 if rng.random() < FINEST_SHARE else 256)
 
     def loss(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
@@ -123,15 +123,8 @@ class LocalRestorationTraining:
             sheet.restore(model.generator)
         return sheet_scores(self.sheets, self.losses, "rm") | self.baseline
 
-    def _whole_crops(self, rng: np.random.Generator, count: int) -> Batch:
-        crops = [self._crop(rng, 256) for _ in range(count)]
-        enlarged = enlarge_coarse(self._coarsest(crops, rng), 256)
-        return _stacked([c.clean for c in crops], [c.degraded for c in crops], [c.mask for c in crops]) | {
-            "coarse": enlarged
-        }
-
     def _patches(self, rng: np.random.Generator, count: int, size: int) -> Batch:
-        crops = [self._crop(rng, size) for _ in range(-(-count // PATCHES_A_CROP))]
+        crops = [self.crop(rng, size) for _ in range(-(-count // PATCHES_A_CROP))]
         coarse = enlarge_coarse(self._coarsest(crops, rng), 256)
         owners = [k // PATCHES_A_CROP for k in range(count)]
         corners = [patch_corner(crops[k].mask, rng) for k in owners]
@@ -151,10 +144,11 @@ class LocalRestorationTraining:
             "place": torch.tensor([[x // 2 - a, y // 2 - b] for (x, y), (a, b) in zip(corners, windows, strict=True)]),
         }
 
-    def _crop(self, rng: np.random.Generator, size: int) -> Crop:
+    def crop(self, rng: np.random.Generator, size: int, *, held_out: bool = False) -> Crop:
+        """A sharp face of `size` pixels, 256 or 512, and what the degradation of the local stages leaves of it."""
         faces = self.large if size == 512 or rng.random() < REDUCED_SHARE else self.portraits
         native = faces.images.shape[1]
-        sharp = faces.indices(held_out=False, largest_scale=LARGEST_SCALE * native / size)
+        sharp = faces.indices(held_out=held_out, largest_scale=LARGEST_SCALE * native / size)
         index = int(rng.choice(sharp))
         image = faces.images[index]
         mask = picture_mask(faces, index, IDENTITY, native)
@@ -165,6 +159,11 @@ class LocalRestorationTraining:
             image, mask = image[:, ::-1], mask[:, ::-1]
         clean = jitter_colour(image.astype(np.float32) / 255, rng)
         return Crop(clean, degrade(clean, local_degradation(rng), rng), np.ascontiguousarray(mask))
+
+    def whole_crops(self, crops: list[Crop], rng: np.random.Generator) -> Batch:
+        """Crops of 256 pixels and the coarser faces beside them, as of `batch`."""
+        batch = _stacked([c.clean for c in crops], [c.degraded for c in crops], [c.mask for c in crops])
+        return batch | {"coarse": enlarge_coarse(self._coarsest(crops, rng), 256)}
 
     @torch.no_grad()
     def _coarsest(self, crops: list[Crop], rng: np.random.Generator) -> Tensor:

@@ -64,7 +64,8 @@ def test_whole_crops_teach_identity_too(component: LocalRestorationTraining, mon
 
     monkeypatch.setattr(FaceLosses, "same_person", same_person)
     model = component.build()
-    component.loss(model, component._whole_crops(np.random.default_rng(0), 1), torch.Generator())
+    rng = np.random.default_rng(0)
+    component.loss(model, component.whole_crops([component.crop(rng, 256)], rng), torch.Generator())
     component.loss(model, component._patches(np.random.default_rng(0), 2, 256), torch.Generator())
     assert asked == [256]
 
