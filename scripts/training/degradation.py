@@ -136,7 +136,7 @@ def degrade(crop: np.ndarray, degradation: Degradation, rng: np.random.Generator
 def degrade_small(crop: np.ndarray, degradation: Degradation, rng: np.random.Generator) -> np.ndarray:
     """`degrade` before its enlargement: (R, R, 3) float32 in [0, 1] to (r, r, 3) uint8 with 8 <= r <= R."""
     size = crop.shape[0]
-    d = _scaled(degradation, size / REFERENCE)
+    d = at_scale(degradation, size / REFERENCE)
     small_size = max(8, round(size / max(d.downscale, 1.0)))
     small = cv2.resize(_blur(crop, d), (small_size, small_size), interpolation=cv2.INTER_AREA)
     small = np.clip(small, 0, 1) ** np.float32(d.gamma)
@@ -158,7 +158,8 @@ def enlarge(levels: np.ndarray, size: int, interpolation: int = cv2.INTER_CUBIC)
     return cv2.resize(levels, (size, size), interpolation=interpolation).astype(np.float32) / 255
 
 
-def _scaled(d: Degradation, scale: float) -> Degradation:
+def at_scale(d: Degradation, scale: float) -> Degradation:
+    """The degradation in pixels of a crop; scale: its side over `REFERENCE`."""
     # Below one output pixel a shrink leaves no trace in the crop but averages the noise that came before it.
     downscale = d.downscale * scale
     return replace(
