@@ -15,7 +15,15 @@ import numpy as np
 import pytest
 
 from dynface_video.api import analyze_video, restore_video
-from dynface_video.cli.demo_clip import Damage, clean_frame, damaged_frame, landmarks, melody, photograph, write_clip
+from dynface_video.cli.demo_clip import (
+    DemoDamage,
+    clean_frame,
+    damaged_frame,
+    landmarks,
+    melody,
+    photograph,
+    write_clip,
+)
 from dynface_video.errors import InputError, JobError
 from dynface_video.faces.align import align_transform, extract_crop
 from dynface_video.jobs.directory import SegmentResult
@@ -37,7 +45,7 @@ def clean() -> list[np.ndarray]:
 @pytest.fixture(scope="module")
 def source(clean: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("source") / "damaged.mp4"
-    damaged = (damaged_frame(frame, index, Damage(), 0) for index, frame in enumerate(clean))
+    damaged = (damaged_frame(frame, index, DemoDamage(), 0) for index, frame in enumerate(clean))
     write_clip(path, damaged, crf=24, sound=melody())
     return path
 

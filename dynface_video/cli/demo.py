@@ -1,4 +1,4 @@
-"""`dynface-video demo`: make a clip, damage it, restore it, and say what was gained and how long it took."""
+"""`dynface-video demo`: make a clip, damage it, restore it, and measure the gain and the time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from dynface_video.cli.demo_clip import (
     FRAMES,
-    Damage,
+    DemoDamage,
     clean_frame,
     damaged_frame,
     landmarks,
@@ -45,7 +45,7 @@ class FaceFidelity:
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demo wrote, what was gained on the face, the wall time of each stage in seconds, and what went amiss."""
+    """What the demo wrote, the fidelity of the face before and after, wall times by stage in seconds, and warnings."""
 
     degraded_path: Path
     restored_path: Path
@@ -58,7 +58,7 @@ class DemoResult:
     warnings: tuple[str, ...]
 
     def table(self) -> str:
-        """The result for a person to read."""
+        """The result as text."""
         lines = [f"{'face against the clean clip':<30}{'PSNR, dB':>10}{'SSIM':>10}{'log-spectrum distance':>24}"]
         for name, face in (("degraded", self.degraded), ("restored", self.restored)):
             lines.append(f"{name:<30}{face.psnr:>10.2f}{face.ssim:>10.3f}{face.log_spectrum_distance:>24.3f}")
@@ -70,22 +70,32 @@ class DemoResult:
         return "\n".join(lines)
 
     def as_dict(self) -> dict[str, Any]:
-        """The result as JSON can hold it."""
+        """The result as JSON data."""
         return {name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()}
 
 
 def run_demo(
     out: Path, *, progress: Progress | None = None, preset: str = "mini", overwrite: bool = False
 ) -> DemoResult:
-    """Write degraded.mp4, restored.mp4 and side_by_side.mp4 to the folder `out`, which is made if need be.
+    """Write degraded.mp4, restored.mp4 and side_by_side.mp4.
 
-    progress: as `restore_video` takes it. Raises InputError when one of the three exists and may not be overwritten.
+    Args:
+        out: Folder for the three, created if it does not exist.
+        progress: As of `restore_video`.
+        preset: Models and settings.
+        overwrite: Replace existing files.
+
+    Returns:
+        What was written and measured.
+
+    Raises:
+        InputError: One of the three exists and `overwrite` is false, or the folder cannot be written.
     """
     degraded, restored, side_by_side = (out / f"{name}.mp4" for name in ("degraded", "restored", "side_by_side"))
     existing = [str(path) for path in (degraded, restored, side_by_side) if path.exists()]
     if existing and not overwrite:
         raise InputError(
-            f"{', '.join(existing)} already there; choose another folder (--out) or allow overwriting (--overwrite)"
+            f"{', '.join(existing)} already exist; choose another folder (--out) or allow overwriting (--overwrite)"
         )
     _make_folder(out)
 
@@ -97,7 +107,7 @@ def run_demo(
     clean = make_clips(degraded)
     seconds["making the clip"] = time.perf_counter() - began
 
-    # A job that an interrupted demo left may be another version's; going on with it would save little.
+    # The job of an interrupted demo may be of another version, and resuming it would save little.
     result: RestoreResult = restore_video(
         degraded, restored, preset=preset, progress=progress, overwrite=overwrite, resume=False
     )
@@ -120,9 +130,9 @@ def run_demo(
     )
 
 
-def make_clips(degraded: Path, damage: Damage | None = None) -> list[np.ndarray]:
+def make_clips(degraded: Path, damage: DemoDamage | None = None) -> list[np.ndarray]:
     """Write the damaged clip with its sound track; returns the clean frames, (H, W, 3) uint8 RGB each."""
-    damage = damage or Damage()
+    damage = damage or DemoDamage()
     picture = photograph()
     clean = [clean_frame(picture, index) for index in range(FRAMES)]
     damaged = (damaged_frame(frame, index, damage, SEED) for index, frame in enumerate(clean))
@@ -175,6 +185,6 @@ def _make_folder(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"the folder {out} cannot be made ({error.strerror}); choose another with --out") from error
+        raise InputError(f"the folder {out} cannot be created ({error.strerror}); choose another with --out") from error
     if not os.access(out, os.W_OK):
         raise InputError(f"the folder {out} cannot be written to; choose another with --out")

@@ -31,7 +31,7 @@ LIMITED_RANGE = 1
 
 
 @dataclass(frozen=True)
-class Damage:
+class DemoDamage:
     """What the clip goes through. blur: Gaussian, pixels; shrink: factor; noise: levels of 255; crf: of H.264."""
 
     blur: float = 1.5
@@ -79,7 +79,7 @@ def clean_frame(picture: np.ndarray, index: int) -> np.ndarray:
     return cv2.warpAffine(smooth, transform, (WIDTH, HEIGHT), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
 
 
-def damaged_frame(frame: np.ndarray, index: int, damage: Damage, seed: int) -> np.ndarray:
+def damaged_frame(frame: np.ndarray, index: int, damage: DemoDamage, seed: int) -> np.ndarray:
     """Blur, shrink, fresh noise, enlarge; (H, W, 3) uint8 in and out. The codec comes after, in `write_clip`."""
     height, width = frame.shape[:2]
     blurred = cv2.GaussianBlur(frame.astype(np.float32), (0, 0), damage.blur)

@@ -15,6 +15,8 @@ class Overrides(TypedDict, total=False):
     images: Literal["auto", "sequence", "stills"]
     fps: str
     detector: Literal["retinaface", "yunet"]
+    minimum_size: float
+    minimum_score: float
     strength: float
     num_inference_steps: int
     faces: Literal["all", "largest"]

@@ -63,10 +63,12 @@ class DetectionSettings(Section):
     working_size: int = Field(
         default=960, ge=64, description="longest side of the picture given to the detector, pixels"
     )
-    minimum_size: float = Field(
+    minimum_size: Annotated[float, Option("PIXELS", commands=ALL, aliases=("--min-size",))] = Field(
         default=24.0, ge=0, description="smaller faces are skipped: height in pixels of the displayed picture"
     )
-    minimum_score: float = Field(default=0.5, ge=0, le=1, description="faces with a lower detection score are skipped")
+    minimum_score: Annotated[float, Option("0..1", commands=ALL, aliases=("--detect-threshold",))] = Field(
+        default=0.5, ge=0, le=1, description="faces with a lower detection score are skipped"
+    )
     minimum_length: int = Field(default=3, ge=1, description="shorter tracks are skipped, frames")
     maximum_gap: int = Field(default=12, ge=0, description="longest absence that a track is carried over, frames")
     landmark_smoothing: float = Field(

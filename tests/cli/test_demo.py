@@ -16,7 +16,7 @@ from dynface_video.cli.demo_clip import (
     FRAMES,
     HEIGHT,
     WIDTH,
-    Damage,
+    DemoDamage,
     camera,
     clean_frame,
     damaged_frame,
@@ -60,9 +60,9 @@ def test_landmarks_follow_the_picture() -> None:
 
 def test_noise_is_fresh_in_every_frame_and_the_same_in_every_run() -> None:
     frame = clean_frame(photograph(), 0)
-    first, second = (damaged_frame(frame, index, Damage(), 0) for index in (0, 1))
+    first, second = (damaged_frame(frame, index, DemoDamage(), 0) for index in (0, 1))
     assert not np.array_equal(first, second)
-    np.testing.assert_array_equal(first, damaged_frame(frame, 0, Damage(), 0))
+    np.testing.assert_array_equal(first, damaged_frame(frame, 0, DemoDamage(), 0))
 
 
 def test_the_clip_is_three_seconds_with_sound(clip: tuple[Path, list[np.ndarray]]) -> None:

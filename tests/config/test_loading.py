@@ -58,7 +58,7 @@ def test_every_override_reaches_its_setting() -> None:
         "threads": 2, "address": "auto", "work": Path("scratch"),
         "codec": "libx265", "crf": 20, "encoder_preset": "slow", "pix_fmt": "yuv422p", "interlaced": "keep",
         "mezzanine": True, "copy_untouched": True, "images": "stills", "fps": "24", "image_format": "tif", "grain": 0.5,
-        "grayscale": "off", "detector": "retinaface",
+        "grayscale": "off", "detector": "retinaface", "minimum_size": 40.0, "minimum_score": 0.3,
     }  # fmt: skip
     assert values.keys() == OPTIONS.keys()
     settings = load_settings("mini", None, values)
@@ -139,9 +139,9 @@ def test_a_setting_in_the_wrong_section_is_answered_with_the_right_one(tmp_path:
 
 def test_a_setting_that_is_no_option_is_answered_with_where_it_belongs() -> None:
     with pytest.raises(
-        InputError, match=r"'minimum_size' is not an option; set detection\.minimum_size in a configuration"
+        InputError, match=r"'working_size' is not an option; set detection\.working_size in a configuration"
     ):
-        load_settings("mini", None, {"minimum_size": 30})
+        load_settings("mini", None, {"working_size": 300})
 
 
 def test_all_errors_are_told_at_once_each_once(tmp_path: Path) -> None:

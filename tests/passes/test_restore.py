@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dynface_video.cli.demo_clip import Damage, clean_frame, damaged_frame, photograph
+from dynface_video.cli.demo_clip import DemoDamage, clean_frame, damaged_frame, photograph
 from dynface_video.config import Settings, changed_settings, load_settings
 from dynface_video.metrics.fidelity import psnr
 from dynface_video.passes.networks import Models, load_models, network_threads
@@ -29,7 +29,7 @@ def models(settings: Settings) -> Models:
 def shot() -> np.ndarray:
     picture = photograph()
     return np.stack(
-        [damaged_frame(clean_frame(picture, k + 30), k, Damage(), 0)[40:248, 70:278] for k in range(LENGTH)]
+        [damaged_frame(clean_frame(picture, k + 30), k, DemoDamage(), 0)[40:248, 70:278] for k in range(LENGTH)]
     )
 
 
