@@ -73,20 +73,32 @@ def probe_images(source: Path, rate: Fraction) -> VideoInfo:
                 f"{path} is {size[0]}x{size[1]}, the sequence began with {sizes[files[0]][0]}x{sizes[files[0]][1]}; "
                 "give --images stills for pictures of their own"
             )
-    height, width = first.samples.shape[:2]
-    matrix = display_matrix(first.orientation)
+    return image_info(first, source, rate=rate, count=len(files))
+
+
+def image_info(image: ImageFile, source: Path, *, rate: Fraction = Fraction(1), count: int = 1) -> VideoInfo:
+    """What images are as a video.
+
+    Args:
+        image: The first of them.
+        source: What messages call them.
+        rate: Frames per second.
+        count: Number of images.
+    """
+    height, width = image.samples.shape[:2]
+    matrix = display_matrix(image.orientation)
     return VideoInfo(
         path=source,
         format_name=SEQUENCE,
         stream_index=0,
-        codec=first.kind.lower(),
+        codec=image.kind.lower(),
         width=width,
         height=height,
-        pixel_format=picture_of(first).format.name,
+        pixel_format=picture_of(image).format.name,
         time_base=1 / rate,
         frame_rate=rate,
-        declared_frames=len(files),
-        duration=len(files) / rate,
+        declared_frames=count,
+        duration=count / rate,
         sample_aspect_ratio=Fraction(1),
         colour=FULL_RANGE,
         display=display_geometry(width, height, Fraction(1), matrix),
