@@ -1,4 +1,4 @@
-"""The commands for many videos: `batch`, and `status` to look at them from another shell."""
+"""The commands for many videos: `batch`, and `status` for their state, from another shell."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def batch(
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Restore many videos with one pool of workers, and end with a table of what became of them.
+    """Restore many videos with one pool of workers and print a table of the results.
 
-    What is there already is skipped, what is unfinished goes on: the same command goes on after anything.
+    Existing outputs are skipped and unfinished jobs are resumed, so the same command continues after any interruption.
     Exit codes: 0 all done, 1 all failed, 2 unusable options, 3 part of it failed, 130 interrupted, 143 stopped by
     SIGTERM.
     """
@@ -85,7 +85,7 @@ def status(
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Say how far a job is, or a batch and all its jobs; also while they run, from another shell."""
+    """Print the progress of a job, or of a batch and all its jobs, also while they run."""
     with reporting(verbose, lambda: "interrupted"):
         from dynface_video.jobs.status import read_status
 
@@ -127,7 +127,7 @@ def _said(found: dict[str, Any]) -> list[str]:
     lines = [line for job in found["jobs"] for line in _described(job)]
     if found["batch"] is None:
         return lines
-    # What failed and has a directory is told with its job.
+    # Failures of videos that have a job's directory are described with the job.
     told = {job["error"] for job in found["jobs"]}
     failed = [one for one in found["batch"]["failures"] if one["error"] not in told]
     return [_overview(found["batch"]), *(f"  {one['source']}: {one['error']}" for one in failed), *lines]
@@ -141,7 +141,7 @@ def _overview(batch: dict[str, Any]) -> str:
     if batch["seconds_left"] is not None:
         line += f"; about {duration(batch['seconds_left'])} left"
     elif not batch["running"] and batch["unfinished"] + batch["waiting"]:
-        line += "; not running: the command that began it goes on with the rest"
+        line += "; not running: give the same command again to resume"
     return line
 
 

@@ -1,4 +1,4 @@
-"""Standard error while a command works: log lines, warnings, and the one line with which an error ends it."""
+"""Standard error of a command: log lines, warnings, and the line that an error ends it with."""
 
 from __future__ import annotations
 
@@ -24,9 +24,14 @@ UNEXPECTED = 1
 
 @contextmanager
 def reporting(verbose: bool, interrupted: Callable[[], str]) -> Iterator[Console]:
-    """Everything inside speaks on standard error only; errors end the program with one line and their exit code.
+    """Send all output inside the block to standard error; an error ends the program with a message and an exit code.
 
-    interrupted: gives the line to say after Ctrl-C. Yields the console for progress.
+    Args:
+        verbose: Log what the library does, and print the traceback of an error.
+        interrupted: Returns the message after Ctrl-C.
+
+    Yields:
+        The console for progress.
     """
     try:
         with redirect_stdout(sys.stderr), _logging(verbose) as console:
@@ -37,7 +42,7 @@ def reporting(verbose: bool, interrupted: Callable[[], str]) -> Iterator[Console
         raise typer.Exit(SIGNALLED + stopped_by) from None
     except DynfaceError as error:
         _end(str(error), error.exit_code, verbose)
-    except Exception as error:  # the outermost place: whatever it is, the user gets a line and an exit code
+    except Exception as error:  # nothing above handles it: the user gets a message and an exit code
         reason = " ".join(str(error).split()) or "no message"
         hint = "" if verbose else "; -v shows where it came from"
         _end(f"unexpected {type(error).__name__}: {reason}{hint}", UNEXPECTED, verbose)
@@ -57,7 +62,7 @@ def _end(reason: str, exit_code: int, verbose: bool) -> None:
 
 @contextmanager
 def _logging(verbose: bool) -> Iterator[Console]:
-    """Log lines to standard error until the end; verbose: what the library does, and other libraries' warnings."""
+    """Log to standard error inside the block; verbose: also what the library does, and other libraries' warnings."""
     from rich.console import Console
 
     console = Console(file=sys.stderr, soft_wrap=True)
@@ -79,7 +84,7 @@ def _handler(console: Console) -> logging.Handler:
     if console.is_terminal:
         from rich.logging import RichHandler
 
-        # A line written past Rich would tear the bars apart.
+        # Lines that bypass Rich would be written into the bars.
         return RichHandler(console=console, show_path=False, show_time=False)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))

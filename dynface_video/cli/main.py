@@ -144,7 +144,7 @@ def analyze(
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Say which shots and faces INPUT has and what would be restored, without restoring anything."""
+    """Print the shots and faces of INPUT and what would be restored, without restoring anything."""
     with reporting(verbose, lambda: "interrupted; nothing was written") as console:
         load_settings(preset, config, overrides)
         if output is not None:
@@ -162,7 +162,7 @@ def analyze(
 
 @main.command(epilog=examples("dynface-video settings --preset archive > mine.yaml"))
 def settings(preset: Preset = "mini", config: Config = None, verbose: Verbose = False) -> None:
-    """Print all settings with their meaning, range and present value, as a file that --config takes."""
+    """Print all settings with their meaning, range and value, as a file for --config."""
     with reporting(verbose, lambda: "interrupted"):
         found = load_settings(preset, config)
     typer.echo(settings_yaml(found, f"Settings of the preset {preset}{f' with {config}' if config else ''}."), nl=False)
@@ -176,7 +176,7 @@ def demo(
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Make a short clip from a photograph, damage it, restore it, and say what was gained and how long it took."""
+    """Make a short clip from a photograph, damage it, restore it, and print the gain and the time."""
     with reporting(verbose, lambda: "interrupted; give the command again with --overwrite") as console:
         from dynface_video.cli import demo as demonstration
 
@@ -208,7 +208,7 @@ def _warn(messages: Sequence[str]) -> None:
 
 
 def _answer(answer: dict[str, Any] | list[str]) -> None:
-    """The one thing that goes to standard output."""
+    """Write the result, which alone goes to standard output."""
     typer.echo(json.dumps(answer) if isinstance(answer, dict) else "\n".join(answer))
 
 
