@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dynface_video.temporal.light import match_light
 from dynface_video.temporal.motion import Motion, motion
-from dynface_video.temporal.resampling import enlarge, one_by_one, warp
+from dynface_video.temporal.resampling import enlarge, on_cpu, one_by_one, warp
 
 FAR = 2 / 128
 """Length of a flow, in sides, at which an average gives its end half the weight: averages along longer ones lose
@@ -31,12 +31,30 @@ def warp_neighbours(middle: Tensor, neighbours: Tensor, motions: Motion) -> Tens
     return torch.stack(results, dim=1) if results else neighbours
 
 
-def neighbour_motions(middle: Tensor, neighbours: Tensor) -> Motion:
-    """`motion` from each middle crop (B, 3, R, R) to each of its neighbours (B, K, 3, R, R)."""
+def neighbour_motions(
+    middle: Tensor, neighbours: Tensor, *, middle_valid: Tensor | None = None, neighbours_valid: Tensor | None = None
+) -> Motion:
+    """`motion` from each middle crop (B, 3, R, R) to each of its neighbours (B, K, 3, R, R), with leading axes (B, K).
+
+    Args:
+        middle: (B, 3, R, R) float32 RGB in [0, 1].
+        neighbours: (B, K, 3, R, R), the same.
+        middle_valid: (B, 1, R, R), 1 inside the picture and 0 where the crop reaches beyond its rim; both or neither.
+        neighbours_valid: (B, K, 1, R, R), the same of the neighbours.
+    """
     count = neighbours.shape[:2]
-    targets = middle[:, None].expand_as(neighbours).flatten(0, 1)
-    moved = motion(targets, neighbours.flatten(0, 1))
-    return Motion(moved.flow.unflatten(0, count), moved.weight.unflatten(0, count))
+
+    def repeated(tensor: Tensor) -> Tensor:
+        return tensor[:, None].expand(-1, count[1], -1, -1, -1).flatten(0, 1)
+
+    moved = motion(
+        repeated(middle),
+        neighbours.flatten(0, 1),
+        target_valid=None if middle_valid is None else repeated(middle_valid),
+        source_valid=None if neighbours_valid is None else neighbours_valid.flatten(0, 1),
+    )
+    valid = None if moved.valid is None else moved.valid.unflatten(0, count)
+    return Motion(moved.flow.unflatten(0, count), moved.weight.unflatten(0, count), valid)
 
 
 def temporal_average(picture: Tensor, others: Tensor, motions: Motion, temporal_weight: float | Tensor = 1.0) -> Tensor:
@@ -70,7 +88,7 @@ def _average(
         total, divisor = x.clone(), torch.ones_like(x[:, :1])
         for k in range(x_k.shape[1]):
             moved = Motion(flow[:, k], weight[:, k], None if valid is None else valid[:, k])
-            if x.device.type != "cpu" or moved.weight.any():
+            if not on_cpu(x) or moved.weight.any():
                 share = _share(moved, x.shape[-1]) * w[:, None, None, None]
                 total += share * _brought(x, x_k[:, k], moved, relight=relight)
                 divisor += share
@@ -98,7 +116,7 @@ def _brought(picture: Tensor, other: Tensor, moved: Motion, *, relight: bool) ->
 
 def _stand_in(middle: Tensor, neighbour: Tensor, flow: Tensor, weight: Tensor, valid: Tensor | None) -> tuple[Tensor]:
     moved = Motion(flow, weight, valid)
-    if middle.device.type == "cpu" and not weight.any():
+    if on_cpu(middle) and not weight.any():
         return (middle.clone(),)
     seen = _brought(middle, neighbour, moved, relight=True)
     return ((middle + moved.weight_at(middle.shape[-1]) * (seen - middle)).clamp(0, 1),)

@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dynface_video.temporal.resampling import array_of, enlarge, gaussian_blur, reduce_area, warp
+from dynface_video.temporal.resampling import array_of, enlarge, gaussian_blur, on_cpu, reduce_area, warp
 
 LUMINANCE = (0.299, 0.587, 0.114)
-SEARCH_SIZE = 128
+SEARCH_SIZE = 256
 """Side of the pictures that flow is measured on; larger crops are reduced to it."""
 FLOW_BLUR = 2 / 128
 """Sigma, in sides, of the blur of the pictures that flow is measured on: noise moves a flow more than the blur does."""
@@ -25,7 +25,10 @@ WINDOW = 2.0
 """Sigma of the window that one displacement is fitted to, in pixels of the pyramid's level."""
 FLATNESS = 2e-5
 """Added to the structure tensor's diagonal, of pictures in [0, 1]: where nothing is drawn the flow stays as it was."""
-SMOOTHING = 1.0
+DAMPING = 2.0
+"""Added to that diagonal, in variances of what the pictures still differ by in the window: where noise rules, the flow
+is the neighbours'."""
+SMOOTHING = 2.5
 """Sigma of the blur of the flow after each iteration, in pixels of the pyramid's level."""
 LARGEST_STEP = 1.0
 """Of one iteration, in pixels of the pyramid's level."""
@@ -43,7 +46,7 @@ def flow_picture(crops: Tensor) -> Tensor:
     red, green, blue = (weight * crops[:, k : k + 1] for k, weight in enumerate(LUMINANCE))
     small = reduce_area(red + green + blue, min(crops.shape[-1], SEARCH_SIZE))
     sigma = FLOW_BLUR * small.shape[-1]
-    if small.device.type != "cpu":
+    if not on_cpu(small):
         return gaussian_blur(small, sigma)
     return torch.stack([torch.from_numpy(cv2.GaussianBlur(array_of(one[0]), (0, 0), sigma))[None] for one in small])
 
@@ -55,7 +58,7 @@ def dense_flow(target: Tensor, source: Tensor) -> Tensor:
     settings follow the noise (at severe strength they err by 0.9 pixels of 128, this one by 0.5, and no motion at all
     by 1.1). On other devices it is `inverse_search`.
     """
-    if target.device.type != "cpu":
+    if not on_cpu(target):
         return inverse_search(target, source)
     flows = torch.empty((len(target), 2, *target.shape[-2:]))
     for here, there, flow in zip(_bytes(target), _bytes(source), flows, strict=True):
@@ -73,7 +76,7 @@ def inverse_search(target: Tensor, source: Tensor) -> Tensor:
     """Pyramidal Lucas-Kanade with the target's gradients (inverse compositional), as `dense_flow`, in torch.
 
     Each window fits one displacement to the pictures less their means in the window, so that a change of light is not
-    taken for motion; the flow is smoothed after each iteration.
+    taken for motion. A step is damped by the variance that is left in the window, and the flow is smoothed after each.
     """
     size = target.shape[-1]
     levels = [side for side in LEVELS if side < size] or [size]
@@ -90,11 +93,13 @@ def _refined(flow: Tensor, target: Tensor, source: Tensor) -> Tensor:
     mean_slope = _window(slope)
     xx, yy = (_window(slope.square()) - mean_slope.square() + FLATNESS).split(1, dim=1)
     xy = _window(slope[:, :1] * slope[:, 1:]) - mean_slope[:, :1] * mean_slope[:, 1:]
-    determinant = xx * yy - xy.square()
     for _ in range(ITERATIONS):
         missed = warp(source, flow, "bilinear") - target
-        x, y = (_window(slope * missed) - mean_slope * _window(missed)).split(1, dim=1)
-        step = torch.cat([yy * x - xy * y, xx * y - xy * x], dim=1) / determinant
+        mean = _window(missed)
+        damping = DAMPING * (_window(missed.square()) - mean.square()).clamp(min=0)
+        x, y = (_window(slope * missed) - mean_slope * mean).split(1, dim=1)
+        a, b = xx + damping, yy + damping
+        step = torch.cat([b * x - xy * y, a * y - xy * x], dim=1) / (a * b - xy.square())
         flow = gaussian_blur(flow - step.clamp(-LARGEST_STEP, LARGEST_STEP), SMOOTHING)
     return flow
 

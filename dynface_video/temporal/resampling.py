@@ -29,7 +29,7 @@ def reduce_area(picture: Tensor, size: int) -> Tensor:
     """Shrink pictures to (B, C, size, size) by area averaging; the same pictures if they have that size already."""
     if picture.shape[-1] == size and picture.shape[-2] == size:
         return picture
-    if picture.device.type == "cpu":
+    if on_cpu(picture):
         return _resize_planes(picture, size, cv2.INTER_AREA)
     rows, columns = (_area_matrix(side, size, picture.device) for side in picture.shape[-2:])
     return rows @ picture @ columns.T
@@ -39,7 +39,7 @@ def enlarge(picture: Tensor, size: int) -> Tensor:
     """Enlarge pictures to (B, C, size, size) by bilinear interpolation; also a mild reduction, without antialiasing."""
     if picture.shape[-1] == size and picture.shape[-2] == size:
         return picture
-    if picture.device.type == "cpu":
+    if on_cpu(picture):
         return _resize_planes(picture, size, cv2.INTER_LINEAR)
     return F.interpolate(picture, size=(size, size), mode="bilinear", align_corners=False)
 
@@ -71,7 +71,7 @@ def warp(source: Tensor, flow: Tensor, mode: Literal["bicubic", "bilinear"] = "b
     size = flow.shape[-1]
     places = torch.arange(size, dtype=torch.float32, device=flow.device)
     x, y = flow[:, 0] + places, flow[:, 1] + places[:, None]
-    if source.device.type != "cpu":
+    if not on_cpu(source):
         grid = torch.stack([x, y], dim=-1) * (2 / (size - 1)) - 1
         return F.grid_sample(source, grid, mode=mode, padding_mode="border", align_corners=True)
     interpolation = cv2.INTER_CUBIC if mode == "bicubic" else cv2.INTER_LINEAR
@@ -93,10 +93,15 @@ def one_by_one(function: Callable[..., tuple[Tensor, ...]], *tensors: Tensor | N
         tensors: (B, ...) each, or None, which is passed on.
     """
     first = next(tensor for tensor in tensors if tensor is not None)
-    if first.device.type != "cpu" or len(first) == 1:
+    if not on_cpu(first) or len(first) == 1:
         return function(*tensors)
     items = [function(*(t if t is None else t[i : i + 1] for t in tensors)) for i in range(len(first))]
     return tuple(torch.cat(parts) for parts in zip(*items, strict=True))
+
+
+def on_cpu(tensor: Tensor) -> bool:
+    """Whether a tensor lies in the CPU's memory, where OpenCV can work on it."""
+    return tensor.device.type == "cpu"
 
 
 def array_of(tensor: Tensor) -> np.ndarray:
@@ -112,7 +117,9 @@ def _resize_planes(picture: Tensor, size: int, interpolation: int) -> Tensor:
     return resized
 
 
+# The cached matrices must serve training as well, even if inference asks for them first.
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)
 def _area_matrix(size: int, reduced: int, device: torch.device) -> Tensor:
     """Weights of `size` pixels in `reduced` ones by the area they share, (reduced, size)."""
     edges = torch.linspace(0, size, reduced + 1, dtype=torch.float64)
@@ -122,6 +129,7 @@ def _area_matrix(size: int, reduced: int, device: torch.device) -> Tensor:
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)
 def _blur_matrix(size: int, sigma: float, border: Border, device: torch.device) -> Tensor:
     """Row i: the weights of the pixels in blurred pixel i, (size, size)."""
     reach = math.ceil(KERNEL_REACH * sigma)

@@ -125,3 +125,15 @@ def test_an_average_at_twice_the_size_follows_the_same_motion() -> None:
     motions = neighbour_motions(at(3), at(0)[:, None])
     averaged = temporal_average(large[0], large[1][:, None], motions)
     assert error(averaged, large[0]) < 0.1 * error(large[1], large[0])
+
+
+def test_what_lies_outside_the_picture_takes_no_part_in_an_average() -> None:
+    picture, other = at(0), at(0)
+    valid = torch.ones(1, 1, SIZE, SIZE)
+    valid[..., 90:] = 0
+    other[..., 90:] = 0
+    masked = neighbour_motions(picture, other[:, None], middle_valid=valid, neighbours_valid=valid[:, None])
+    averaged = temporal_average(picture, other[:, None], masked)
+    assert (averaged - picture).abs().max() < 1e-3
+    plain = temporal_average(picture, other[:, None], neighbour_motions(picture, other[:, None]))
+    assert (plain - picture).abs().max() > 0.01

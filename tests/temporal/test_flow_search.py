@@ -46,5 +46,5 @@ def test_where_nothing_is_drawn_there_is_no_flow(search: Callable[[Tensor, Tenso
 
 
 def test_a_large_crop_is_searched_on_the_same_grid_as_a_small_one() -> None:
-    assert flow_picture(torch.rand(2, 3, 512, 512)).shape == (2, 1, 128, 128)
+    assert flow_picture(torch.rand(2, 3, 512, 512)).shape == (2, 1, 256, 256)
     assert flow_picture(torch.rand(2, 3, 96, 96)).shape == (2, 1, 96, 96)

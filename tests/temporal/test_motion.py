@@ -50,7 +50,7 @@ def test_a_larger_crop_has_the_same_motion() -> None:
     small = motion(at(3), at(0))
     moved = motion(large[0], large[1])
     assert (moved.flow_at(SIZE) - small.flow_at(SIZE))[INNER].abs().mean() < 0.1
-    assert (weight_of(moved) - weight_of(small))[INNER].abs().mean() < 0.05
+    assert (weight_of(moved) - weight_of(small))[INNER].abs().mean() < 0.1
 
 
 def test_flows_that_do_not_lead_back_are_not_trusted() -> None:
