@@ -69,8 +69,8 @@ VIEWS = 16
 """Answers of the teacher that a training label is the median of."""
 PROPOSED = 0.05
 """Score from which on what the detector sees and the teacher does not is a mistake to learn from."""
-FEW_EVALUATIONS = SamplingOptions(evaluations=2, last_step=60)
-SAMPLER_LOSS = LossWeights(adversarial=0.04)
+FEW_EVALUATIONS = SamplingOptions(evaluations=2, last_step=60, trust=0.1)
+SAMPLER_LOSS = LossWeights(adversarial=0.07)
 CROWD = 224
 """Side in pixels of the pictures that the detector is trained on."""
 
