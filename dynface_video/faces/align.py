@@ -100,6 +100,26 @@ def crop_box(transform: np.ndarray, size: int, width: int, height: int) -> tuple
     return int(x0), int(y0), int(np.clip(x1, x0 + 1, width)), int(np.clip(y1, y0 + 1, height))
 
 
+def crop_validity(transform: np.ndarray, size: int, width: int, height: int) -> np.ndarray:
+    """Which pixels of a crop show the picture; beyond its border a crop holds the picture's mirror image.
+
+    Args:
+        transform: (2, 3) picture to crop.
+        size: of the crop.
+        width, height: of the picture.
+
+    Returns:
+        (size, size) float32 in [0, 1]: the share of the crop's pixel that lies in the picture, about.
+    """
+    back = invert(transform)
+    grid = np.arange(size, dtype=np.float64)
+    x = back[0, 0] * grid[None, :] + back[0, 1] * grid[:, None] + back[0, 2]
+    y = back[1, 0] * grid[None, :] + back[1, 1] * grid[:, None] + back[1, 2]
+    # The picture ends half a pixel beyond the centres of its outermost pixels.
+    inside = np.minimum(np.minimum(x, width - 1 - x), np.minimum(y, height - 1 - y)) + 0.5
+    return np.clip(transform_scale(transform) * inside + 0.5, 0, 1).astype(np.float32)
+
+
 def extract_crop(picture: np.ndarray, transform: np.ndarray, size: int) -> np.ndarray:
     """The aligned crop of a face, (size, size, 3) float32.
 

@@ -1,4 +1,4 @@
-"""Putting a restored face back: through a soft mask, as a change to what is there, so that no seam can be seen."""
+"""Pasting a restored face: through a soft mask, as a change to the region it came from, so that no seam shows."""
 
 from __future__ import annotations
 
@@ -7,27 +7,29 @@ import numpy as np
 
 from dynface_video.faces.align import TWICE, compose, sample
 
-MASK_CENTRE = (0.5, 0.535)
-MASK_AXES = (0.455, 0.46)
-MASK_ROUNDNESS = 2.3
-MASK_PLATEAU = 0.58
+FALLOFF = 0.2
+"""Share of the crop, from each border, over which a restored face gives way to its source."""
 
 
-def face_mask(size: int) -> np.ndarray:
-    """The soft mask of an aligned face in crop coordinates, (size, size) float32 in [0, 1].
+def face_mask(size: int, *, falloff: float = FALLOFF) -> np.ndarray:
+    """The soft mask of a restored crop: all of it is shown, hair and neck too, except towards its border.
 
-    A rounded region that holds brows, cheeks and chin is 1; from there it falls smoothly (twice differentiable) over
-    about a sixth of the crop and is exactly 0 at the crop's border.
+    Convention:
+        Crop coordinates. The mask is the product of one ramp an axis, `t^3 (6 t^2 - 15 t + 10)` of the distance `t`
+        from the nearer border in units of the falloff: twice differentiable, so that no rim shows, 1 inside, and
+        exactly 0 in the outermost pixels.
+
+    Args:
+        size: side of the crop, at least 2.
+        falloff: width of the ramp as a share of the crop, in (0, 0.5].
+
+    Returns:
+        (size, size) float32 in [0, 1].
     """
-    grid = (np.arange(size) + 0.5) / size
-    across = np.abs(grid - MASK_CENTRE[0]) / MASK_AXES[0]
-    down = np.abs(grid - MASK_CENTRE[1]) / MASK_AXES[1]
-    radius = (across[None, :] ** MASK_ROUNDNESS + down[:, None] ** MASK_ROUNDNESS) ** (1 / MASK_ROUNDNESS)
-    t = np.clip((1 - radius) / (1 - MASK_PLATEAU), 0, 1)
-    mask = (t**3 * (t * (6 * t - 15) + 10)).astype(np.float32)
-    mask[[0, -1], :] = 0
-    mask[:, [0, -1]] = 0
-    return mask
+    position = np.arange(size) / (size - 1)
+    t = np.clip(np.minimum(position, 1 - position) / falloff, 0, 1)
+    ramp = t**3 * (t * (6 * t - 15) + 10)
+    return np.outer(ramp, ramp).astype(np.float32)
 
 
 def paste_face(

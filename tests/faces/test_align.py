@@ -12,6 +12,7 @@ from dynface_video.faces.align import (
     apply_transform,
     compose,
     crop_box,
+    crop_validity,
     extract_crop,
     fit_similarity,
     invert,
@@ -126,3 +127,20 @@ def test_beyond_the_border_the_picture_is_mirrored() -> None:
 def test_a_face_outside_of_the_frame_is_no_error(shift: float, smooth_picture: Picture) -> None:
     crop = extract_crop(smooth_picture(50, 60), np.array([[1.0, 0, shift], [0, 1.0, shift]]), 64)
     assert np.isfinite(crop).all()
+
+
+def test_the_validity_of_a_crop_says_which_pixels_show_the_picture(similarity: Similarity) -> None:
+    height, width, size = 90, 120, 64
+    transform = similarity(0.8, 25, -30, 5)
+    validity = crop_validity(transform, size, width, height)
+    ones = np.ones((height, width), np.float32)
+    wanted = cv2.warpAffine(ones, transform, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    assert validity.dtype == np.float32 and 0 < validity.mean() < 1
+    assert np.abs(validity - wanted).mean() < 0.01
+    assert (validity[wanted == 0] < 0.6).all() and (validity[wanted == 1] > 0.4).all()
+
+
+def test_a_crop_inside_of_the_picture_is_valid_everywhere_and_one_outside_nowhere(similarity: Similarity) -> None:
+    assert (crop_validity(similarity(1, 0, -20, -20), 64, 200, 200) == 1).all()
+    assert (crop_validity(similarity(1, 0, 0, 0), 64, 64, 64)[1:-1, 1:-1] == 1).all()
+    assert not crop_validity(similarity(1, 0, 300, 0), 64, 200, 200).any()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
-from dynface_video.faces.colour import colour_match, is_grey, mean_match, with_colour
+from dynface_video.faces.colour import LUMINANCE, colour_match, is_grey, mean_match, with_chroma_of, with_colour
 
 RNG = np.random.default_rng(0)
 
@@ -65,3 +66,76 @@ def test_the_match_of_several_frames_is_steadier_than_that_of_one(without_colour
     mean = with_colour(face, mean_match(single))
     apart = [np.abs(with_colour(face, match) - mean).mean() for match in single]
     assert 0 < np.abs(with_colour(face, mean_match(single[:4])) - mean).mean() < 0.5 * min(apart)
+
+
+def blotches(size: int, std: float, seed: int) -> np.ndarray:
+    """Chroma noise of tape and codecs, (size, size, 3) float32, without any luminance."""
+    noise = np.random.default_rng(seed).standard_normal((size, size, 3)).astype(np.float32)
+    noise = cv2.GaussianBlur(noise, (0, 0), 0.02 * size)
+    noise *= std / noise.std()
+    return noise - (noise @ LUMINANCE)[..., None]
+
+
+def portrait(size: int = 128) -> np.ndarray:
+    """Two areas of different colour and brightness with a soft edge."""
+    y, x = np.mgrid[:size, :size] / size
+    inside = 1 / (1 + np.exp((np.hypot(x - 0.5, y - 0.5) - 0.3) * 60))
+    skin, wall = np.array([0.8, 0.6, 0.5]), np.array([0.25, 0.35, 0.3])
+    return (wall + inside[..., None] * (skin - wall)).astype(np.float32)
+
+
+def test_colour_blotches_go_and_the_colours_of_areas_stay() -> None:
+    clean = portrait()
+    noise = blotches(128, 0.05, 0)
+    source, restored = clean + noise, clean + 0.5 * noise
+    result = followed(restored, source, grey=False)
+    assert np.abs(result - clean).mean() < 0.7 * np.abs(restored - clean).mean()
+    disc = clean[..., 0] > 0.75
+    np.testing.assert_allclose(result[disc].mean(axis=0), clean[disc].mean(axis=0), atol=0.01)
+
+
+def test_without_chroma_noise_colours_of_equal_brightness_stay_apart() -> None:
+    clean = np.full((128, 128, 3), 0.5, np.float32)
+    spot = np.array([0.2, 0, 0], np.float32)
+    spot -= spot @ LUMINANCE
+    clean[50:70, 50:70] += spot
+    np.testing.assert_allclose(followed(clean, clean, grey=False), clean, atol=1e-5)
+
+
+def test_light_follows_the_source() -> None:
+    restored = portrait()
+    light = np.linspace(-0.1, 0.1, 128, dtype=np.float32)[None, :, None]
+    result = followed(restored, restored + light, grey=False)
+    np.testing.assert_allclose(
+        (result - restored)[:, 20:-20], np.broadcast_to(light, restored.shape)[:, 20:-20], atol=0.01
+    )
+
+
+def test_what_lies_outside_of_the_picture_has_no_say_in_the_colour() -> None:
+    restored = portrait()
+    source = restored + np.float32(0.05)
+    validity = np.ones((128, 128), np.float32)
+    validity[:, 80:] = 0
+    spoilt = source.copy()
+    spoilt[:, 80:] = [0, 0, 1]
+    for grey_source in (False, True):
+        match = colour_match(restored, spoilt, grey=grey_source, validity=validity)
+        wanted = colour_match(restored, source, grey=grey_source)
+        np.testing.assert_allclose(with_colour(restored, match), with_colour(restored, wanted), atol=0.02)
+    assert is_grey(np.where(validity[..., None] > 0, grey(), spoilt), validity=validity)
+    assert not is_grey(np.where(validity[..., None] > 0, grey(), spoilt))
+
+
+def test_a_crop_outside_of_the_picture_is_taken_as_it_comes() -> None:
+    restored = portrait()
+    match = colour_match(restored, restored, grey=False, validity=np.zeros((128, 128), np.float32))
+    assert np.abs(match.shift).max() < 1e-6
+
+
+def test_the_chroma_of_an_estimate_and_the_luminance_of_a_face() -> None:
+    face, estimate = colourful(), colourful()
+    result = with_chroma_of(face, estimate)
+    np.testing.assert_allclose(result @ LUMINANCE, face @ LUMINANCE, atol=1e-5)
+    np.testing.assert_allclose(
+        result - result @ LUMINANCE[:, None], estimate - estimate @ LUMINANCE[:, None], atol=1e-5
+    )

@@ -41,6 +41,21 @@ def test_the_mask_holds_the_face_and_ends_before_the_border(size: int) -> None:
         assert mask[round(y), round(x)] > 0.99
 
 
+def test_the_mask_keeps_hair_chin_and_neck() -> None:
+    mask = face_mask(512)
+    inside = mask[108:404, 108:404]
+    assert (inside == 1).all()
+    assert mask[60, 256] > 0.5 and mask[450, 256] > 0.5 and mask[256, 60] > 0.5
+
+
+@pytest.mark.parametrize("falloff", [0.05, 0.5])
+def test_the_mask_falls_over_the_width_asked_for(falloff: float) -> None:
+    row = face_mask(401, falloff=falloff)[200]
+    edge = round(falloff * 400)
+    assert row[edge] == pytest.approx(1) and row[edge // 2] == pytest.approx(0.5, abs=0.05)
+    assert (np.diff(row[: edge + 1]) >= 0).all() and row[0] == 0
+
+
 def test_the_mask_has_no_step() -> None:
     assert np.abs(np.diff(face_mask(512), axis=0)).max() < 0.02
     assert np.abs(np.diff(face_mask(512), axis=1)).max() < 0.02
