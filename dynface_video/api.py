@@ -9,16 +9,19 @@ from typing import Any
 
 from dynface_video.config import Settings, load_settings
 from dynface_video.errors import InputError
-from dynface_video.jobs.batch import BatchInterrupted, BatchRow, run_batch
+from dynface_video.jobs.batch import BatchInterrupted, BatchOptions, BatchRow, run_batch
+from dynface_video.jobs.journal import LOG
 from dynface_video.jobs.manifest import Entry, read_entries
-from dynface_video.jobs.record import LOG
-from dynface_video.jobs.remote import exists, fetch, is_remote, local_name, send, spelled, working_folder
-from dynface_video.jobs.run import Progress, VideoJob
-from dynface_video.jobs.source import is_stills, look_at
-from dynface_video.jobs.stills import StillsJob, for_stills
+from dynface_video.jobs.remote import as_given, download, exists, is_remote, local_name, upload, working_folder
+from dynface_video.jobs.source import is_stills, probe_source
+from dynface_video.jobs.stills import StillsJob
+from dynface_video.jobs.task import Progress
+from dynface_video.jobs.video_job import VideoJob
 from dynface_video.passes.analysis import Analysis
-from dynface_video.passes.networks import analyze_with, load_models, network_threads
+from dynface_video.passes.networks import analyze_with, load_models
+from dynface_video.passes.stills import still_settings
 from dynface_video.pipeline import FaceRestorer
+from dynface_video.threads import network_threads
 
 __all__ = [
     "Analysis",
@@ -85,8 +88,8 @@ def restore_video(
     Raises InputError for unusable arguments, ModelError for missing weights, JobError when restoring fails.
     """
     settings = _settings(preset, config, overrides)
-    if is_remote(spelled(source)) or is_remote(spelled(target)):
-        return _restore_remote(spelled(source), spelled(target), settings, overwrite, resume, progress)
+    if is_remote(as_given(source)) or is_remote(as_given(target)):
+        return _restore_remote(as_given(source), as_given(target), settings, overwrite, resume, progress)
     source, target = Path(source), Path(target)
     if is_stills(source, settings.input):
         return _restore_stills(StillsJob(source, target, settings, overwrite=overwrite, resume=resume), progress)
@@ -99,7 +102,7 @@ def _restore_remote(
     work = working_folder(settings.execution.work)
     if is_remote(target) and not overwrite and exists(target):
         raise InputError(f"{target} already exists; choose another name or allow overwriting (--overwrite)")
-    here = fetch(source, work) if is_remote(source) else Path(source)
+    here = download(source, work) if is_remote(source) else Path(source)
     made = local_name(target, work) if is_remote(target) else Path(target)
     made.parent.mkdir(parents=True, exist_ok=True)
     # One that is here already was made by a run that could not send it.
@@ -110,7 +113,7 @@ def _restore_remote(
         result = RestoreResult(made, 0, 0, 0, 0, 0, {}, ("it was made by an earlier run and only had to be sent",))
     if not is_remote(target):
         return result
-    send(made, target)
+    upload(made, target)
     return replace(result, output=target)
 
 
@@ -139,7 +142,7 @@ class BatchResult:
     interrupted_by: int | None = None
 
     def count(self, status: str) -> int:
-        """How many videos have a status: done, skipped, failed or unfinished."""
+        """How many videos have a status: done, skipped, failed, unfinished or waiting."""
         return sum(row.status == status for row in self.videos)
 
     def as_dict(self) -> dict[str, Any]:
@@ -147,7 +150,7 @@ class BatchResult:
         return {
             "videos": [row.as_dict() for row in self.videos],
             "log": str(self.log),
-            **{status: self.count(status) for status in ("done", "skipped", "failed", "unfinished")},
+            **{status: self.count(status) for status in ("done", "skipped", "failed", "unfinished", "waiting")},
         }
 
 
@@ -172,9 +175,9 @@ def restore_batch(
     on_plan: told in one line what it will take; the other arguments are as for `restore_video`
     Raises InputError when sources or settings cannot be used.
     """
-    entries = read_entries([spelled(source) for source in sources], spelled(folder))
+    entries = read_entries([as_given(source) for source in sources], as_given(folder))
     common = _settings(preset, config, overrides)
-    target = working_folder(common.execution.work) if is_remote(spelled(folder)) else Path(folder)
+    target = working_folder(common.execution.work) if is_remote(as_given(folder)) else Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     given = {name: value for name, value in overrides.items() if value is not None}
 
@@ -187,11 +190,8 @@ def restore_batch(
             entries,
             settings_of,
             common.execution,
-            overwrite=overwrite,
-            resume=resume,
-            log=target / LOG,
-            report=progress or (lambda stage, done, total: None),
-            on_plan=on_plan or (lambda line: None),
+            BatchOptions(overwrite, resume, target / LOG, progress or (lambda stage, done, total: None)),
+            on_plan or (lambda line: None),
         )
     except BatchInterrupted as error:
         rows, interrupted_by = list(error.rows), error.signal
@@ -217,8 +217,8 @@ def analyze_video(
             raise InputError(
                 f"{source} holds pictures of their own: analyse them one by one, or give --images sequence"
             )
-        settings = for_stills(settings)
-    info = look_at(source, settings)
+        settings = still_settings(settings)
+    info = probe_source(source, settings)
     report = progress or (lambda stage, done, total: None)
     models = load_models(settings)
     report("analyze", 0, info.declared_frames)
@@ -228,7 +228,6 @@ def analyze_video(
 
 def _restore_stills(job: StillsJob, progress: Progress | None) -> RestoreResult:
     result = job.run(progress)
-    nothing = [] if result.tracks else ["no face was found: the pictures are unchanged"]
     return RestoreResult(
         output=job.target,
         frames=result.pictures,
@@ -237,7 +236,7 @@ def _restore_stills(job: StillsJob, progress: Progress | None) -> RestoreResult:
         skipped_faces=result.skipped_faces,
         unet_evaluations=result.work.unet_evaluations,
         seconds=result.work.seconds,
-        warnings=(*dict.fromkeys(result.warnings), *nothing),
+        warnings=tuple(dict.fromkeys(result.warnings)),
     )
 
 

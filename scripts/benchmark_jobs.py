@@ -28,9 +28,9 @@ from dynface_video.errors import DynfaceError
 from dynface_video.jobs.driver import Driver
 from dynface_video.jobs.executors.base import RESTORE, Call, Outcome, SegmentResult
 from dynface_video.jobs.executors.ray import RayExecutor
-from dynface_video.jobs.log import JobLog
+from dynface_video.jobs.journal import JobLog
 from dynface_video.jobs.plan import Segment
-from dynface_video.jobs.stopping import Stop
+from dynface_video.jobs.signals import StopRequest
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ class SleepingPerformer:
 
     seconds: float
 
-    def warm(self, cache: dict[str, Any]) -> None:
+    def preload(self, cache: dict[str, Any]) -> None:
         """See `Performer`."""
 
-    def mark(self, call: Call) -> Path:
+    def crash_marker(self, call: Call) -> Path:
         """See `Performer`."""
         return Path(os.devnull)
 
@@ -79,11 +79,11 @@ class SleepingTask:
         """See `VideoTask`."""
         return True
 
-    def segments_left(self) -> Sequence[Segment]:
+    def unfinished_segments(self) -> Sequence[Segment]:
         """See `VideoTask`."""
         return [Segment(i, 120 * i, 120 * (i + 1)) for i in range(self.count)]
 
-    def took(self, outcome: Outcome) -> None:
+    def record_outcome(self, outcome: Outcome) -> None:
         """See `VideoTask`."""
         self.log.add(self.name, outcome)
         if isinstance(outcome.value, SegmentResult):
@@ -94,7 +94,7 @@ class SleepingTask:
             if self.done % max(1, self.count // 4) == 0:
                 self.memory.append((self.done, _resident()))
 
-    def tick(self) -> None:
+    def update_progress(self) -> None:
         """See `VideoTask`."""
 
     def disk_needed(self) -> int:
@@ -108,7 +108,7 @@ class SleepingTask:
         """See `VideoTask`."""
         self.failed = error
 
-    def leave(self) -> None:
+    def suspend(self) -> None:
         """See `VideoTask`."""
 
 
@@ -121,7 +121,7 @@ def measure_driver(workers: int, segments: int, sleep: float, videos: int) -> di
         try:
             up = _wait_for_workers(executor, workers)
             cpu, wall = time.process_time(), time.perf_counter()
-            Driver(tasks, executor, Stop()).run()
+            Driver(tasks, executor, StopRequest()).run()
             cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
         finally:
             executor.close()

@@ -97,7 +97,7 @@ def status(
 def _exit_code(result: BatchResult) -> int:
     if result.interrupted_by is not None:
         return SIGNALLED + result.interrupted_by
-    bad = result.count("failed") + result.count("unfinished")
+    bad = sum(result.count(status) for status in ("failed", "unfinished", "waiting"))
     if bad == 0:
         return 0
     return 1 if bad == len(result.videos) else PARTLY_FAILED
@@ -118,7 +118,7 @@ def _table(result: BatchResult) -> str:
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in [head, *rows]]
     counts = ", ".join(
-        f"{n} {name}" for name in ("done", "skipped", "failed", "unfinished") if (n := result.count(name))
+        f"{n} {name}" for name in ("done", "skipped", "failed", "unfinished", "waiting") if (n := result.count(name))
     )
     return "\n".join([*(line.rstrip() for line in lines), f"{counts}; every segment is in {result.log}"])
 

@@ -1,4 +1,4 @@
-"""Several videos, one pool: what can be done is done, what cannot is told, and the rest goes on."""
+"""Many videos with one pool of workers: one that fails is reported and does not stop the others."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from typing import Any
 
 from dynface_video.config import ExecutionSettings, Settings
 from dynface_video.errors import DynfaceError, JobError
-from dynface_video.jobs.driver import gigabytes
-from dynface_video.jobs.estimate import work_done
+from dynface_video.jobs.directory import job_path
+from dynface_video.jobs.estimate import format_bytes, format_time_range, work_done
+from dynface_video.jobs.journal import DONE, FAILED, UNFINISHED, WAITING, PlannedVideo, write_batch_record
 from dynface_video.jobs.manifest import Entry
-from dynface_video.jobs.record import DONE, FAILED, UNFINISHED, WAITING, PlannedVideo, kept_work, write_record
-from dynface_video.jobs.remote import exists, fetch, is_remote, local_name, send, working_folder
-from dynface_video.jobs.run import VideoJob, drive
+from dynface_video.jobs.remote import download, exists, is_remote, local_name, upload, working_folder
+from dynface_video.jobs.status import kept_work
 from dynface_video.jobs.task import Progress, Totals
+from dynface_video.jobs.video_job import VideoJob, drive
 
 logger = logging.getLogger(__name__)
 
@@ -27,16 +28,24 @@ SKIPPED = "skipped"
 
 @dataclass
 class BatchRow:
-    """What became of a video. status: done, skipped (the output was there), failed, or unfinished (stopped before)"""
+    """What became of a video.
+
+    Args:
+        source: Path or URL of the input.
+        output: Path or URL of the output.
+        status: done, skipped (the output existed), failed, unfinished (begun, then stopped) or waiting (not begun).
+        totals: What was done.
+        error: Why it failed, or is unfinished.
+    """
 
     source: str
     output: str
-    status: str = UNFINISHED
+    status: str = WAITING
     totals: Totals = field(default_factory=Totals)
     error: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The row as JSON can hold it."""
+        """The row as JSON data."""
         return {
             "source": self.source,
             "output": self.output,
@@ -52,11 +61,33 @@ class BatchRow:
 
 
 class BatchInterrupted(KeyboardInterrupt):
-    """A batch was stopped by a signal; rows: what had become of the videos."""
+    """A batch was stopped by a signal.
+
+    Attributes:
+        signal: Number of the signal.
+        rows: What had become of the videos.
+    """
 
     def __init__(self, signal: int, rows: Sequence[BatchRow]) -> None:
         super().__init__(f"stopped by signal {signal}")
         self.signal, self.rows = signal, rows
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """What is the same for all videos of a batch.
+
+    Args:
+        overwrite: Whether existing outputs are replaced; they are skipped otherwise.
+        resume: False restarts unfinished jobs.
+        log: File to log every call in.
+        report: Called with the progress of the whole batch.
+    """
+
+    overwrite: bool
+    resume: bool
+    log: Path
+    report: Progress
 
 
 @dataclass(frozen=True)
@@ -69,41 +100,47 @@ def run_batch(
     entries: Sequence[Entry],
     settings_of: Callable[[Entry], Settings],
     execution: ExecutionSettings,
-    *,
-    overwrite: bool,
-    resume: bool,
-    log: Path,
-    report: Progress,
+    options: BatchOptions,
     on_plan: Callable[[str], None],
 ) -> list[BatchRow]:
-    """Restore the videos with one pool of workers; a row for each, in the order of `entries`.
+    """Restore videos with one pool of workers.
 
-    settings_of: the settings of a video, may raise InputError; log: file to which every call that ends adds a line;
-    on_plan: told in a line each which videos cannot be restored, then what is to be done and what it will take
-    Raises BatchInterrupted when it was stopped, JobError when the disk is full or nothing succeeds any more.
+    Args:
+        entries: The videos; no two share an output.
+        settings_of: Returns the settings of a video; may raise InputError.
+        execution: Where to run them.
+        options: What is the same for all.
+        on_plan: Called with a line for each video that cannot be restored, then with one on what the batch will take.
+
+    Returns:
+        A row for each video, in the order of `entries`.
+
+    Raises:
+        BatchInterrupted: A stop was requested.
     """
     rows = [BatchRow(entry.source, entry.output) for entry in entries]
-    progress = _SharedProgress(report)
+    progress = _SharedProgress(options.report)
     prepared, planned = list[_Prepared](), list[PlannedVideo]()
     for entry, row in zip(entries, rows, strict=True):
-        job = _prepare(entry, row, settings_of, overwrite, resume, log, progress)
-        planned.append(_planned(row, job, resume))
+        job = _prepare(entry, row, settings_of, options, progress)
+        planned.append(_planned(row, job, options.resume))
         if job is not None:
             prepared.append(_Prepared(row, job))
             progress.add(row.output, planned[-1])
         elif row.status == FAILED:
-            on_plan(f"left out: {row.source}: {row.error}")
-    write_record(log, planned)
+            on_plan(f"not restored: {row.source}: {row.error}")
+    write_batch_record(options.log, planned)
     if prepared:
-        on_plan(_what_it_takes(prepared, execution))
+        on_plan(_expected(prepared, execution))
         try:
             drive([one.job.task for one in prepared], execution)
         except KeyboardInterrupt as error:
-            _close(prepared)
+            _record_results(prepared)
             raise BatchInterrupted(getattr(error, "signal", 2), rows) from None
         except JobError as error:
-            _close(prepared, error)
-    _close(prepared)
+            _record_results(prepared, error)
+            return rows
+    _record_results(prepared)
     return rows
 
 
@@ -111,9 +148,7 @@ def _prepare(
     entry: Entry,
     row: BatchRow,
     settings_of: Callable[[Entry], Settings],
-    overwrite: bool,
-    resume: bool,
-    log: Path,
+    options: BatchOptions,
     progress: _SharedProgress,
 ) -> VideoJob | None:
     target, elsewhere = Path(entry.output), is_remote(entry.output)
@@ -122,22 +157,22 @@ def _prepare(
         work = working_folder(settings.execution.work)
         if elsewhere:
             target = local_name(entry.output, work)
-        if not overwrite and (exists(entry.output) if elsewhere else _is_finished(target)):
+        if not options.overwrite and (exists(entry.output) if elsewhere else _is_finished(target)):
             row.status = SKIPPED
             return None
-        source = fetch(entry.source, work) if is_remote(entry.source) else Path(entry.source)
+        source = download(entry.source, work) if is_remote(entry.source) else Path(entry.source)
         target.parent.mkdir(parents=True, exist_ok=True)
         job = VideoJob(
             source,
             target,
             settings,
-            overwrite=overwrite or elsewhere,
-            resume=resume,
+            overwrite=options.overwrite or elsewhere,
+            resume=options.resume,
             report=progress.of(entry.output),
-            logs=(log,),
+            logs=(options.log,),
         )
         if elsewhere:
-            job.task.publish = partial(send, target, entry.output)
+            job.task.publish = partial(upload, target, entry.output)
         elif job.task.already_published():
             row.status, row.totals = DONE, job.task.totals
             return None
@@ -145,7 +180,7 @@ def _prepare(
         row.status, row.error = FAILED, str(error)
         return None
     except OSError as error:
-        row.status, row.error = FAILED, f"{target.parent} cannot be made ({error.strerror})"
+        row.status, row.error = FAILED, f"cannot create {target.parent} ({error.strerror})"
         return None
     return job
 
@@ -159,10 +194,10 @@ def _planned(row: BatchRow, job: VideoJob | None, resume: bool) -> PlannedVideo:
 
 
 def _is_finished(target: Path) -> bool:
-    return target.exists() and not target.with_name(f"{target.name}.job").exists()
+    return target.exists() and not job_path(target).exists()
 
 
-def _close(prepared: Sequence[_Prepared], error: DynfaceError | None = None) -> None:
+def _record_results(prepared: Sequence[_Prepared], error: DynfaceError | None = None) -> None:
     for one in prepared:
         task, row = one.job.task, one.row
         row.totals = task.totals
@@ -170,46 +205,44 @@ def _close(prepared: Sequence[_Prepared], error: DynfaceError | None = None) -> 
             row.status = DONE
         elif task.error is not None:
             row.status, row.error = FAILED, str(task.error)
-        elif error is not None:
-            row.status, row.error = UNFINISHED, str(error)
+        else:
+            # As `status` counts it: a job that has begun has a directory.
+            row.status = UNFINISHED if task.path.exists() else WAITING
+            row.error = str(error) if error is not None else None
 
 
-def _what_it_takes(prepared: Sequence[_Prepared], execution: ExecutionSettings) -> str:
+def _expected(prepared: Sequence[_Prepared], execution: ExecutionSettings) -> str:
     estimates = [one.job.task.expected() for one in prepared]
     frames = sum(one.frames or 0 for one in estimates)
     unknown = sum(one.frames is None for one in estimates)
     disk = sum(one.disk or 0 for one in estimates)
     free = shutil.disk_usage(prepared[0].job.task.target.parent).free
-    line = f"{len(prepared)} videos, about {frames} frames; up to {gigabytes(disk)} of disk while they are worked on"
+    line = f"{len(prepared)} videos, about {frames} frames; up to {format_bytes(disk)} of disk space in the meantime"
     if disk > free:
-        logger.warning("the disk has %s free, the work may need %s", gigabytes(free), gigabytes(disk))
+        logger.warning("the disk has %s free, the work may need %s", format_bytes(free), format_bytes(disk))
     if all(one.seconds for one in estimates):
         least = sum(one.seconds[0] for one in estimates if one.seconds) / execution.workers
         most = least + sum(one.seconds[1] - one.seconds[0] for one in estimates if one.seconds)
-        line += f", {gigabytes(free)} free; {_hours(least)} to {_hours(most)} by rule of thumb, as there are faces"
-    return line + (f"; {unknown} do not say how long they are" if unknown else "")
-
-
-def _hours(seconds: float) -> str:
-    return f"{seconds / 3600:.1f} h" if seconds >= 5400 else f"{max(1, round(seconds / 60))} min"
+        line += f", {format_bytes(free)} free; {format_time_range(least, most)}, depending on the faces"
+    return line + (f"; {unknown} of unknown length" if unknown else "")
 
 
 @dataclass
 class _SharedProgress:
-    """One bar for all videos, in frames with which everything is done; one that was only analysed counts in part."""
+    """One progress bar for all videos, in frames that have passed all stages; an analysed frame counts in part."""
 
     report: Progress
     _total: int = 0
     _done: dict[str, float] = field(default_factory=dict)
 
     def add(self, name: str, video: PlannedVideo) -> None:
-        """Take a video in, with what earlier runs did of it."""
+        """Add a video, with the work that earlier runs did."""
         self._total += video.frames or 0
         self._done[name] = video.kept
 
     def of(self, name: str) -> Progress:
-        def told(stage: str, done: int, total: int | None) -> None:
+        def report(stage: str, done: int, total: int | None) -> None:
             self._done[name] = max(self._done[name], work_done(stage, done, total or 0))
             self.report("restore", round(sum(self._done.values())), self._total or None)
 
-        return told
+        return report

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 
 from dynface_video.jobs.executors.base import ANALYZE, RESTORE
 from dynface_video.media.io.probe import VideoInfo
 from dynface_video.media.output.encoding import LOSSLESS, EncodeSettings
 
-BITS_A_SAMPLE = {"lossless": 2.1, "lossy": 0.12}
-"""Bits a pixel: of FFV1 for clean 8-bit 4:2:0 (50 GB an hour of 1080p), and of H.264 that is hard to tell from it."""
+BITS_PER_SAMPLE = {"lossless": 2.1, "lossy": 0.12}
+"""Of FFV1 for clean 8-bit 4:2:0 (50 GB an hour at 1080p), and of H.264 that is hard to tell from its source."""
 ANALYSIS_FRAMES = 27.0
-"""Frames a second of the first pass on one core, 512 x 480 with one face (`scripts/benchmark_jobs.py`)."""
+"""Frames per second of the first pass on one core, 512 x 480 with one face (`scripts/benchmark_jobs.py`)."""
 RESTORED_FACES = 7.0
-"""Faces a second on one core with `mini` at its defaults (the same)."""
-MEASURED_ON = 512 * 480
+"""Faces per second on one core with `mini` at its defaults (the same)."""
+REFERENCE_PIXELS = 512 * 480
 FIRST_PASS = RESTORED_FACES / (RESTORED_FACES + ANALYSIS_FRAMES)
 """Share of the first pass in the work on a frame with one face."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """frames: None where the file does not say; disk: bytes; seconds: without and with a face in every frame."""
+    """What a job will probably take.
+
+    Args:
+        frames: Length of the video; None if the file does not say.
+        disk: Bytes.
+        seconds: Without a face, and with one in every frame; None if unknown.
+    """
 
     frames: int | None
     disk: int | None
@@ -29,24 +36,31 @@ class Estimate:
 
 
 def estimate(info: VideoInfo, encodings: tuple[EncodeSettings, ...], *, workers: int, on_gpus: bool) -> Estimate:
-    """What restoring a video will take. encodings: of the segments, and of what is made of them in the end
+    """Estimate what restoring a video will take.
 
-    The time is that of processors: how fast a GPU is shows only when it works.
+    Args:
+        info: The video.
+        encodings: Of the segments, and of the output.
+        workers: Processes that restore.
+        on_gpus: Whether they use GPUs, whose speed is not known in advance: no time is estimated then.
     """
     frames = frames_of(info)
     if frames is None:
         return Estimate(None, None, None)
     disk = sum(frame_bytes(info, encoding) for encoding in encodings) * frames
-    # The first pass is one process. The detector sees a picture of one size, whatever the video's; decoding does not.
-    first = frames / ANALYSIS_FRAMES * max(0.5, min(4.0, info.width * info.height / MEASURED_ON))
+    # The first pass is one process. Decoding grows with the picture; the detector's working size does not.
+    first = frames / ANALYSIS_FRAMES * max(0.5, min(4.0, info.width * info.height / REFERENCE_PIXELS))
     seconds = None if on_gpus else (first, first + frames / RESTORED_FACES / workers)
     return Estimate(frames, int(disk), seconds)
 
 
 def work_done(stage: str, done: int, frames: float) -> float:
-    """Work done on a video, in frames with which everything is done. done: frames done in a stage; frames: of the video
+    """Work done on a video, in frames that have passed all stages. Joining counts for nothing.
 
-    Joining counts for nothing.
+    Args:
+        stage: ANALYZE, RESTORE or ASSEMBLE.
+        done: Frames done in the stage.
+        frames: Length of the video.
     """
     if stage == ANALYZE:
         return FIRST_PASS * done
@@ -54,7 +68,11 @@ def work_done(stage: str, done: int, frames: float) -> float:
 
 
 def frames_of(info: VideoInfo) -> int | None:
-    """Frames of a video as its headers have it; None where they do not tell."""
+    """Length of a video by its headers; None if they do not say.
+
+    Args:
+        info: The video.
+    """
     if info.declared_frames:
         return info.declared_frames
     if info.duration and info.frame_rate:
@@ -63,10 +81,41 @@ def frames_of(info: VideoInfo) -> int | None:
 
 
 def frame_bytes(info: VideoInfo, encoding: EncodeSettings) -> float:
-    """Bytes that a frame will probably take."""
+    """Bytes that an encoded frame will probably take.
+
+    Args:
+        info: The source.
+        encoding: How it is encoded.
+    """
     deep = 1.5 if "10" in encoding.pixel_format or "12" in encoding.pixel_format else 1.0
     samples = info.width * info.height * deep
     if encoding.codec in LOSSLESS:
-        return samples * BITS_A_SAMPLE["lossless"] / 8
-    own = float(info.bit_rate / info.frame_rate) / 8 if info.bit_rate and info.frame_rate else 0.0
-    return max(samples * BITS_A_SAMPLE["lossy"] / 8, own)
+        return samples * BITS_PER_SAMPLE["lossless"] / 8
+    source = float(info.bit_rate / info.frame_rate) / 8 if info.bit_rate and info.frame_rate else 0.0
+    return max(samples * BITS_PER_SAMPLE["lossy"] / 8, source)
+
+
+def format_bytes(count: int) -> str:
+    """Format a number of bytes for a message, rounded up: at least 1 MB.
+
+    Args:
+        count: Bytes.
+    """
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{max(1, ceil(count / 1e6))} MB"
+
+
+def format_time_range(least: float, most: float) -> str:
+    """Format a range of durations for a message.
+
+    Args:
+        least: Seconds.
+        most: Seconds.
+    """
+    shortest, longest = _format_time(least), _format_time(most)
+    return shortest if shortest == longest else f"{shortest} to {longest}"
+
+
+def _format_time(seconds: float) -> str:
+    if seconds < 60:
+        return "less than 1 min"
+    return f"{seconds / 3600:.1f} h" if seconds >= 5400 else f"{round(seconds / 60)} min"

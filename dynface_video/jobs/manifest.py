@@ -1,4 +1,4 @@
-"""Which videos a batch is made of: files, folders, and lists of them with options of their own."""
+"""Which videos a batch consists of: files, folders, and lists with options for each video."""
 
 from __future__ import annotations
 
@@ -19,16 +19,25 @@ VIDEOS = (
     ".3gp", ".asf", ".avi", ".dv", ".flv", ".gif", ".m2t", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg",
     ".mpg", ".mts", ".mxf", ".nut", ".ogm", ".ogv", ".ts", ".vob", ".webm", ".wmv",
 )  # fmt: skip
-KEPT = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
+TIMED = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
 LISTS = (".csv", ".jsonl")
-OWN = ("source", "output", "preset", "config")
-ANYWHERE = frozenset({"workers", "address", "work"})
-"""Options that belong to the whole batch."""
+COLUMNS = ("source", "output", "preset", "config")
+"""Columns of a list that are not settings."""
+BATCH_OPTIONS = frozenset({"workers", "address", "work"})
+"""Settings that belong to the whole batch."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A video of a batch. output: where it goes; preset, config, overrides: as `restore_video` takes them"""
+    """A video of a batch.
+
+    Args:
+        source: Path or URL of the input.
+        output: Path or URL of the output.
+        preset: As in `restore_video`; None for the batch's.
+        config: As in `restore_video`; None for the batch's.
+        overrides: Settings by name, as in `restore_video`.
+    """
 
     source: str
     output: str
@@ -38,14 +47,18 @@ class Entry:
 
 
 def read_entries(sources: Sequence[str], folder: str) -> list[Entry]:
-    """The videos that files, folders (with all that is below them) and lists (CSV, JSONL) name.
+    """List the videos of a batch.
 
-    folder: where outputs go that have no name of their own; those of a folder lie below it as they do in theirs.
-    Raises InputError when there is nothing, a list cannot be read, or two outputs would have the same name.
+    Args:
+        sources: Files, folders (searched recursively), and lists (CSV, JSONL).
+        folder: Where outputs go whose list names no place; the videos of a folder keep their paths below it.
+
+    Raises:
+        InputError: There are no videos, a list cannot be read, or two outputs would have the same name.
     """
     entries = [entry for source in sources for entry in _expand(source, folder)]
     if not entries:
-        raise InputError(f"there is no video in {', '.join(sources)}")
+        raise InputError(f"no video in {', '.join(sources)}")
     by_output: dict[str, str] = {}
     for entry in entries:
         other = by_output.setdefault(entry.output, entry.source)
@@ -61,24 +74,29 @@ def _expand(source: str, folder: str) -> Iterator[Entry]:
     if not is_remote(source) and path.is_dir():
         for video in sorted(path.rglob("*")):
             inside = video.relative_to(path)
-            # Job directories and hidden files are nobody's sources.
+            # Job directories hold segments, not sources.
             hidden = any(part.startswith(".") or part.endswith(".job") for part in inside.parts)
             if video.suffix.lower() in VIDEOS and video.is_file() and not hidden:
-                yield Entry(str(video), join(folder, _kept(inside)))
+                yield Entry(str(video), join(folder, _output_name(inside)))
     elif path.suffix.lower() in LISTS:
         yield from _read_list(path, folder)
     else:
-        yield Entry(source, join(folder, _kept(Path(path.name))))
+        yield Entry(source, join(folder, _output_name(Path(path.name))))
 
 
 def join(folder: str, name: Path) -> str:
-    """A name in a folder, which may be of another place."""
+    """Join a folder, which may be a URL, and a relative path.
+
+    Args:
+        folder: A path or URL.
+        name: A path below it.
+    """
     return f"{folder.rstrip('/')}/{name.as_posix()}" if is_remote(folder) else str(Path(folder) / name)
 
 
-def _kept(name: Path) -> Path:
-    """The name of an output: the source's where its container keeps every frame's time, else Matroska."""
-    return name if name.suffix.lower() in KEPT else name.with_name(f"{name.name}.mkv")
+def _output_name(name: Path) -> Path:
+    """The source's name if its container keeps every frame's time, else that of a Matroska file."""
+    return name if name.suffix.lower() in TIMED else name.with_name(f"{name.name}.mkv")
 
 
 def _read_list(path: Path, folder: str) -> Iterator[Entry]:
@@ -97,7 +115,7 @@ def _csv_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
         yield (
             number,
             {
-                name.strip(): value.strip() if name.strip() in OWN else yaml.safe_load(value)
+                name.strip(): value.strip() if name.strip() in COLUMNS else yaml.safe_load(value)
                 for name, value in row.items()
                 if name and value and value.strip()
             },
@@ -117,18 +135,18 @@ def _json_rows(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _entry(row: dict[str, Any], where: str, base: Path, folder: str) -> Entry:
-    unknown = row.keys() - {*OWN, *OPTIONS} | row.keys() & ANYWHERE
+    unknown = row.keys() - {*COLUMNS, *OPTIONS} | row.keys() & BATCH_OPTIONS
     if unknown:
-        known = ", ".join([*OWN, *sorted(OPTIONS.keys() - ANYWHERE)])
-        raise InputError(f"{where}: there is no option {sorted(unknown)[0]!r} of one video; there are: {known}")
+        known = ", ".join([*COLUMNS, *sorted(OPTIONS.keys() - BATCH_OPTIONS)])
+        raise InputError(f"{where}: {sorted(unknown)[0]!r} is not an option of a single video; known options: {known}")
     if not row.get("source"):
         raise InputError(f"{where} names no source")
     source = row["source"] if is_remote(row["source"]) else str(base / row["source"])
     output = row.get("output")
     if output is None:
-        output = join(folder, _kept(Path(Path(source).name)))
+        output = join(folder, _output_name(Path(Path(source).name)))
     elif not is_remote(output) and not Path(output).is_absolute():
         output = join(folder, Path(output))
     config = base / row["config"] if row.get("config") else None
-    overrides = {name: value for name, value in row.items() if name not in OWN}
+    overrides = {name: value for name, value in row.items() if name not in COLUMNS}
     return Entry(source, output, row.get("preset"), config, overrides)

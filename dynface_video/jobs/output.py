@@ -31,7 +31,7 @@ TURNS = {(0, False): 1, (0, True): 2, (180, False): 3, (180, True): 4, (90, True
 
 
 class Output(Protocol):
-    """A target. encoding: how its segments are to be encoded."""
+    """What is made of the restored segments."""
 
     @property
     def encoding(self) -> EncodeSettings:
@@ -40,15 +40,30 @@ class Output(Protocol):
     def finish(
         self, segments: Sequence[Path], pts: np.ndarray, job: Path, on_frame: Callable[[int], None]
     ) -> tuple[str, ...]:
-        """Make the target from all segments, in order; it appears only when it is complete. Returns warnings.
+        """Make the target; it appears only when it is complete.
 
-        job: the job's directory; on_frame: told how many frames are done
+        Args:
+            segments: All of them, in order.
+            pts: Timestamps of the frames, int64, in the source's time base.
+            job: The job's directory, for temporary files.
+            on_frame: Called with the number of frames done.
+
+        Returns:
+            Warnings for the user.
         """
 
 
 @dataclass(frozen=True)
 class VideoFile:
-    """One file, of segments that are joined, or encoded once where there is a mezzanine."""
+    """One file: the segments are joined, or decoded and encoded once if there is a mezzanine.
+
+    Args:
+        info: The source.
+        target: The file.
+        encoding: Of the segments.
+        mezzanine: Encodes lossless segments.
+        remarks: Warnings known from the beginning.
+    """
 
     info: VideoInfo
     target: Path
@@ -67,9 +82,13 @@ class VideoFile:
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """A folder with an image a frame: from images under their own names, from a video under the frames' numbers.
+    """A folder with one image per frame, named like the source's images, or numbered if the source is a video.
 
-    ending: of the files' names, with the dot; None leaves each as it is
+    Args:
+        info: The source.
+        target: The folder.
+        encoding: Of the segments.
+        ending: Of the files' names, with the dot; None keeps the source's.
     """
 
     info: VideoInfo
@@ -107,7 +126,7 @@ class ImageFolder:
         try:
             source = read_image(original)
         except InputError:
-            # One that could not be read shows the image before it.
+            # An unreadable image shows the one before it.
             source = ImageFile(None, "", samples)
         return write_image(path, samples, source)
 
@@ -119,10 +138,19 @@ class ImageFolder:
 
 
 def choose_output(info: VideoInfo, target: Path, settings: OutputSettings) -> Output:
-    """The output that a target's name asks for; raises InputError where it cannot be made of this source."""
+    """Choose the output by the target's name.
+
+    Args:
+        info: The source.
+        target: A video file, or a folder for images.
+        settings: How to encode it.
+
+    Raises:
+        InputError: It cannot be made from this source.
+    """
     if is_folder(target):
         if settings.codec is not None or settings.mezzanine:
-            raise InputError(f"{target} will be a folder of images: neither a codec nor a mezzanine serves there")
+            raise InputError(f"{target} will be a folder of images: a codec or a mezzanine cannot be used")
         lossless = EncodeSettings("ffv1", None, None, info.pixel_format, interlaced=info.interlaced).without_loss()
         lossless = replace(lossless, interlaced=info.interlaced and settings.interlaced != "deinterlace")
         return ImageFolder(info, target, lossless, ending_of(settings))
@@ -140,39 +168,55 @@ def choose_output(info: VideoInfo, target: Path, settings: OutputSettings) -> Ou
     if settings.mezzanine and wanted.codec not in LOSSLESS:
         if settings.copy_untouched:
             raise InputError(
-                "with --mezzanine everything is encoded at the end, nothing can be copied: give one of both"
+                "--mezzanine encodes everything at the end, so nothing can be copied: use either --mezzanine "
+                "or --copy-untouched"
             )
         return VideoFile(info, target, wanted.without_loss(), Mezzanine(wanted.at_once()), _transparency(info, wanted))
     if not settings.copy_untouched:
         return VideoFile(info, target, wanted, remarks=_transparency(info, wanted))
     reason = unsupported_reason(info, wanted)
     if reason is not None:
-        remarks = (*_transparency(info, wanted), f"nothing was copied as it was: {reason}")
+        remarks = (*_transparency(info, wanted), f"nothing was copied: {reason}")
         return VideoFile(info, target, wanted, remarks=remarks)
     return VideoFile(info, target, replace(wanted, parameter_set=parameter_set_number(info)))
 
 
 def _transparency(info: VideoInfo, encoding: EncodeSettings) -> tuple[str, ...]:
-    """A remark where the source may be transparent and the output cannot."""
+    """A remark if the source may be transparent and the output cannot."""
     if not has_alpha(info.pixel_format) or has_alpha(encoding.pixel_format):
         return ()
-    return (f"transparency is not in the output: {encoding.codec} has none; --codec ffv1 and a .mkv file keep it",)
+    return (
+        f"transparency is not in the output: {encoding.codec} cannot hold it; --codec ffv1 and a .mkv file keep it",
+    )
 
 
 def is_folder(target: Path) -> bool:
-    """Whether a target is a folder: there already, or a name without an ending."""
+    """Whether a target is a folder: an existing one, or a name without an ending.
+
+    Args:
+        target: The output.
+    """
     return target.is_dir() or not target.suffix
 
 
 def ending_of(settings: OutputSettings) -> str | None:
-    """The ending of images' names that the settings ask for; None for the sources' own."""
+    """The ending of images' names by the settings, with the dot; None to keep the source's.
+
+    Args:
+        settings: Of the output.
+    """
     return None if settings.image_format is None else f".{settings.image_format}"
 
 
 def image_names(files: Sequence[Path], ending: str | None) -> list[str]:
-    """The names of the outputs of images; raises InputError where two would have the same.
+    """Name the outputs of images.
 
-    ending: with the dot; None keeps each file's own, or .png where it is a format that is not written
+    Args:
+        files: The images.
+        ending: With the dot; None keeps each file's, or uses .png if its format cannot be written.
+
+    Raises:
+        InputError: Two outputs would have the same name.
     """
     names = [
         file.name if ending is None and file.suffix.lower() in FORMATS else f"{file.stem}{ending or '.png'}"
@@ -185,7 +229,12 @@ def image_names(files: Sequence[Path], ending: str | None) -> list[str]:
 
 
 def publish_folder(folder: Path, target: Path) -> None:
-    """Move a complete folder to its name; into a folder that is there, file by file."""
+    """Move a complete folder to its final name; into an existing folder, file by file.
+
+    Args:
+        folder: The complete folder, on the same file system.
+        target: Its final name.
+    """
     if not target.exists():
         folder.rename(target)
         return
@@ -196,7 +245,7 @@ def publish_folder(folder: Path, target: Path) -> None:
 
 
 def _losses(warnings: Sequence[str]) -> tuple[str, ...]:
-    """A warning for each kind of loss, not for each image."""
+    """One warning for each kind of loss, not for each image."""
     by_kind: dict[str, list[str]] = {}
     for warning in warnings:
         name, _, what = warning.partition(": ")

@@ -1,4 +1,4 @@
-"""What a job is: its input, settings and models, told apart by digests, and the segments it is cut into."""
+"""What a job is: its input, settings and models, identified by digests, and the segments it is cut into."""
 
 from __future__ import annotations
 
@@ -15,11 +15,19 @@ from dynface_video.errors import InputError
 SAMPLE_BYTES = 1 << 20
 SAMPLES = 16
 SNAP_SHARE = 0.4
+"""How far a segment's end may move to a good cut, as a share of the segment's length."""
 
 
 @dataclass(frozen=True)
 class Segment:
-    """Frames start .. stop - 1, restored and encoded together; copied: they hold no face, their packets are copied."""
+    """Frames that are restored and encoded together.
+
+    Args:
+        number: From 0, in order.
+        start: First frame.
+        stop: One past the last frame.
+        copied: Whether it shows no face to restore, so that its packets are copied.
+    """
 
     number: int
     start: int
@@ -29,10 +37,17 @@ class Segment:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything the output depends on.
+    """Everything that the output depends on.
 
-    source: path as given; input_digest: of the file's content; settings: what the picture depends on, as JSON data (not
-    how many workers make it); model_digest: of the weights; version: of this library
+    On the CPU, equal plans give equal bytes, with any number of workers and after any interruption. On CUDA, kernels
+    may sum in another order from run to run: the pictures agree within the rounding of the device's arithmetic.
+
+    Args:
+        source: Path as given.
+        input_digest: Of the file's content.
+        settings: What the pictures depend on, as JSON data; not where or by how many workers they are made.
+        model_digest: Of the weights.
+        version: Of this library.
     """
 
     source: str
@@ -42,12 +57,16 @@ class Plan:
     version: str
 
     def digest(self) -> str:
-        """SHA-256 of the plan without the path: a moved file is the same input."""
+        """SHA-256 of the plan without the path: a file that was moved is the same input."""
         content = asdict(self) | {"source": None}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def differences(self, other: Plan) -> list[str]:
-        """What distinguishes the other plan from this one, in words, `ours` first."""
+        """Describe how another plan differs from this one.
+
+        Args:
+            other: The plan of an earlier run.
+        """
         found = []
         if self.input_digest != other.input_digest:
             found.append("the input's content")
@@ -72,7 +91,13 @@ def _setting_differences(now: dict[str, Any], before: dict[str, Any], prefix: st
 def file_digest(path: Path) -> str:
     """SHA-256 of a file's size and of 16 MiB spread evenly over it.
 
-    Archives hold files of hundreds of gigabytes: reading all of one before work begins would cost more than it guards.
+    Archives hold files of hundreds of gigabytes: reading all of one before work begins would take too long.
+
+    Args:
+        path: The file.
+
+    Raises:
+        InputError: It cannot be read.
     """
     digest = hashlib.sha256()
     try:
@@ -90,7 +115,11 @@ def file_digest(path: Path) -> str:
 
 
 def folder_digest(folder: Path) -> str:
-    """SHA-256 over the names and contents of all files under a folder."""
+    """SHA-256 of the names and contents of all files below a folder.
+
+    Args:
+        folder: The folder.
+    """
     digest = hashlib.sha256()
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         digest.update(path.relative_to(folder).as_posix().encode())
@@ -99,10 +128,13 @@ def folder_digest(folder: Path) -> str:
 
 
 def cut_segments(frame_count: int, length: int, good_cuts: Iterable[int] = ()) -> list[Segment]:
-    """Cut a video into segments of about `length` frames.
+    """Cut a video into segments of about equal length.
 
-    good_cuts: frames before which cutting is best (shot boundaries, keyframes of the source: a segment that begins
-    there decodes nothing in vain); one within 40 % of `length` around the even cut is taken.
+    Args:
+        frame_count: Length of the video.
+        length: Frames of a segment, about.
+        good_cuts: Frames at which a segment should begin: shot boundaries, and keyframes of the source, before which
+            nothing needs to be decoded. One within `SNAP_SHARE` of `length` around an even cut is taken.
     """
     cuts, good = [0], sorted(set(good_cuts))
     while frame_count - cuts[-1] > length * (1 + SNAP_SHARE):
@@ -115,7 +147,14 @@ def cut_segments(frame_count: int, length: int, good_cuts: Iterable[int] = ()) -
 def cut_around(
     copied: Iterable[tuple[int, int]], frame_count: int, length: int, good_cuts: Iterable[int] = ()
 ) -> list[Segment]:
-    """Cut a video into segments so that each of the `copied` runs of frames, in order, is one of its own."""
+    """Cut a video into segments so that each run of copied frames is one segment.
+
+    Args:
+        copied: The runs (start, stop), in order.
+        frame_count: Length of the video.
+        length: Frames of a segment that is restored, about.
+        good_cuts: As in `cut_segments`.
+    """
     good, segments, done = set(good_cuts), list[Segment](), 0
     for start, stop in [*copied, (frame_count, frame_count)]:
         for part in cut_segments(start - done, length, [cut - done for cut in good if done < cut < start]):

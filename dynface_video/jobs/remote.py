@@ -1,12 +1,12 @@
-"""Inputs and outputs of other places, such as s3://bucket/key: fetched to, and sent from, a working folder.
+"""Inputs and outputs at URLs, such as s3://bucket/key: downloaded to, and uploaded from, a working folder.
 
-All that fsspec knows can be used where its driver is installed (`s3fs` for s3://, `gcsfs` for gs://). The work itself
-is done on files: a video is decoded from many places at once, and a job's directory needs renames that are all or
-nothing.
+Every protocol of fsspec can be used whose driver is installed (`s3fs` for s3://, `gcsfs` for gs://). The work itself is
+done on local files: a video is decoded at many positions at once, and a job's directory needs atomic renames.
 """
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import os
 import re
@@ -20,30 +20,59 @@ from dynface_video.media.io.files import complete_or_nothing
 
 
 def is_remote(path: str) -> bool:
-    """Whether a path is of another place, such as s3://bucket/key."""
+    """Whether a path is a URL, such as s3://bucket/key.
+
+    Args:
+        path: As given by the user.
+    """
     return "://" in path
 
 
-def spelled(path: Path | str) -> str:
-    """A path as it was given: a `Path` has lost one of the slashes of `s3://`."""
+def as_given(path: Path | str) -> str:
+    """Return a path or URL as the user gave it: a `Path` has lost one of the slashes of `s3://`.
+
+    Args:
+        path: A path, a URL, or a `Path` made from a URL.
+    """
     text = str(path)
-    swallowed = re.fullmatch(r"([a-z][a-z0-9+]+):/([^/].*)", text)
-    return f"{swallowed[1]}://{swallowed[2]}" if swallowed and not Path(text).exists() else text
+    match = re.fullmatch(r"([a-z][a-z0-9+]+):/([^/].*)", text)
+    return f"{match[1]}://{match[2]}" if match and not Path(text).exists() else text
 
 
 def working_folder(setting: Path | None) -> Path:
-    """Where files of other places are kept while they are worked on; the same in the next run."""
-    return setting or Path(tempfile.gettempdir()) / f"dynface-video-{os.getuid()}"
+    """The folder for local copies of remote files; the same in every run, so that an interrupted one can be resumed.
+
+    Args:
+        setting: `execution.work`; None for a folder of this user among the system's temporary files.
+    """
+    user = os.getuid() if os.name == "posix" else getpass.getuser()
+    return setting or Path(tempfile.gettempdir()) / f"dynface-video-{user}"
 
 
 def local_name(url: str, work: Path) -> Path:
-    """The place of a remote file in the working folder: its own name, in a folder of its own."""
+    """The local copy of a remote file: its own name, in a folder named by a digest of the URL.
+
+    Args:
+        url: Of the remote file.
+        work: The working folder.
+    """
     digest = hashlib.sha256(url.encode()).hexdigest()[:12]
     return work / digest / url.rstrip("/").rpartition("/")[2]
 
 
-def fetch(url: str, work: Path) -> Path:
-    """Bring a remote file here, unless it is here with the same size; raises InputError when it cannot be had."""
+def download(url: str, work: Path) -> Path:
+    """Download a remote file, unless a local copy of the same size exists.
+
+    Args:
+        url: Of the remote file.
+        work: The working folder.
+
+    Returns:
+        The local copy.
+
+    Raises:
+        InputError: It cannot be downloaded.
+    """
     system, path = _file_system(url)
     local = local_name(url, work)
     try:
@@ -53,39 +82,51 @@ def fetch(url: str, work: Path) -> Path:
         local.parent.mkdir(parents=True, exist_ok=True)
         with complete_or_nothing(local, shared=True) as partial:
             system.get_file(path, str(partial))
-    except Exception as error:  # every driver has exceptions of its own
-        raise InputError(f"{url} cannot be fetched ({type(error).__name__}: {error})") from error
+    except Exception as error:  # every driver raises its own exceptions
+        raise InputError(f"{url} cannot be downloaded ({type(error).__name__}: {error})") from error
     return local
 
 
 def exists(url: str) -> bool:
-    """Whether a remote file is there; raises InputError when that cannot be known."""
+    """Whether a remote file exists.
+
+    Args:
+        url: Of the remote file.
+
+    Raises:
+        InputError: It cannot be determined.
+    """
     system, path = _file_system(url)
     try:
         return bool(system.exists(path))
     except Exception as error:  # as above
-        raise InputError(f"{url} cannot be looked at ({type(error).__name__}: {error})") from error
+        raise InputError(f"{url} cannot be accessed ({type(error).__name__}: {error})") from error
 
 
-def send(local: Path, url: str) -> None:
-    """Put a file to another place, under its name only when it is all there; then drop the one here.
+def upload(local: Path, url: str) -> None:
+    """Upload a file, which gets its name only when it is complete, and delete the local copy.
 
-    Raises JobError when it cannot be sent; the file here is kept, and the same command tries again.
+    Args:
+        local: The file.
+        url: Where it goes.
+
+    Raises:
+        JobError: It cannot be uploaded; the local copy is kept, and the same command tries again.
     """
     system, path = _file_system(url)
     folder, _, name = path.rpartition("/")
     partial = f"{folder}/.{name}.{uuid.uuid4().hex[:8]}.partial"
     try:
         system.makedirs(folder, exist_ok=True)
-        # An object store has no half written objects, and a rename there is a second copy.
-        whole = partial if "local" in _protocols(system) or "file" in _protocols(system) else path
-        system.put_file(str(local), whole)
-        if whole != path:
-            system.mv(whole, path)
+        # An object store has no half-written objects, and renaming one would copy it.
+        first = partial if "local" in _protocols(system) or "file" in _protocols(system) else path
+        system.put_file(str(local), first)
+        if first != path:
+            system.mv(first, path)
         if system.size(path) != local.stat().st_size:
-            raise OSError("what arrived has another size")
+            raise OSError("the uploaded file has a different size")
     except Exception as error:  # as above
-        raise JobError(f"{local} could not be sent to {url} ({type(error).__name__}: {error})") from error
+        raise JobError(f"{local} could not be uploaded to {url} ({type(error).__name__}: {error})") from error
     local.unlink()
 
 

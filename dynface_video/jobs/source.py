@@ -16,12 +16,18 @@ from dynface_video.media.io.sequence import image_files, is_sequence, probe_imag
 from dynface_video.media.pixels.interlace import treated_as
 
 SAMPLED = 1 << 16
+"""Bytes of each image that go into the digest of a folder."""
 
 
 def is_stills(source: Path, settings: InputSettings) -> bool:
-    """Whether a source is one or more pictures of their own, not a video and not the frames of one.
+    """Whether a source is one or more single pictures, not a video or the frames of one.
 
-    Raises InputError for a folder without images, and for an image that cannot be read.
+    Args:
+        source: A file or a folder.
+        settings: How to take a folder of images.
+
+    Raises:
+        InputError: The folder has no images, or one cannot be read.
     """
     if not source.is_dir():
         return source.suffix.lower() in READABLE
@@ -29,8 +35,16 @@ def is_stills(source: Path, settings: InputSettings) -> bool:
     return settings.images == "stills" or (settings.images == "auto" and not is_sequence(files))
 
 
-def look_at(source: Path, settings: Settings) -> VideoInfo:
-    """What a video, or a folder of its frames, holds, and how it is to be read; raises InputError."""
+def probe_source(source: Path, settings: Settings) -> VideoInfo:
+    """Probe a video, or a folder of its frames, and decide how to read it.
+
+    Args:
+        source: A video, a single image, or a folder of images.
+        settings: All of them.
+
+    Raises:
+        InputError: It cannot be read.
+    """
     if source.is_dir():
         return probe_images(source, settings.input.rate)
     if source.suffix.lower() in READABLE:
@@ -39,12 +53,23 @@ def look_at(source: Path, settings: Settings) -> VideoInfo:
 
 
 def source_digest(source: Path) -> str:
-    """SHA-256 of a file's content (`file_digest`), or of the images in a folder."""
+    """SHA-256 of a file's content (`file_digest`), or of the images in a folder (`images_digest`).
+
+    Args:
+        source: A file or a folder of images.
+    """
     return images_digest(image_files(source)) if source.is_dir() else file_digest(source)
 
 
 def images_digest(files: Sequence[Path]) -> str:
-    """SHA-256 of the images' names, sizes and beginnings: a film of them is too large to be read for this."""
+    """SHA-256 of the images' names, sizes and first bytes: reading a whole film for it would take too long.
+
+    Args:
+        files: The images, in order.
+
+    Raises:
+        InputError: One cannot be read.
+    """
     digest = hashlib.sha256()
     try:
         for path in files:

@@ -1,39 +1,229 @@
-"""How far a job, or a batch and all jobs of a folder, are: read from outside, without disturbing them."""
+"""How far a job, or a batch and all jobs of a folder, are: read from outside, without disturbing a running process.
+
+This module imports no networks: `dynface-video status` must answer at once.
+"""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dynface_video.errors import InputError
-from dynface_video.jobs.directory import PLAN
-from dynface_video.jobs.executors.base import RESTORE
-from dynface_video.jobs.job_state import read_object, read_state
-from dynface_video.jobs.record import read_batch
+from dynface_video.jobs.directory import ANALYSIS, PLAN, STATE, job_path
+from dynface_video.jobs.estimate import work_done
+from dynface_video.jobs.executors.base import ANALYZE, RESTORE
+from dynface_video.jobs.journal import DONE, END, FAILED, LOG, RECORD, RUNNING, UNFINISHED, WAITING, PlannedVideo
+from dynface_video.jobs.lock import is_locked
 
-RECENT, SETTLED = 600.0, 30.0
-"""Seconds over which speed is measured, at most and at least."""
+RATE_WINDOW, RATE_MINIMUM = 600.0, 30.0
+"""Seconds over which the speed of a job is measured, at most and at least."""
+BATCH_MINIMUM = 60.0
+"""Seconds of work before the time left of a batch is estimated."""
+
+
+@dataclass(frozen=True)
+class JobState:
+    """Where a job stands, as its driver last wrote it.
+
+    Args:
+        running: Whether a process is working on it.
+        stage: "analyze", "restore" or "assemble".
+        finished: Frames of the stage that are kept whatever happens.
+        under_way: Frames done of unfinished segments; 0 if no process is working on them.
+        frames: Frames of the video; None if unknown.
+        output: The output as the job names it.
+        error: Why the job failed.
+    """
+
+    running: bool
+    stage: str
+    finished: int = 0
+    under_way: int = 0
+    frames: int | None = None
+    output: str | None = None
+    error: str | None = None
+
+    @property
+    def frames_done(self) -> int:
+        """Frames done in the stage."""
+        return self.finished + self.under_way
+
+
+def read_state(job: Path) -> JobState:
+    """Read the state of a job.
+
+    Args:
+        job: The job's directory; may be missing or empty.
+
+    Returns:
+        What `state.json` says; for a job that has not written one, the stage that its files imply.
+    """
+    state, running = _read_object(job / STATE), is_locked(job)
+    return JobState(
+        running,
+        state.get("stage", RESTORE if (job / ANALYSIS).exists() else ANALYZE),
+        state.get("frames_done", 0),
+        # Frames of an unfinished segment are lost with the process that restored them.
+        state.get("frames_under_way", 0) if running else 0,
+        state.get("frames"),
+        state.get("output"),
+        state.get("error"),
+    )
+
+
+def kept_work(job: Path, frames: int | None) -> float:
+    """Work on a video that earlier runs did and the next run need not repeat.
+
+    Args:
+        job: The job's directory.
+        frames: Length of the video, if known.
+
+    Returns:
+        Work in frames, see `estimate.work_done`.
+    """
+    if not (job / ANALYSIS).exists():
+        return 0.0
+    state = read_state(job)
+    total = state.frames or frames or 0
+    # The analysis exists, so the first pass is done even if the last state written says less.
+    return work_done(RESTORE, 0, total) if state.stage == ANALYZE else work_done(state.stage, state.finished, total)
 
 
 def read_status(path: Path) -> dict[str, Any]:
-    """What is known of the jobs at a path: a job's directory, an output that has one beside it, or a folder of such.
+    """Read the status of the jobs at a path.
 
-    Gives `jobs`, a list of dicts: job, source, output, running, stage, frames_done, frames, frames_per_second (of the
-    last ten minutes, None when unknown), seconds_left, segments_done, failures (the last of each segment that is not
-    done), error; and `batch`, how the batch into the folder is doing as `read_batch` has it, None where there was none.
-    Raises InputError when there is neither.
+    Args:
+        path: A job's directory, the output of a job, or a folder with jobs or a batch in it.
+
+    Returns:
+        `jobs`, a list of dicts with job, source, output, running, stage, frames_done, frames, frames_per_second (over
+        the last ten minutes, None if unknown), seconds_left, segments_done, failures (the latest of each unfinished
+        segment) and error; and `batch`, see `read_batch`.
+
+    Raises:
+        InputError: There is neither a job nor a batch at the path.
     """
-    jobs, batch = [_read_job(job) for job in _find(path)], read_batch(path)
+    jobs, batch = [_read_job(job) for job in _find_jobs(path)], read_batch(path)
     if not jobs and batch is None:
-        raise InputError(f"there is no unfinished job at {path}")
+        raise InputError(f"no unfinished job at {path}")
     return {"batch": batch, "jobs": jobs}
 
 
-def _find(path: Path) -> Iterator[Path]:
-    beside = path.with_name(f"{path.name}.job")
+def read_batch(folder: Path) -> dict[str, Any] | None:
+    """Read how the latest batch into a folder is doing.
+
+    Args:
+        folder: The batch's output folder.
+
+    Returns:
+        `videos` (their number); `done`, `running`, `failed`, `unfinished` and `waiting` (numbers of videos);
+        `seconds_left`, from the work done since the batch began, with the average length for videos of unknown length:
+        None while no frames have been restored for a while, and if the batch is not running; `failures`, a list of
+        dicts with source, output and error. None if there is no batch.
+    """
+    try:
+        record = _read_object(folder / RECORD)
+        videos = [PlannedVideo(**video) for video in record["videos"]]
+        began, log_begins = float(record["began"]), int(record["log_begins"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    ends = dict(_read_ends(folder / LOG, log_begins))
+    current = [_BatchVideo.read(video, ends) for video in videos]
+    counts = {name: sum(one.status == name for one in current) for name in (DONE, RUNNING, FAILED, UNFINISHED, WAITING)}
+    return {
+        "videos": len(videos),
+        **counts,
+        "seconds_left": _seconds_left(current, time.time() - began) if counts[RUNNING] else None,
+        "failures": [
+            {"source": one.planned.source, "output": one.planned.output, "error": one.error}
+            for one in current
+            if one.status == FAILED
+        ],
+    }
+
+
+@dataclass(frozen=True)
+class _BatchVideo:
+    """A video of a batch as it is now.
+
+    Args:
+        planned: The video when the batch began.
+        status: DONE, RUNNING, FAILED, UNFINISHED or WAITING.
+        error: Why it failed.
+        state: Of its job; None if it has not begun, and if it is running without a directory (its output is being
+            uploaded).
+    """
+
+    planned: PlannedVideo
+    status: str
+    error: str | None = None
+    state: JobState | None = None
+
+    @classmethod
+    def read(cls, planned: PlannedVideo, ends: dict[str, str | None]) -> _BatchVideo:
+        job = Path(planned.job)
+        if planned.status != WAITING:
+            return cls(planned, planned.status, planned.error)
+        error, state = ends.get(planned.job), read_state(job)
+        if state.running:
+            return cls(planned, RUNNING, None, state if job.exists() else None)
+        if error is not None:
+            return cls(planned, FAILED, error, state)
+        if job.exists():
+            return cls(planned, UNFINISHED, None, state)
+        # The line is written before the output is published, or after its upload; the directory is deleted last.
+        return cls(planned, DONE if planned.job in ends else WAITING)
+
+    def work(self, usual: float) -> tuple[float, float]:
+        """Work done in this batch and work left, in frames. usual: length to assume for a video of unknown length."""
+        if self.planned.status != WAITING:
+            return 0.0, 0.0
+        frames = (self.state and self.state.frames) or self.planned.frames or usual
+        if self.status == DONE or (self.status == RUNNING and self.state is None):
+            return frames - self.planned.kept, 0.0
+        now = self.planned.kept
+        # An unfinished video is not counted: this batch may be going to restart it.
+        if self.state is not None and self.status != UNFINISHED:
+            now = max(now, work_done(self.state.stage, self.state.frames_done, frames))
+        return now - self.planned.kept, 0.0 if self.status == FAILED else max(0.0, frames - now)
+
+    def has_restored(self) -> bool:
+        """Whether frames were restored in this batch, on which an estimate can be based."""
+        if self.planned.status != WAITING:
+            return False
+        state = self.state
+        return self.status == DONE or (state is not None and state.stage != ANALYZE and state.frames_done > 0)
+
+
+def _seconds_left(videos: Sequence[_BatchVideo], spent: float) -> int | None:
+    known = [one.planned.frames for one in videos if one.planned.frames]
+    if not known or spent < BATCH_MINIMUM:
+        return None
+    works = [one.work(sum(known) / len(known)) for one in videos]
+    done, left = sum(done for done, _ in works), sum(left for _, left in works)
+    restored = any(one.has_restored() for one in videos)
+    return round(spent * left / done) if restored and done > 0 else None
+
+
+def _read_ends(log: Path, begins: int) -> Iterator[tuple[str, str | None]]:
+    """The jobs that are over, with the error of those that failed. begins: offset of this batch's first line, bytes."""
+    with suppress(OSError), open(log, "rb") as handle:
+        handle.seek(begins)
+        for line in handle:
+            # Only a few of many thousand lines are of interest, and the last one may be half written.
+            if f'"stage": "{END}"'.encode() in line:
+                with suppress(ValueError):
+                    end = json.loads(line)
+                    yield end["job"], end["error"]
+
+
+def _find_jobs(path: Path) -> Iterator[Path]:
+    beside = job_path(path)
     if (path / PLAN).exists():
         yield path
     elif (beside / PLAN).exists():
@@ -43,11 +233,11 @@ def _find(path: Path) -> Iterator[Path]:
 
 
 def _read_job(job: Path) -> dict[str, Any]:
-    plan, state, log = read_object(job / PLAN), read_state(job), list(_lines(job / "log.jsonl"))
+    plan, state, log = _read_object(job / PLAN), read_state(job), list(_read_lines(job / "log.jsonl"))
     output = state.output or str(job.with_name(job.name.removesuffix(".job")))
     segments = {line["segment"]: line for line in log if "segment" in line}
     failed = [line for line in segments.values() if "failure" in line]
-    rate = _rate(log) if state.running and state.stage == RESTORE else None
+    rate = _frame_rate(log) if state.running and state.stage == RESTORE else None
     left = (state.frames - state.frames_done) / rate if rate and state.frames else None
     return {
         "job": str(job),
@@ -68,24 +258,31 @@ def _read_job(job: Path) -> dict[str, Any]:
     }
 
 
-def _rate(log: list[dict[str, Any]]) -> float | None:
-    """Frames a second of the segments that ended in the last minutes; None where they tell too little."""
-    since = time.time() - RECENT
+def _frame_rate(log: list[dict[str, Any]]) -> float | None:
+    """Frames per second over the segments that ended recently; None if they are too few."""
+    since = time.time() - RATE_WINDOW
     recent = [line for line in log if line.get("computed") and line.get("frames") and line["time"] >= since]
     if len(recent) < 2:
         return None
     spent = recent[-1]["time"] - recent[0]["time"]
-    return float(sum(line["frames"] for line in recent[1:])) / spent if spent >= SETTLED else None
+    return float(sum(line["frames"] for line in recent[1:])) / spent if spent >= RATE_MINIMUM else None
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
+def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
     try:
         text = path.read_text()
     except OSError:
         return
     for line in text.splitlines():
-        try:
+        # The last line may be half written.
+        with suppress(ValueError):
             yield json.loads(line)
-        except ValueError:
-            # The last line may be half written.
-            continue
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file; empty if it is missing or damaged."""
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,39 +1,49 @@
-"""Pictures of their own: each is analysed and restored by itself, whatever its size; the models are loaded once."""
+"""A job of single pictures: each is analysed and restored by itself; the models are loaded once."""
 
 from __future__ import annotations
 
 import os
-import time
+from collections import Counter
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 
 from dynface_video.config import Settings
 from dynface_video.device import resolve_device
 from dynface_video.errors import InputError
-from dynface_video.jobs.directory import JobDirectory, job_lock
-from dynface_video.jobs.disk import disk_errors
+from dynface_video.jobs.directory import JobDirectory, job_path
+from dynface_video.jobs.failures import disk_errors
+from dynface_video.jobs.lock import job_lock
 from dynface_video.jobs.output import PICTURES, ending_of, image_names, is_folder, publish_folder
 from dynface_video.jobs.plan import Plan
-from dynface_video.jobs.run import Models, Progress, check_paths, describe_plan, load_models
 from dynface_video.jobs.source import images_digest
-from dynface_video.media.io.images import FORMATS, read_image, write_image
-from dynface_video.media.io.read import read_frames
-from dynface_video.media.io.sequence import image_files, probe_images, samples_of
-from dynface_video.passes.analyze import analyze
-from dynface_video.passes.restore import Work, restored_frames
-
-WORKING_SIZE = 1280
-"""Least size of the picture that the detector sees: a photograph is looked at once, and holds smaller faces."""
+from dynface_video.jobs.task import Progress
+from dynface_video.jobs.video_job import check_paths, describe_plan
+from dynface_video.media.io.images import FORMATS, read_image
+from dynface_video.media.io.sequence import image_files
+from dynface_video.passes.analysis import unrestored_warning
+from dynface_video.passes.networks import Models, load_models
+from dynface_video.passes.restore import Work
+from dynface_video.passes.stills import restore_still, still_settings
+from dynface_video.threads import network_threads
 
 
 @dataclass
 class StillsResult:
-    """What was done in this run. restored: pictures with a face restored; skipped_faces as in `Totals`."""
+    """What was done in this run.
+
+    Args:
+        pictures: In the output.
+        tracks: Faces restored.
+        skipped_faces: Visible faces that are not restored.
+        skip_reasons: Their number by the kind of reason.
+        work: Crops, network evaluations and wall time.
+        warnings: For the user.
+    """
 
     pictures: int = 0
     tracks: int = 0
     skipped_faces: int = 0
+    skip_reasons: Counter[str] = field(default_factory=Counter)
     work: Work = field(default_factory=Work)
     warnings: list[str] = field(default_factory=list)
 
@@ -42,7 +52,18 @@ class StillsJob:
     """One picture into an image file, or a folder of them into a folder."""
 
     def __init__(self, source: Path, target: Path, settings: Settings, *, overwrite: bool, resume: bool) -> None:
-        """Check that source and target can be used; raises InputError."""
+        """Check that source and target can be used.
+
+        Args:
+            source: An image, or a folder of images.
+            target: An image file, or a folder.
+            settings: All of them.
+            overwrite: Whether an existing target may be replaced.
+            resume: False restarts an unfinished job.
+
+        Raises:
+            InputError: One of them cannot be used.
+        """
         source, target = source.absolute(), target.absolute()
         check_paths(source, target, overwrite=overwrite)
         resolve_device(settings.execution.device)
@@ -52,13 +73,20 @@ class StillsJob:
         _check_target(source, target, settings)
         self.names = image_names(self.files, ending_of(settings.output)) if self.into_folder else [target.name]
         if len(self.files) == 1:
-            # A single one that cannot be read is an error at once, among others a warning.
+            # A single unreadable picture is an error at once; among others it is a warning.
             read_image(self.files[0])
 
     def run(self, progress: Progress | None = None) -> StillsResult:
-        """Restore what is left; the target appears when all are done. Raises JobError as `VideoJob.run` does."""
-        path = self.target.with_name(f"{self.target.name}.job")
-        with job_lock(path), disk_errors(path):
+        """Restore what is left; the target appears when all pictures are done.
+
+        Args:
+            progress: Called with ("restore", pictures done, all pictures).
+
+        Raises:
+            JobError: The job's directory holds another job, or something failed; finished pictures are kept.
+        """
+        path = job_path(self.target)
+        with job_lock(path), disk_errors(path), network_threads(self.settings.execution.threads):
             plan = self._plan()
             directory = JobDirectory.open(path, plan, resume=self.resume)
             result = self._run_all(path / PICTURES, progress or (lambda stage, done, total: None))
@@ -76,10 +104,11 @@ class StillsJob:
 
     def _run_all(self, folder: Path, report: Progress) -> StillsResult:
         folder.mkdir(exist_ok=True)
-        result, models = StillsResult(), None
-        if self.settings.execution.workers > 1:
-            result.warnings.append("pictures of their own are restored by one process, whatever --workers says")
-        settings = for_stills(self.settings)
+        result, models = StillsResult(warnings=_unsupported_files(self.source, self.files)), None
+        workers = self.settings.execution.workers
+        if workers != "auto" and workers > 1:
+            result.warnings.append("single pictures are restored by one process, whatever --workers says")
+        settings = still_settings(self.settings)
         for number, (path, name) in enumerate(zip(self.files, self.names, strict=True)):
             report("restore", number, len(self.files))
             if (folder / name).exists():
@@ -88,53 +117,35 @@ class StillsJob:
             models = models or load_models(settings)
             self._restore(path, folder / name, models, settings, result)
         if not result.pictures:
-            raise InputError(f"{self.source}: not one of its {len(self.files)} images can be read")
+            raise InputError(f"{self.source}: none of its {len(self.files)} images can be read")
+        # Without models, all pictures are an earlier run's, which has given the warning.
+        if models is not None and not result.tracks:
+            result.warnings.append(unrestored_warning(result.skip_reasons))
         report("restore", len(self.files), len(self.files))
         return result
 
     def _restore(self, path: Path, target: Path, models: Models, settings: Settings, result: StillsResult) -> None:
         try:
-            info = probe_images(path, Fraction(1))
+            done = restore_still(path, target, models, settings, result.work)
         except InputError as error:
             if len(self.files) == 1:
                 raise
             result.warnings.append(f"{error}; it is not in the output")
             return
-        began = time.perf_counter()
-        analysis = analyze(info, models.detector, models.locator, models.restorer, settings)
-        seconds = result.work.seconds
-        seconds["analyze"] = seconds.get("analyze", 0.0) + time.perf_counter() - began
-        chosen = settings.restoration
-        (frame,) = restored_frames(
-            read_frames(info),
-            info,
-            analysis,
-            models.restorer,
-            0,
-            1,
-            seed=chosen.seed,
-            grain=chosen.grain,
-            work=result.work,
-        )
-        result.warnings += write_image(target, samples_of(frame.picture, frame.colour), read_image(path))
-        result.tracks += sum(track.restore for track in analysis.tracks)
-        result.skipped_faces += analysis.skipped_face_count
+        result.warnings += done.warnings
+        result.tracks += done.tracks
+        result.skipped_faces += done.skipped_faces
+        result.skip_reasons += done.skip_reasons
         result.pictures += 1
 
 
-def for_stills(settings: Settings) -> Settings:
-    """Settings under which a face that is seen once counts, and small ones are found."""
-    detection = settings.detection.model_copy(
-        update={
-            "interval": 1,
-            "minimum_length": 1,
-            "maximum_gap": 0,
-            "landmark_smoothing": 0.0,
-            "working_size": max(settings.detection.working_size, WORKING_SIZE),
-        }
-    )
-    restoration = settings.restoration.model_copy(update={"level_interval": 1, "level_smoothing": 0.0})
-    return settings.model_copy(update={"detection": detection, "restoration": restoration})
+def _unsupported_files(source: Path, files: list[Path]) -> list[str]:
+    """A warning that names the files of a folder that are not taken as images; hidden ones do not count."""
+    if not source.is_dir():
+        return []
+    others = {path for path in source.iterdir() if path.is_file()}.difference(files)
+    names = sorted(path.name for path in others if not path.name.startswith("."))
+    return [f"not in the output, because their format is not supported: {', '.join(names)}"] if names else []
 
 
 def _check_target(source: Path, target: Path, settings: Settings) -> None:
@@ -143,8 +154,8 @@ def _check_target(source: Path, target: Path, settings: Settings) -> None:
     endings = ", ".join(FORMATS)
     if source.is_dir():
         raise InputError(
-            f"{source} is taken as pictures of their own, which become a folder: name one without an ending; if they "
-            "are the frames of a film, give --images sequence"
+            f"{source} holds single pictures, which become a folder: name one without an ending; if they are the "
+            "frames of a film, give --images sequence"
         )
     if target.suffix.lower() not in FORMATS:
         raise InputError(f"{target}: an image becomes a file ending in one of {endings}, or a folder")

@@ -1,4 +1,4 @@
-"""A video on its way through the driver: its directory, its segments, what was done, and the output put in place."""
+"""A video on its way through the driver: its directory, its segments, its progress, and its output's publication."""
 
 from __future__ import annotations
 
@@ -14,31 +14,40 @@ from typing import Any
 
 from dynface_video.config import Settings
 from dynface_video.errors import DynfaceError
-from dynface_video.jobs.directory import JobDirectory, completed, job_lock
-from dynface_video.jobs.disk import disk_errors
+from dynface_video.jobs.directory import JobDirectory, completed, job_path
 from dynface_video.jobs.estimate import Estimate, estimate, frame_bytes
 from dynface_video.jobs.executors.base import ANALYZE, ASSEMBLE, RESTORE, Outcome, Performer, SegmentResult
-from dynface_video.jobs.log import JobLog
+from dynface_video.jobs.failures import disk_errors
+from dynface_video.jobs.journal import JobLog
+from dynface_video.jobs.lock import job_lock
 from dynface_video.jobs.output import Output, VideoFile
 from dynface_video.jobs.plan import Plan, Segment
 from dynface_video.jobs.worker import VideoPerformer, segments_of
 from dynface_video.media.io.probe import VideoInfo
-from dynface_video.passes.analysis import Analysis
+from dynface_video.passes.analysis import Analysis, unrestored_warning
 
 logger = logging.getLogger(__name__)
 
 Progress = Callable[[str, int, int | None], None]
-"""Told (stage, frames done, frames in all or None); stages are "analyze", "restore" and "assemble"."""
+"""Called with (stage, frames done, all frames or None); stages are "analyze", "restore" and "assemble"."""
 
-STATE_EVERY = 1.0
+STATE_INTERVAL = 1.0
+"""Seconds between updates of `state.json`."""
 
 
 @dataclass
 class Totals:
     """What was done for a video, in this run and those before it.
 
-    skipped_faces: stretches of faces that can be seen and are not restored
-    seconds: wall time of this run by stage; computed: segments restored in this run
+    Args:
+        frames: Length of the video.
+        faces: Crops restored.
+        tracks: Face tracks restored.
+        skipped_faces: Stretches of visible faces that are not restored.
+        unet_evaluations: Network evaluations of the prior.
+        computed: Segments restored in this run.
+        seconds: Wall time of this run by stage.
+        warnings: For the user.
     """
 
     frames: int = 0
@@ -51,22 +60,26 @@ class Totals:
     warnings: list[str] = field(default_factory=list)
 
     def add(self, result: SegmentResult) -> None:
-        """Count a segment."""
+        """Add a finished segment."""
         self.faces += result.faces
         self.unet_evaluations += result.unet_evaluations
         self.computed += result.computed
         self.warn(result.warnings)
 
     def warn(self, warnings: Sequence[str]) -> None:
-        """Take warnings, each once."""
+        """Add warnings, each once."""
         self.warnings += [w for w in dict.fromkeys(warnings) if w not in self.warnings]
 
 
 class RestoreTask:
-    """See `VideoTask` of the driver.
+    """Implements `VideoTask` of the driver.
 
-    path: of the job's directory; error: why it failed; totals: what was done; publish: what is to be done with the
-    output once it is complete
+    Attributes:
+        path: The job's directory.
+        totals: What was done.
+        done: Whether the output is published.
+        error: Why the job failed.
+        publish: Uploads the complete output; None if it stays where it is.
     """
 
     def __init__(
@@ -81,7 +94,18 @@ class RestoreTask:
         report: Progress,
         logs: Sequence[Path] = (),
     ) -> None:
-        """plan: makes the plan, which takes a look at the whole input; logs: files to note every call in, besides."""
+        """Create a task.
+
+        Args:
+            info: The source.
+            output: What is made of the segments.
+            target: Where the output goes.
+            settings: All of them.
+            plan: Makes the plan, which reads the whole input.
+            resume: False restarts an unfinished job.
+            report: Called with the progress.
+            logs: Files to log every call in, beside the job's own.
+        """
         self.name, self.target, self.settings = str(info.path), target, settings
         self.batch_size = settings.restoration.batch_size
         self.totals, self.done = Totals(), False
@@ -89,25 +113,25 @@ class RestoreTask:
         self.publish: Callable[[], None] | None = None
         self._info, self._output, self._plan, self._resume, self._report = info, output, plan, resume, report
         self._logs = [JobLog(path) for path in logs]
-        self.path = target.with_name(f"{target.name}.job")
-        self._held = ExitStack()
+        self.path = job_path(target)
+        self._lock = ExitStack()
         self._directory: JobDirectory | None = None
         self._began = time.monotonic()
-        self._stage, self._frames_done, self._said = ANALYZE, 0, 0.0
+        self._stage, self._frames_done, self._written = ANALYZE, 0, 0.0
         self._restored: set[int] = set()
-        self._most_shown = 0
+        self._most_reported = 0
         expected = self.expected()
         self.weight = float(expected.frames or 10**9) * info.width * info.height
 
     def expected(self) -> Estimate:
-        """What it will probably take, all of it."""
+        """What the whole job will probably take."""
         execution = self.settings.execution
         mezzanine = self._output.mezzanine if isinstance(self._output, VideoFile) else None
         encodings = (self._output.encoding, mezzanine.settings if mezzanine else self._output.encoding)
         return estimate(self._info, encodings, workers=execution.workers, on_gpus=_uses_gpu(execution.device))
 
     def already_published(self) -> bool:
-        """Whether an earlier run put the output in place and was then killed; what it left is cleared away."""
+        """Whether an earlier run published the output and was then killed; its directory is deleted if so."""
         totals = completed(self.path)
         if totals is None or not self.target.exists():
             return False
@@ -118,17 +142,17 @@ class RestoreTask:
 
     def begin(self) -> Performer:
         """See `VideoTask`."""
-        self._held.enter_context(job_lock(self.path))
+        self._lock.enter_context(job_lock(self.path))
         self._directory = JobDirectory.open(self.path, self._plan(), resume=self._resume)
         self._logs.append(JobLog(self._directory.log_path))
         self._began = time.monotonic()
         self._report(ANALYZE, 0, self._info.declared_frames)
         if not self.is_analyzed():
             self._write_state()
-        return VideoPerformer(self._directory, self._info, self._inside(self._directory), self.settings)
+        return VideoPerformer(self._directory, self._info, self._output_in(self._directory), self.settings)
 
-    def _inside(self, directory: JobDirectory) -> Output:
-        """The output, made in the job's directory: whoever else still writes to one there spoils nothing."""
+    def _output_in(self, directory: JobDirectory) -> Output:
+        """The output, made in the job's directory, where a worker that was considered lost can do no harm."""
         if isinstance(self._output, VideoFile):
             return replace(self._output, target=directory.output_folder / self.target.name)
         return self._output
@@ -143,38 +167,34 @@ class RestoreTask:
         """See `VideoTask`."""
         return self.directory.analysis_path.exists()
 
-    def segments_left(self) -> list[Segment]:
+    def unfinished_segments(self) -> list[Segment]:
         """See `VideoTask`."""
-        self._clock(ANALYZE)
+        self._record_time(ANALYZE)
         analysis = Analysis.load(self.directory.analysis_path)
         self.totals.frames = analysis.frame_count
         self.totals.tracks = sum(track.restore for track in analysis.tracks)
         self.totals.skipped_faces = analysis.skipped_face_count
         self.totals.warn(analysis.warnings)
+        if not self.totals.tracks:
+            self.totals.warn([unrestored_warning(analysis.skip_reasons)])
         self._report(ANALYZE, analysis.frame_count, analysis.frame_count)
         segments = segments_of(analysis, self.settings)
-        left = []
+        unfinished = []
         self._stage, self._frames_done = RESTORE, 0
         for segment in segments:
             result = self.directory.finished(segment, analysis)
             if result is None:
-                left.append(segment)
+                unfinished.append(segment)
             else:
                 self._count(result)
-        if len(left) < len(segments):
-            logger.info("%s: %d of %d segments are done already", self.name, len(segments) - len(left), len(segments))
-        if not analysis.tracks:
-            nothing = "no face was found: the pictures are unchanged"
-        elif not self.totals.tracks:
-            nothing = "all faces are to be left alone: the pictures are unchanged"
-        else:
-            nothing = ""
-        self.totals.warn([nothing] if nothing else [])
+        done = len(segments) - len(unfinished)
+        if done:
+            logger.info("%s: %d of %d segments are already finished", self.name, done, len(segments))
         self._report(RESTORE, self._frames_done, analysis.frame_count)
-        self._show_restored()
-        # What a run that was killed had of a segment must not be taken for this one's.
+        self._report_restored()
+        # Overwrites the progress that a killed run had made in unfinished segments.
         self._write_state()
-        return left
+        return unfinished
 
     def _count(self, result: SegmentResult) -> None:
         self._restored.add(result.number)
@@ -182,14 +202,14 @@ class RestoreTask:
         self.totals.add(result)
 
     def _under_way(self) -> int:
-        """Frames that are done of segments that are not. One that has to be begun anew has none again."""
+        """Frames done of unfinished segments."""
         return sum(done for number, done in self.directory.restoring().items() if number not in self._restored)
 
-    def _show_restored(self, under_way: int = 0) -> None:
-        """Report restored frames where there are more; what a segment that failed had done is not taken back."""
-        if self._frames_done + under_way > self._most_shown:
-            self._most_shown = self._frames_done + under_way
-            self._report(RESTORE, self._most_shown, self.totals.frames)
+    def _report_restored(self, under_way: int = 0) -> None:
+        """Report restored frames if there are more than before: a segment that fails takes no progress back."""
+        if self._frames_done + under_way > self._most_reported:
+            self._most_reported = self._frames_done + under_way
+            self._report(RESTORE, self._most_reported, self.totals.frames)
 
     def record_outcome(self, outcome: Outcome) -> None:
         """See `VideoTask`."""
@@ -199,36 +219,36 @@ class RestoreTask:
             self.directory.restoring_path(outcome.call.segment.number).unlink(missing_ok=True)
         if outcome.failure is None and outcome.call.kind == RESTORE:
             self._count(outcome.value)
-            self._show_restored()
+            self._report_restored()
         elif outcome.failure is None and outcome.call.kind == ASSEMBLE:
             self.totals.warn(outcome.value)
 
     def on_frame(self, kind: str, done: int) -> None:
-        """Take word of a call in this process that is under way."""
+        """Take note of the progress of a call that runs in this process."""
         if kind == ASSEMBLE and self._stage == RESTORE:
-            self._clock(RESTORE)
+            self._record_time(RESTORE)
             self._stage, self._frames_done = ASSEMBLE, 0
         if kind != RESTORE:
             self._advance(done)
 
     def _advance(self, done: int) -> None:
-        """Report frames of the first pass or of joining; word that is late, or of another try, takes nothing back."""
+        """Report frames of the first pass or of joining; late reports and repeated attempts take no progress back."""
         self._frames_done = max(self._frames_done, done)
         total = self._info.declared_frames if self._stage == ANALYZE else self.totals.frames
         self._report(self._stage, self._frames_done, total)
 
-    def tick(self) -> None:
+    def update_progress(self) -> None:
         """See `VideoTask`."""
         now = time.monotonic()
-        if now - self._said < STATE_EVERY:
+        if now - self._written < STATE_INTERVAL:
             return
-        self._said, under_way = now, 0
+        self._written, under_way = now, 0
         if self._stage == ANALYZE:
             with suppress(OSError, ValueError):
                 self._advance(json.loads(self.directory.analyzing_path.read_text())["frames"])
         elif self._stage == RESTORE:
             under_way = self._under_way()
-            self._show_restored(under_way)
+            self._report_restored(under_way)
         self._write_state(frames_under_way=under_way)
 
     def _write_state(self, **more: Any) -> None:
@@ -253,18 +273,18 @@ class RestoreTask:
         """See `VideoTask`."""
         frames = self.totals.frames or self.expected().frames or 0
         each = frame_bytes(self._info, self._output.encoding)
-        # What is left of the segments, and the whole output, which is made of them while they are there.
+        # The unfinished segments, and the whole output: the segments are kept until it is complete.
         return int(each * (frames - (self._frames_done if self._stage == RESTORE else 0)) + each * frames)
 
     def finish(self) -> None:
         """See `VideoTask`."""
         if self._stage != ASSEMBLE:
-            self._clock(RESTORE)
-        self._clock(ASSEMBLE)
+            self._record_time(RESTORE)
+        self._record_time(ASSEMBLE)
         self._report(ASSEMBLE, self.totals.frames, self.totals.frames)
         if self.publish is None:
-            # Before the output is in place: whoever looks believes it only when the job's directory is gone.
-            self._note_end(None)
+            # Before the output is published: `status` believes the line only once the job's directory is gone.
+            self._log_end(None)
         with disk_errors(self.directory.path):
             self.directory.complete(asdict(self.totals))
         if isinstance(self._output, VideoFile):
@@ -272,30 +292,30 @@ class RestoreTask:
         self.directory.remove()
         if self.publish is not None:
             self.publish()
-            self._note_end(None)
+            self._log_end(None)
         self.done = True
-        self._held.close()
+        self._lock.close()
 
     def fail(self, error: DynfaceError) -> None:
         """See `VideoTask`."""
         self.error = error
-        self._note_end(str(error))
+        self._log_end(str(error))
         if self._directory is not None:
             self._write_state(error=str(error))
-        self._held.close()
+        self._lock.close()
 
-    def leave(self) -> None:
+    def suspend(self) -> None:
         """See `VideoTask`."""
         if self._directory is not None:
             self._write_state(stopped=True)
-        self._held.close()
+        self._lock.close()
 
-    def _note_end(self, error: str | None) -> None:
+    def _log_end(self, error: str | None) -> None:
         for log in self._logs:
             log.end(self.name, self.path, error)
 
-    def _clock(self, stage: str) -> None:
-        """Note when a stage ended: its time is what has passed since the ones before it."""
+    def _record_time(self, stage: str) -> None:
+        """Record that a stage ended: its time is what has passed since the stages before it."""
         self.totals.seconds[stage] = (
             time.monotonic() - self._began - sum(spent for name, spent in self.totals.seconds.items() if name != stage)
         )

@@ -1,4 +1,4 @@
-"""A worker: does the calls of a video, in this process or in one of a pool; models stay from call to call."""
+"""A worker: executes the calls of a video, in this process or in one of a pool, with models kept between calls."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ import torch
 from dynface_video.config import Settings
 from dynface_video.errors import JobError
 from dynface_video.jobs.directory import JobDirectory
-from dynface_video.jobs.disk import disk_errors
 from dynface_video.jobs.executors.base import ANALYZE, RESTORE, Call, SegmentResult
-from dynface_video.jobs.failures import is_out_of_memory
+from dynface_video.jobs.failures import disk_errors, is_out_of_memory
 from dynface_video.jobs.output import Output
 from dynface_video.jobs.plan import Segment, cut_around
 from dynface_video.media.io.probe import VideoInfo
@@ -29,21 +28,26 @@ from dynface_video.media.output.stream_copy import copy_segment
 from dynface_video.media.output.write import EncodeSettings, write_segment
 from dynface_video.passes.analysis import Analysis
 from dynface_video.passes.interlaced import deinterlaced_span, restored_fields
-from dynface_video.passes.networks import Models, analyze_with, load_models, network_threads
+from dynface_video.passes.networks import Models, analyze_with, load_models
 from dynface_video.passes.restore import Work, restored_frames, span_with_halo
 from dynface_video.pipeline import FaceRestorer
+from dynface_video.threads import network_threads
 
 logger = logging.getLogger(__name__)
 
-NOTE_EVERY = 2.0
-"""Seconds between notes of how many frames are done."""
+PROGRESS_INTERVAL = 2.0
+"""Seconds between updates of a progress file."""
 
 
 @dataclass(frozen=True)
 class VideoPerformer:
-    """All that a worker needs to do a video's calls: paths and settings, no models, no frames. See `Performer`.
+    """Implements `Performer` for a video: paths and settings, no models, no frames.
 
-    output: makes the target of the segments; its target lies in the job's directory
+    Args:
+        job: The job's directory.
+        info: The source.
+        output: What is made of the segments, in the job's directory.
+        settings: All of them.
     """
 
     job: JobDirectory
@@ -51,24 +55,28 @@ class VideoPerformer:
     output: Output
     settings: Settings
 
-    def warm(self, cache: dict[str, Any]) -> None:
+    def preload(self, cache: dict[str, Any]) -> None:
         """See `Performer`."""
         with network_threads(self.settings.execution.threads):
             self._models(cache)
 
-    def mark(self, call: Call) -> Path:
+    def crash_marker(self, call: Call) -> Path:
         """See `Performer`."""
-        return self.job.mark(call)
+        return self.job.crash_marker(call)
 
     def perform(self, call: Call, cache: dict[str, Any], on_frame: Callable[[int], None]) -> Any:
-        """Do a call. Gives frames of the first pass, a SegmentResult, or the warnings of joining."""
+        """Execute a call.
+
+        Returns:
+            Frames of the first pass, a `SegmentResult`, or the warnings of joining.
+        """
         try:
             with disk_errors(self.job.path), network_threads(self.settings.execution.threads):
                 if call.kind == ANALYZE:
                     return self._analyze(cache, on_frame)
                 if call.kind == RESTORE:
                     assert call.segment is not None
-                    seen = _noting(self.job.restoring_path(call.segment.number), on_frame)
+                    seen = _with_progress_file(self.job.restoring_path(call.segment.number), on_frame)
                     return self._worker(cache, call.batch).run(call.segment, seen)
                 return self._assemble(on_frame)
         except Exception as error:
@@ -80,12 +88,12 @@ class VideoPerformer:
     def _analyze(self, cache: dict[str, Any], on_frame: Callable[[int], None]) -> int:
         path = self.job.analysis_path
         if not path.exists():
-            seen = _noting(self.job.analyzing_path, on_frame)
+            seen = _with_progress_file(self.job.analyzing_path, on_frame)
             analyze_with(self._models(cache), self.info, self.settings, seen).save(path)
         return Analysis.load(path).frame_count
 
     def _assemble(self, on_frame: Callable[[int], None]) -> tuple[str, ...]:
-        # What is on disk is what everybody reads: rounded, perhaps edited.
+        # From the file, like every worker: its numbers are rounded, and a user may have edited it.
         analysis = Analysis.load(self.job.analysis_path)
         segments = segments_of(analysis, self.settings)
         paths = [self.job.segment_path(segment, analysis) for segment in segments]
@@ -112,7 +120,7 @@ class VideoPerformer:
 
 
 class SegmentWorker:
-    """Restores segments of one job. It shares nothing with other workers but the job's directory."""
+    """Restores segments of one job. It shares only the job's directory with other workers."""
 
     def __init__(
         self, job: JobDirectory, info: VideoInfo, encoding: EncodeSettings, settings: Settings, restorer: FaceRestorer
@@ -121,11 +129,16 @@ class SegmentWorker:
         self.analysis = Analysis.load(job.analysis_path)
 
     def run(self, segment: Segment, on_frame: Callable[[int], None]) -> SegmentResult:
-        """Restore, encode and record one segment, unless it is done already; on_frame: told how many frames are done.
+        """Restore, encode and record a segment, unless it is finished.
 
-        Raises JobError when the disk is full or frames are missing.
+        Args:
+            segment: The segment.
+            on_frame: Called with the number of frames done.
+
+        Raises:
+            JobError: Frames are missing, or cannot be restored.
         """
-        # A worker may be lost after its work was done and before the driver heard of it.
+        # A worker may be lost between finishing a segment and reporting it.
         finished = self.job.finished(segment, self.analysis)
         if finished is not None:
             return finished
@@ -158,7 +171,7 @@ class SegmentWorker:
 
     def _restored(self, segment: Segment, work: Work, warnings: list[str]) -> Iterator[Frame]:
         info, start, stop = self.info, segment.start, segment.stop
-        # A film has thousands of tracks: what follows looks through them for every frame.
+        # A film has thousands of tracks, and what follows searches them for every frame.
         analysis = replace(self.analysis, tracks=tuple(self.analysis.faces_in(start, stop)))
         seed, grain = self.settings.restoration.seed, self.settings.restoration.grain
         if info.interlaced and self.encoding.interlaced:
@@ -173,30 +186,35 @@ class SegmentWorker:
         return restored_frames(frames, info, analysis, self.restorer, start, stop, seed=seed, grain=grain, work=work)
 
 
-def _noting(path: Path, on_frame: Callable[[int], None]) -> Callable[[int], None]:
-    """Tells a file every few seconds, for the driver may be in another process, and then `on_frame`."""
-    noted = time.monotonic()
+def _with_progress_file(path: Path, on_frame: Callable[[int], None]) -> Callable[[int], None]:
+    """Call `on_frame`, and write the progress to a file for a driver in another process."""
+    written = time.monotonic()
 
-    def seen(count: int) -> None:
-        nonlocal noted
-        if time.monotonic() - noted >= NOTE_EVERY:
-            noted = time.monotonic()
-            # What cannot be noted must not end the call.
+    def report(count: int) -> None:
+        nonlocal written
+        if time.monotonic() - written >= PROGRESS_INTERVAL:
+            written = time.monotonic()
+            # A full disk must not end the call here.
             with suppress(OSError):
                 path.write_text(json.dumps({"frames": count}))
         on_frame(count)
 
-    return seen
+    return report
 
 
 def _counted(frames: Iterable[Frame], on_frame: Callable[[int], None]) -> Iterator[Frame]:
-    """The frames; when one is asked for, those before it are encoded."""
+    """The frames, counted: when one is requested, those before it are encoded."""
     for done, frame in enumerate(frames):
         on_frame(done)
         yield frame
 
 
 def segments_of(analysis: Analysis, settings: Settings) -> list[Segment]:
-    """The segments of a video: cut at shots and at the source's keyframes where one is near."""
+    """Cut a video into segments, at shots and at the source's keyframes where one is near.
+
+    Args:
+        analysis: The first pass's result.
+        settings: All of them.
+    """
     good = {shot.start for shot in analysis.shots} | set(analysis.frames.keyframes())
     return cut_around(analysis.untouched(), analysis.frame_count, settings.output.segment_frames, good)

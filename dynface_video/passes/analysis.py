@@ -7,6 +7,7 @@ false to leave it alone.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,13 @@ class Analysis:
         """Stretches of faces that can be seen and are not restored; one that is hidden could not be."""
         return sum(alone.reason != HIDDEN for alone in self.skipped_faces)
 
+    @property
+    def skip_reasons(self) -> Counter[str]:
+        """How many visible faces are not restored, by the kind of reason."""
+        reasons = Counter(face.reason.partition(":")[0] for face in self.skipped_faces if face.reason != HIDDEN)
+        reasons["not selected for restoration"] += sum(not track.restore for track in self.tracks)
+        return +reasons
+
     def faces_in(self, start: int, stop: int) -> list[AnalyzedTrack]:
         """Tracks to restore that meet the frames start .. stop - 1."""
         return [t for t in self.tracks if t.restore and t.track.start < stop and t.track.stop > start]
@@ -105,6 +113,18 @@ class Analysis:
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise JobError(f"{path}: not an analysis: {error}; mend it, or start over with --restart") from error
+
+
+def unrestored_warning(skip_reasons: Counter[str]) -> str:
+    """The warning for a source in which no face is restored.
+
+    Args:
+        skip_reasons: See `Analysis.skip_reasons`; may be summed over several analyses.
+    """
+    if not skip_reasons:
+        return "no face was found: the pictures are unchanged"
+    reasons = ", ".join(f"{count} {reason}" for reason, count in skip_reasons.most_common())
+    return f"no face was restored: {skip_reasons.total()} skipped ({reasons}); the pictures are unchanged"
 
 
 def _check_shots(shots: tuple[Shot, ...], frame_count: int) -> None:

@@ -1,13 +1,9 @@
-"""The models of a job, loaded once a process, and the number of threads that they work with."""
+"""The models of a job, loaded once per process."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-
-import cv2
-import torch
 
 from dynface_video.config import Settings
 from dynface_video.faces.detection.detector import FaceDetector
@@ -41,19 +37,3 @@ def load_models(settings: Settings) -> Models:
 def analyze_with(models: Models, info: VideoInfo, settings: Settings, on_frame: Callable[[int], None]) -> Analysis:
     """The first pass over a video; on_frame is told how many frames are done."""
     return analyze(info, models.detector, models.locator, models.restorer, settings, on_frame=on_frame)
-
-
-@contextmanager
-def network_threads(count: int) -> Iterator[None]:
-    """So many threads for the networks inside, and what there was before afterwards.
-
-    The kernels that oneDNN chooses, and with them the last bits of a result, depend on this number.
-    """
-    before, before_cv2 = torch.get_num_threads(), cv2.getNumThreads()
-    torch.set_num_threads(count)
-    cv2.setNumThreads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-        cv2.setNumThreads(before_cv2)

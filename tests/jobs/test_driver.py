@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,21 +16,18 @@ from dynface_video.jobs.executors.base import (
     ANALYZE,
     ASSEMBLE,
     DISK,
-    ERROR,
     FATAL,
     LOST,
     MEMORY,
-    NODE,
     RESTORE,
     Call,
     Failure,
     Outcome,
     SegmentResult,
 )
-from dynface_video.jobs.executors.local import LocalExecutor
-from dynface_video.jobs.failures import ATTEMPTS, MOST_LOSSES, failure_of, next_try
+from dynface_video.jobs.failures import MAX_ATTEMPTS
 from dynface_video.jobs.plan import Segment
-from dynface_video.jobs.stopping import Stop, stopping
+from dynface_video.jobs.signals import StopRequest
 
 Answer = Callable[[Call], Failure | None]
 
@@ -52,7 +46,7 @@ class FakeExecutor:
     def release(self, video: int) -> None:
         pass
 
-    def takes(self, kind: str) -> bool:
+    def has_capacity(self, kind: str) -> bool:
         return len(self._running) < 2
 
     def submit(self, call: Call) -> None:
@@ -83,7 +77,7 @@ class FakeTask:
     refused: DynfaceError | None = None
     error: DynfaceError | None = None
     done: bool = False
-    left: bool = False
+    suspended: bool = False
     taken: list[Outcome] = field(default_factory=list)
 
     def begin(self) -> Any:
@@ -94,13 +88,13 @@ class FakeTask:
     def is_analyzed(self) -> bool:
         return False
 
-    def segments_left(self) -> Sequence[Segment]:
+    def unfinished_segments(self) -> Sequence[Segment]:
         return [Segment(i, 10 * i, 10 * i + 10) for i in range(self.count)]
 
     def record_outcome(self, outcome: Outcome) -> None:
         self.taken.append(outcome)
 
-    def tick(self) -> None:
+    def update_progress(self) -> None:
         pass
 
     def disk_needed(self) -> int:
@@ -112,8 +106,8 @@ class FakeTask:
     def fail(self, error: DynfaceError) -> None:
         self.error = error
 
-    def leave(self) -> None:
-        self.left = True
+    def suspend(self) -> None:
+        self.suspended = True
 
 
 def restored(executor: FakeExecutor, video: int = 0) -> list[int]:
@@ -122,14 +116,14 @@ def restored(executor: FakeExecutor, video: int = 0) -> list[int]:
 
 def test_a_video_is_analysed_restored_in_order_and_joined() -> None:
     executor, task = FakeExecutor(), FakeTask()
-    Driver([task], executor, Stop()).run()
+    Driver([task], executor, StopRequest()).run()
     assert [call.kind for call in executor.given] == [ANALYZE, *[RESTORE] * 4, ASSEMBLE]
-    assert restored(executor) == [0, 1, 2, 3] and task.done and not task.left
+    assert restored(executor) == [0, 1, 2, 3] and task.done and not task.suspended
 
 
 def test_the_longest_begins_and_the_next_is_given_out_before_it_is_joined() -> None:
     executor = FakeExecutor()
-    Driver([FakeTask(weight=1), FakeTask(weight=9)], executor, Stop()).run()
+    Driver([FakeTask(weight=1), FakeTask(weight=9)], executor, StopRequest()).run()
     kinds = [(call.video, call.kind) for call in executor.given]
     assert kinds[0] == (1, ANALYZE)
     assert restored(executor, 0) == restored(executor, 1) == [0, 1, 2, 3]
@@ -140,8 +134,8 @@ def test_one_bad_segment_is_tried_three_times_and_the_rest_is_done() -> None:
     bad, good = FakeTask(), FakeTask("other")
     second = Segment(1, 10, 20)
     executor = FakeExecutor(lambda call: Failure(LOST, "died") if call.video == 0 and call.segment == second else None)
-    Driver([bad, good], executor, Stop()).run()
-    assert Counter(restored(executor)) == {0: 1, 1: ATTEMPTS, 2: 1, 3: 1}
+    Driver([bad, good], executor, StopRequest()).run()
+    assert Counter(restored(executor)) == {0: 1, 1: MAX_ATTEMPTS, 2: 1, 3: 1}
     assert isinstance(bad.error, JobError) and "frames 10 to 19" in str(bad.error) and not bad.done
     assert good.done
 
@@ -149,46 +143,35 @@ def test_one_bad_segment_is_tried_three_times_and_the_rest_is_done() -> None:
 def test_out_of_memory_halves_the_batch_then_one_then_gives_up() -> None:
     executor = FakeExecutor(lambda call: Failure(MEMORY, "full") if call.segment and call.segment.number == 0 else None)
     task = FakeTask()
-    Driver([task], executor, Stop()).run()
+    Driver([task], executor, StopRequest()).run()
     assert [c.batch for c in executor.given if c.segment and c.segment.number == 0] == [None, 4, 1]
     assert task.error is not None
-
-
-def test_a_lost_machine_costs_no_attempt() -> None:
-    call = Call(0, RESTORE, Segment(0, 0, 9))
-    again = next_try(call, Failure(NODE, "gone"), batch_size=8, worker=3)
-    assert again is not None and (again.attempt, again.losses, again.avoid) == (1, 1, None)
-    worn = Call(0, RESTORE, Segment(0, 0, 9), losses=MOST_LOSSES)
-    assert next_try(worn, Failure(NODE, "gone"), batch_size=8, worker=3) is None
-    assert next_try(call, Failure(ERROR, "bad"), batch_size=8, worker=3) == Call(
-        0, RESTORE, Segment(0, 0, 9), attempt=2, avoid=3
-    )
 
 
 def test_a_full_disk_stops_everything_and_says_how_much_is_needed() -> None:
     executor = FakeExecutor(lambda call: Failure(DISK, "full") if call.segment and call.segment.number == 1 else None)
     task = FakeTask(count=50)
     with pytest.raises(DiskFullError, match=r"full\. About 3\.0 GB more are needed"):
-        Driver([task], executor, Stop()).run()
-    assert len(restored(executor)) < 6 and task.left and not task.done
+        Driver([task], executor, StopRequest()).run()
+    assert len(restored(executor)) < 6 and task.suspended and not task.done
 
 
 def test_what_cannot_begin_or_cannot_be_mended_fails_alone() -> None:
     refused, fatal, good = FakeTask(refused=InputError("no")), FakeTask(), FakeTask()
     executor = FakeExecutor(lambda call: Failure(FATAL, "weights", InputError("weights")) if call.video == 1 else None)
-    Driver([refused, fatal, good], executor, Stop()).run()
+    Driver([refused, fatal, good], executor, StopRequest()).run()
     assert str(refused.error) == "no" and str(fatal.error) == "weights" and good.done
     assert sum(call.video == 1 for call in executor.given) == 1
 
 
 def test_where_nothing_succeeds_the_job_ends() -> None:
     executor = FakeExecutor(lambda call: Failure(LOST, "died") if call.kind == RESTORE else None)
-    with pytest.raises(JobError, match="nothing succeeds"):
-        Driver([FakeTask(count=1000)], executor, Stop()).run()
+    with pytest.raises(JobError, match="failed in a row"):
+        Driver([FakeTask(count=1000)], executor, StopRequest()).run()
 
 
 def test_a_stop_finishes_what_runs() -> None:
-    stop = Stop()
+    stop = StopRequest()
 
     def answer(call: Call) -> None:
         if call.segment is not None and call.segment.number == 1:
@@ -197,80 +180,5 @@ def test_a_stop_finishes_what_runs() -> None:
     executor, task = FakeExecutor(answer), FakeTask(count=50)
     with pytest.raises(Interrupted) as stopped:
         Driver([task], executor, stop).run()
-    assert stopped.value.signal == signal.SIGTERM and task.left
+    assert stopped.value.signal == signal.SIGTERM and task.suspended
     assert [o.call.segment.number for o in task.taken if o.call.segment] == [0, 1, 2]
-
-
-def test_signals_ask_first_and_interrupt_the_second_time() -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    with stopping() as stop:
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert stop.signal == signal.SIGTERM
-        with pytest.raises(Interrupted):
-            stop._handle(signal.SIGINT, None)
-    assert signal.getsignal(signal.SIGTERM) == before
-    seen: list[bool] = []
-
-    def elsewhere() -> None:
-        with stopping() as other:
-            seen.append(other.requested)
-
-    thread = threading.Thread(target=elsewhere)
-    thread.start()
-    thread.join()
-    assert seen == [False]
-
-
-@pytest.mark.parametrize(
-    ("error", "kind"),
-    [
-        (MemoryError(), MEMORY),
-        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), MEMORY),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), MEMORY),
-        (DiskFullError("full"), DISK),
-        (JobError("frames are missing"), ERROR),
-        (ZeroDivisionError("x"), ERROR),
-    ],
-)
-def test_errors_become_data(error: Exception, kind: str) -> None:
-    assert failure_of(error).kind == kind
-
-
-@dataclass(frozen=True)
-class Deadly:
-    """Takes its process down with it, as a decoder may. folder: for its mark"""
-
-    folder: Path
-    kind: str
-
-    def mark(self, call: Call) -> Path:
-        return self.folder / "mark"
-
-    def perform(self, call: Call, cache: dict[str, Any], on_frame: Any) -> Any:
-        if self.kind == "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
-        if self.kind == "raise":
-            raise InputError("unusable")
-        return os.getpid()
-
-
-def test_what_once_killed_its_process_is_tried_in_one_of_its_own(tmp_path: Path) -> None:
-    (tmp_path / "mark").touch()
-    executor = LocalExecutor(lambda call, done: None)
-    executor.register(0, Deadly(tmp_path, "kill"))
-    executor.register(1, Deadly(tmp_path, "live"))
-    executor.register(2, Deadly(tmp_path, "raise"))
-    executor.submit(Call(0, RESTORE, Segment(0, 0, 1)))
-    (outcome,) = executor.wait(1)
-    assert outcome.failure is not None and outcome.failure.kind == LOST
-    assert (tmp_path / "mark").exists()
-
-    executor.submit(Call(1, RESTORE, Segment(0, 0, 1)))
-    (outcome,) = executor.wait(1)
-    assert outcome.value not in (None, os.getpid()) and not (tmp_path / "mark").exists()
-
-    executor.submit(Call(1, RESTORE, Segment(0, 0, 1)))
-    assert executor.wait(1)[0].value == os.getpid()
-    executor.submit(Call(2, RESTORE, Segment(0, 0, 1)))
-    (outcome,) = executor.wait(1)
-    assert outcome.failure is not None and outcome.failure.kind == FATAL and not (tmp_path / "mark").exists()

@@ -45,8 +45,8 @@ def test_a_list_gives_each_video_its_own_options(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.csv", "source,strenght\nx.mp4,1\n", r"line 2: there is no option 'strenght'"),
-        ("a.csv", "source,workers\nx.mp4,1\n", r"no option 'workers' of one video"),
+        ("a.csv", "source,strenght\nx.mp4,1\n", r"line 2: 'strenght' is not an option of a single video"),
+        ("a.csv", "source,workers\nx.mp4,1\n", r"'workers' is not an option of a single video"),
         ("a.csv", "source,output\n,y.mp4\n", "names no source"),
         ("a.jsonl", "{", "line 1 is not JSON"),
         ("a.jsonl", "[1]", "must be an object"),

@@ -11,7 +11,7 @@ import pytest
 from dynface_video.api import restore_batch, restore_video
 from dynface_video.cli.demo_clip import write_clip
 from dynface_video.errors import InputError
-from dynface_video.jobs.remote import fetch, local_name, spelled
+from dynface_video.jobs.remote import as_given, download, local_name
 from identity import stand_in
 
 
@@ -50,17 +50,17 @@ def test_a_video_of_another_place_is_restored_to_another_place(place: str, clip:
 def test_what_is_here_is_not_fetched_again_and_what_is_not_there_is_named(tmp_path: Path) -> None:
     system = fsspec.filesystem("memory")
     system.pipe_file("/again/a.bin", b"one")
-    first = fetch("memory://again/a.bin", tmp_path)
+    first = download("memory://again/a.bin", tmp_path)
     before = first.stat().st_mtime_ns
-    assert fetch("memory://again/a.bin", tmp_path).stat().st_mtime_ns == before
+    assert download("memory://again/a.bin", tmp_path).stat().st_mtime_ns == before
     system.pipe_file("/again/a.bin", b"longer")
-    assert fetch("memory://again/a.bin", tmp_path).read_bytes() == b"longer"
-    with pytest.raises(InputError, match="memory://again/none cannot be fetched"):
-        fetch("memory://again/none", tmp_path)
+    assert download("memory://again/a.bin", tmp_path).read_bytes() == b"longer"
+    with pytest.raises(InputError, match="memory://again/none cannot be downloaded"):
+        download("memory://again/none", tmp_path)
     with pytest.raises(InputError, match="cannot be reached"):
-        fetch("nosuchplace://x/y", tmp_path)
+        download("nosuchplace://x/y", tmp_path)
 
 
 def test_a_path_object_keeps_its_place() -> None:
-    assert spelled(Path("s3://bucket/a b.mkv")) == "s3://bucket/a b.mkv"
-    assert spelled(Path("/films/a.mkv")) == "/films/a.mkv"
+    assert as_given(Path("s3://bucket/a b.mkv")) == "s3://bucket/a b.mkv"
+    assert as_given(Path("/films/a.mkv")) == "/films/a.mkv"

@@ -11,7 +11,7 @@ import numpy as np
 from dynface_video.config import RestorationSettings
 from dynface_video.faces.detection.detector import Detection
 from dynface_video.faces.landmarks import Landmarks, box_from_landmarks
-from dynface_video.jobs import run
+from dynface_video.jobs import video_job
 from dynface_video.passes import networks as models
 from dynface_video.pipeline import RestoredFaces
 
@@ -86,4 +86,4 @@ def stand_in(
     patch(models, "FaceRestorer", type("Stub", (), {"from_settings": staticmethod(lambda settings: restorer)}))
     patch(models, "LandmarkLocator", type("Stub", (), {"from_pretrained": staticmethod(lambda folder, device: face)}))
     patch(models, "make_detector", lambda settings, **models: face)
-    patch(run, "folder_digest", lambda folder: "no models")
+    patch(video_job, "folder_digest", lambda folder: "no models")

@@ -1,10 +1,11 @@
-"""What passes between the driver of a job and those who do its work: small records, never pictures.
+"""What passes between the driver of a job and the processes that work for it: small records, never pictures.
 
 This module imports nothing heavy: the driver, and the workers of tests and benchmarks, need no networks.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,18 +14,28 @@ from dynface_video.errors import DynfaceError
 from dynface_video.jobs.plan import Segment
 
 ANALYZE, RESTORE, ASSEMBLE = "analyze", "restore", "assemble"
+"""Kinds of calls: the first pass, one segment of the second, and joining the segments."""
 
 LOST, NODE, MEMORY, DISK, ERROR, FATAL = "lost", "node", "memory", "disk", "error", "fatal"
-"""Why a call failed: its process died, its machine went away, no memory, no disk space, anything else, anything that
-trying again cannot mend."""
+"""Kinds of failures: the process died, its machine was lost, out of memory, disk full, any other error, and an error
+that another attempt cannot fix."""
 
 
 @dataclass(frozen=True)
 class SegmentResult:
-    """What restoring a segment took.
+    """The record of a restored segment.
 
-    faces: crops restored; seconds: wall time by stage; peak_memory, peak_gpu_memory: the most
-    that the process has held so far, bytes; node: the machine's name; computed: false where it was found done already
+    Args:
+        number: Of the segment.
+        frames: Its length.
+        faces: Crops restored.
+        unet_evaluations: Network evaluations of the prior.
+        seconds: Wall time by stage.
+        warnings: For the user, each once.
+        peak_memory: Most memory that the process has held so far, bytes.
+        peak_gpu_memory: The same on the GPU, bytes.
+        node: The machine's name.
+        computed: False if an earlier call had restored it.
     """
 
     number: int
@@ -43,9 +54,14 @@ class SegmentResult:
 class Call:
     """A piece of work for one process.
 
-    video: its number in the batch; kind: ANALYZE, RESTORE or ASSEMBLE; segment: what to restore; attempt: from 1;
-    batch: faces in one network evaluation, None as the settings say; losses: how often its machine went away;
-    avoid: number of a worker that failed with it
+    Args:
+        video: Number of the video in the batch.
+        kind: ANALYZE, RESTORE or ASSEMBLE.
+        segment: What to restore; None for the other kinds.
+        attempt: Counted from 1.
+        batch: Faces per network evaluation; None for the settings' number.
+        losses: How often its machine was lost.
+        avoid: Number of a worker that failed with it.
     """
 
     video: int
@@ -61,7 +77,10 @@ class Call:
 class Failure:
     """Why a call failed, as data: one bad segment does not end a job.
 
-    kind: LOST, NODE, MEMORY, DISK, ERROR or FATAL; error: the exception, where it is one of ours
+    Args:
+        kind: LOST, NODE, MEMORY, DISK, ERROR or FATAL.
+        reason: For the user.
+        error: The exception, if it is one of this package's.
     """
 
     kind: str
@@ -71,7 +90,14 @@ class Failure:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a call ended. value: what it gave, where `failure` is None; worker: the number of who did it."""
+    """How a call ended.
+
+    Args:
+        call: The call.
+        value: Its result, if `failure` is None.
+        failure: Why it failed.
+        worker: Number of the worker; None outside a pool.
+    """
 
     call: Call
     value: Any = None
@@ -80,42 +106,77 @@ class Outcome:
 
 
 class Performer(Protocol):
-    """Does the calls of a video, in this process or another; it is sent to other processes by pickling."""
+    """Executes the calls of one video, in this process or in another, to which it is sent by pickling."""
 
-    def perform(self, call: Call, cache: dict[str, Any], on_frame: Any) -> Any:
-        """Do a call; returns a value or a `Failure`.
+    def perform(self, call: Call, cache: dict[str, Any], on_frame: Callable[[int], None]) -> Any:
+        """Execute a call.
 
-        cache: what earlier calls in this process have left for later ones; on_frame: told how many frames are done
+        Args:
+            call: The call.
+            cache: Of this process: what earlier calls left for later ones, such as models.
+            on_frame: Called with the number of frames done.
+
+        Returns:
+            A value or a `Failure`.
         """
 
-    def warm(self, cache: dict[str, Any]) -> None:
-        """Load what calls will need, in a process that has nothing else to do yet."""
+    def preload(self, cache: dict[str, Any]) -> None:
+        """Load what calls will need, in a process that has no call yet.
 
-    def mark(self, call: Call) -> Path:
-        """A file that is there while a call runs in the driver's process, and stays if the process dies of it."""
+        Args:
+            cache: As in `perform`.
+        """
+
+    def crash_marker(self, call: Call) -> Path:
+        """A file that exists while a call runs in the driver's own process, and remains if the process dies in it.
+
+        Args:
+            call: The call.
+        """
 
 
 class Executor(Protocol):
-    """Who does calls: this process, or a pool on Ray."""
+    """Runs calls: one after the other in this process, or in parallel in a pool."""
 
     def register(self, video: int, performer: Performer) -> None:
-        """Make a video known before its first call."""
+        """Make a video known before its first call.
+
+        Args:
+            video: Its number in the batch.
+            performer: Executes its calls.
+        """
 
     def release(self, video: int) -> None:
-        """Forget a video; no call of it comes any more."""
+        """Forget a video that has no more calls.
 
-    def takes(self, kind: str) -> bool:
-        """Whether a call of this kind should be given now."""
+        Args:
+            video: Its number in the batch.
+        """
+
+    def has_capacity(self, kind: str) -> bool:
+        """Whether a call should be submitted now.
+
+        Args:
+            kind: ANALYZE, RESTORE or ASSEMBLE.
+        """
 
     def submit(self, call: Call) -> None:
-        """Take a call; `takes` must have said so."""
+        """Accept a call.
+
+        Args:
+            call: Of a kind for which `has_capacity` is true.
+        """
 
     def wait(self, seconds: float) -> list[Outcome]:
-        """The calls that have ended since; waits at most so long for the first."""
+        """Return the calls that have ended.
+
+        Args:
+            seconds: How long to wait for the first, at most.
+        """
 
     @property
     def running(self) -> list[Call]:
-        """Calls that were given and have not ended."""
+        """Calls that were submitted and have not ended."""
 
     def close(self) -> None:
-        """Stop at once; what runs is lost."""
+        """Stop at once; running calls are lost."""

@@ -1,4 +1,4 @@
-"""Calls done one after the other in this process."""
+"""Calls executed one after the other in this process."""
 
 from __future__ import annotations
 
@@ -9,19 +9,23 @@ from typing import Any
 
 from dynface_video.errors import InputError, ModelError
 from dynface_video.jobs.executors.base import FATAL, LOST, Call, Failure, Outcome, Performer
-from dynface_video.jobs.executors.subprocess import perform_apart
+from dynface_video.jobs.executors.subprocess import run_in_subprocess
 from dynface_video.jobs.failures import failure_of
 
 
 class LocalExecutor:
-    """Does one call at a time, while it is waited for.
+    """Executes one call at a time, inside `wait`.
 
-    A call that once took the process down with it, as a decoder may on a damaged file, leaves its mark in the job's
-    directory; it is tried again in a process of its own.
+    A call that once killed the process, as a decoder may on a damaged file, has left its crash marker in the job's
+    directory; it is repeated in a subprocess.
     """
 
     def __init__(self, on_frame: Callable[[Call, int], None]) -> None:
-        """on_frame: told how many frames of a call are done; what it raises ends the call."""
+        """Create an executor.
+
+        Args:
+            on_frame: Called with a call and its number of frames done; an exception that it raises ends the call.
+        """
         self._on_frame = on_frame
         self._performers: dict[int, Performer] = {}
         self._queue: deque[Call] = deque()
@@ -35,7 +39,7 @@ class LocalExecutor:
         """See `Executor`."""
         self._performers.pop(video, None)
 
-    def takes(self, kind: str) -> bool:
+    def has_capacity(self, kind: str) -> bool:
         """See `Executor`."""
         return not self._queue
 
@@ -49,26 +53,26 @@ class LocalExecutor:
         return list(self._queue)
 
     def wait(self, seconds: float) -> list[Outcome]:
-        """Do the call that waits."""
+        """Execute the submitted call."""
         call = self._queue.popleft()
         performer = self._performers[call.video]
-        mark = performer.mark(call)
-        value = perform_apart(performer, call) if mark.exists() else self._here(performer, call, mark)
+        marker = performer.crash_marker(call)
+        value = run_in_subprocess(performer, call) if marker.exists() else self._run(performer, call, marker)
         if not (isinstance(value, Failure) and value.kind == LOST):
-            mark.unlink(missing_ok=True)
+            marker.unlink(missing_ok=True)
         failure = value if isinstance(value, Failure) else None
         return [Outcome(call, None if failure else value, failure)]
 
-    def _here(self, performer: Performer, call: Call, mark: Path) -> Any:
-        mark.touch()
+    def _run(self, performer: Performer, call: Call, marker: Path) -> Any:
+        marker.touch()
         try:
             return performer.perform(call, self._cache, lambda done: self._on_frame(call, done))
         except (InputError, ModelError) as error:
             return Failure(FATAL, str(error), error)
-        except Exception as error:  # whatever it is, it is one segment's failure and not the job's
+        except Exception as error:  # of any kind: it fails one segment, not the job
             return failure_of(error)
         except BaseException:
-            mark.unlink(missing_ok=True)
+            marker.unlink(missing_ok=True)
             raise
 
     def close(self) -> None:

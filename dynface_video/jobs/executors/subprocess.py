@@ -1,7 +1,7 @@
-"""A call in a process of its own, for one that has taken a process down before.
+"""A call executed in a subprocess, for one that has killed its process before.
 
-Not by `multiprocessing`: that imports the caller's script in the new process, and a script that simply calls
-`restore_video` would begin the job anew in there.
+`multiprocessing` is not used: it imports the caller's script in the new process, and a script that simply calls
+`restore_video` would start the job again in there.
 """
 
 from __future__ import annotations
@@ -16,10 +16,18 @@ from dynface_video.jobs.executors.base import LOST, Call, Failure, Performer
 from dynface_video.jobs.failures import failure_of
 
 
-def perform_apart(performer: Performer, call: Call) -> Any:
-    """Do a call in a new process; returns what it gives, or a `Failure`, also when the process dies."""
+def run_in_subprocess(performer: Performer, call: Call) -> Any:
+    """Execute a call in a new process.
+
+    Args:
+        performer: Executes the calls of the video.
+        call: The call.
+
+    Returns:
+        The call's value, or a `Failure`, also if the process dies.
+    """
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    # In a group of its own: a terminal sends Ctrl-C to all of the foreground's, and what runs is to be finished.
+    # In a process group of its own: a terminal sends Ctrl-C to the whole foreground group, and the call must finish.
     done = subprocess.run(
         [sys.executable, "-m", "dynface_video.jobs.executors.subprocess"],
         input=pickle.dumps((performer, call)),
@@ -29,19 +37,19 @@ def perform_apart(performer: Performer, call: Call) -> Any:
         check=False,
     )
     if done.returncode:
-        return Failure(LOST, "the process that worked on it died")
+        return Failure(LOST, "its process died")
     return pickle.loads(done.stdout)
 
 
 def main() -> None:
-    """What the new process does: read performer and call from standard input, write what they give to the output."""
-    # Whatever else is printed must not get between the bytes of the answer.
+    """Run in the new process: read performer and call from standard input, write the result to standard output."""
+    # Anything else that is printed must not mix with the bytes of the result.
     answer = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     performer, call = pickle.load(sys.stdin.buffer)
     try:
         value = performer.perform(call, {}, lambda done: None)
-    except Exception as error:  # whatever it is, it is one segment's failure and not the job's
+    except Exception as error:  # of any kind: it fails one segment, not the job
         value = failure_of(error)
     with answer:
         pickle.dump(value, answer)

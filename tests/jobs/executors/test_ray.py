@@ -9,7 +9,7 @@ import pytest
 
 from dynface_video.config import ExecutionSettings
 from dynface_video.errors import InputError
-from dynface_video.jobs.executors.ray import _connect, _on_gpus, _room
+from dynface_video.jobs.executors.ray import _connect, _on_gpus, _worker_count
 
 
 def test_a_cluster_that_is_not_there_is_named() -> None:
@@ -37,12 +37,12 @@ def test_a_connection_that_is_there_is_used_and_left_open() -> None:
 def test_there_are_no_more_workers_than_there_is_room(
     wanted: int, resources: dict[str, float], share: float, room: int
 ) -> None:
-    assert _room(wanted, resources, share) == room
+    assert _worker_count(wanted, resources, share) == room
 
 
 def test_no_room_for_one_worker_is_an_error() -> None:
     with pytest.raises(InputError, match="no GPU"):
-        _room(2, {"CPU": 8.0}, 1.0)
+        _worker_count(2, {"CPU": 8.0}, 1.0)
 
 
 def test_gpus_are_used_where_the_cluster_has_them() -> None:

@@ -108,7 +108,7 @@ def test_what_cannot_be_copied_is_encoded_and_said(kit, monkeypatch: pytest.Monk
     stand_in(monkeypatch.setattr, centre=None)
     source = kit.clip("a.mp4", codec="mpeg4", pts=tuple(range(6)))
     warnings = restore_video(source, kit.folder / "out.mp4", copy_untouched=True).warnings
-    assert any("nothing was copied as it was: only H.264" in warning for warning in warnings)
+    assert any("nothing was copied: only H.264" in warning for warning in warnings)
     info = probe(kit.clip("b.mp4", pts=tuple(range(6))))
     for change, reason in (({"codec": "libx265"}, "only H.264"), ({"pixel_format": "yuv422p"}, "pixel format")):
         assert reason in (unsupported_reason(info, replace(choose_encoding(info, Path("x.mp4")), **change)) or "")

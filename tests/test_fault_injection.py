@@ -1,4 +1,4 @@
-"""A few kills by a seed, on a cluster of several nodes in this machine; `scripts/fault_injection.py` does many."""
+"""A few kills by a seed, on a cluster of several nodes on this machine; `scripts/fault_injection.py` does many."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "fault_injection.py"
+SCRIPT = Path(__file__).parents[1] / "scripts" / "fault_injection.py"
 
 
 def test_killed_drivers_workers_and_nodes_lose_nothing() -> None:

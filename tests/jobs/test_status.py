@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,12 +16,13 @@ from typer.testing import CliRunner
 from dynface_video.api import restore_batch
 from dynface_video.cli.demo_clip import write_clip
 from dynface_video.cli.main import main
-from dynface_video.jobs.directory import JobDirectory, job_lock
+from dynface_video.errors import InputError
+from dynface_video.jobs.directory import JobDirectory
 from dynface_video.jobs.estimate import FIRST_PASS, work_done
-from dynface_video.jobs.log import JobLog
+from dynface_video.jobs.journal import DONE, FAILED, LOG, WAITING, JobLog, PlannedVideo, write_batch_record
+from dynface_video.jobs.lock import job_lock
 from dynface_video.jobs.plan import Plan
-from dynface_video.jobs.record import DONE, FAILED, LOG, WAITING, PlannedVideo, kept_work, read_batch, write_record
-from dynface_video.jobs.status import read_status
+from dynface_video.jobs.status import kept_work, read_batch, read_status
 from identity import stand_in
 
 PLAN = Plan("film.mp4", "aa", {}, "mm", "0.1.0")
@@ -54,7 +57,7 @@ def test_a_running_batch_is_counted_and_told_how_long_it_takes(tmp_path: Path) -
     # A batch before this one failed with c, which is of no interest any more.
     JobLog(log).end("c", tmp_path / "c.job", "of yesterday")
     videos = [planned(tmp_path, name) for name in "abcde"]
-    write_record(log, [*videos, planned(tmp_path, "f", DONE), planned(tmp_path, "g", FAILED, error="no video")])
+    write_batch_record(log, [*videos, planned(tmp_path, "f", DONE), planned(tmp_path, "g", FAILED, error="no video")])
     began(tmp_path, 1000)
     assert counts(tmp_path) == {"videos": 7, "waiting": 5, "done": 1, "failed": 1}
     JobLog(log).end("a", tmp_path / "a.job", None)
@@ -75,7 +78,7 @@ def test_a_running_batch_is_counted_and_told_how_long_it_takes(tmp_path: Path) -
 
 
 def test_nothing_is_said_of_the_time_before_there_is_enough_to_tell_from(tmp_path: Path) -> None:
-    write_record(tmp_path / LOG, [planned(tmp_path, name) for name in "ab"])
+    write_batch_record(tmp_path / LOG, [planned(tmp_path, name) for name in "ab"])
 
     def left(seconds: float, **state: object) -> int | None:
         began(tmp_path, seconds)
@@ -98,7 +101,7 @@ def test_what_earlier_runs_did_says_nothing_about_speed(tmp_path: Path) -> None:
     begin(tmp_path, "a", stage="restore", frames_done=800)
     kept = kept_work(job.path, FRAMES)
     assert kept == pytest.approx(FIRST_PASS * FRAMES + (1 - FIRST_PASS) * 800)
-    write_record(tmp_path / LOG, [planned(tmp_path, "a", kept=kept)])
+    write_batch_record(tmp_path / LOG, [planned(tmp_path, "a", kept=kept)])
     began(tmp_path, 100)
     begin(tmp_path, "a", stage="restore", frames_done=900)
     with job_lock(job.path):
@@ -107,7 +110,7 @@ def test_what_earlier_runs_did_says_nothing_about_speed(tmp_path: Path) -> None:
 
 
 def test_what_waits_to_start_over_counts_as_not_begun(tmp_path: Path) -> None:
-    write_record(tmp_path / LOG, [planned(tmp_path, "a"), planned(tmp_path, "b")])
+    write_batch_record(tmp_path / LOG, [planned(tmp_path, "a"), planned(tmp_path, "b")])
     began(tmp_path, 100)
     begin(tmp_path, "b", stage="restore", frames_done=900)
     with job_lock(begin(tmp_path, "a", stage="assemble", frames_done=FRAMES).path):
@@ -117,7 +120,7 @@ def test_what_waits_to_start_over_counts_as_not_begun(tmp_path: Path) -> None:
 
 def test_a_video_that_is_being_sent_has_nothing_left_and_is_not_done_before_it_was(tmp_path: Path) -> None:
     log = tmp_path / LOG
-    write_record(log, [planned(tmp_path, name) for name in "ab"])
+    write_batch_record(log, [planned(tmp_path, name) for name in "ab"])
     began(tmp_path, 100)
     job = begin(tmp_path, "a", stage="assemble", frames_done=FRAMES)
     with job_lock(job.path):
@@ -135,7 +138,7 @@ def test_a_video_that_is_being_sent_has_nothing_left_and_is_not_done_before_it_w
 
 def test_a_batch_may_be_killed_at_any_moment(tmp_path: Path) -> None:
     log = tmp_path / LOG
-    write_record(log, [planned(tmp_path, name) for name in "ab"])
+    write_batch_record(log, [planned(tmp_path, name) for name in "ab"])
     # Between the line and the output at its place: the job is still there to go on.
     job = begin(tmp_path, "a", stage="assemble")
     JobLog(log).end("a", job.path, None)
@@ -173,3 +176,12 @@ def test_what_a_real_batch_writes_is_what_status_reads(tmp_path: Path, monkeypat
     assert any(0 < done < 12 * FIRST_PASS + 1 for done, _ in shown) and shown[-1] == (24, 24)
     answer = json.loads(CliRunner().invoke(main, ["status", str(out), "--json"]).stdout)
     assert (answer["jobs"], answer["batch"]["done"], answer["batch"]["seconds_left"]) == ([], 2, None)
+
+
+def test_status_needs_a_job_and_no_networks(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no unfinished job"):
+        read_status(tmp_path)
+    modules = ", ".join(f"dynface_video.jobs.{name}" for name in ("executors.base", "executors.ray", "status"))
+    program = f"import sys, {modules}; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -1,9 +1,8 @@
-"""One video, from its paths to its output; and what several of them share: one executor, one driver."""
+"""One video, from its paths to its output, and the executor and driver that several of them share."""
 
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,22 +11,17 @@ import dynface_video
 from dynface_video.config import ExecutionSettings, Settings
 from dynface_video.device import resolve_device
 from dynface_video.errors import InputError
-from dynface_video.jobs.directory import completed
+from dynface_video.jobs.directory import completed, job_path
 from dynface_video.jobs.driver import Driver
 from dynface_video.jobs.executors.base import Call, Executor
 from dynface_video.jobs.executors.local import LocalExecutor
 from dynface_video.jobs.output import choose_output
 from dynface_video.jobs.plan import Plan, folder_digest
-from dynface_video.jobs.source import look_at, source_digest
-from dynface_video.jobs.stopping import Stop, stopping
+from dynface_video.jobs.signals import StopRequest, handled_signals
+from dynface_video.jobs.source import probe_source, source_digest
 from dynface_video.jobs.task import Progress, RestoreTask, Totals
 from dynface_video.media.output.write import EncodeSettings
 from dynface_video.models.registry import model_folder
-from dynface_video.passes.networks import Models, load_models
-
-__all__ = ["Models", "Progress", "VideoJob", "check_paths", "describe_plan", "drive", "load_models"]
-
-logger = logging.getLogger(__name__)
 
 
 class VideoJob:
@@ -44,14 +38,27 @@ class VideoJob:
         report: Progress | None = None,
         logs: Sequence[Path] = (),
     ) -> None:
-        """Check that the source, the target and the encoder can be used; raises InputError."""
-        # Workers on other nodes do not share this process's folder.
+        """Check that source, target and encoder can be used.
+
+        Args:
+            source: A video, a single image, or a folder of frames.
+            target: A video file, or a folder for images.
+            settings: All of them.
+            overwrite: Whether an existing target may be replaced.
+            resume: False restarts an unfinished job.
+            report: Called with the progress.
+            logs: Files to log every call in, beside the job's own.
+
+        Raises:
+            InputError: One of them cannot be used.
+        """
+        # Workers may run in another working directory, or on another node.
         source, target = source.absolute(), target.absolute()
-        published = completed(target.with_name(f"{target.name}.job")) is not None
+        published = completed(job_path(target)) is not None
         check_paths(source, target, overwrite=overwrite or published)
         if settings.execution.workers == 1:
             resolve_device(settings.execution.device)
-        self.info = look_at(source, settings)
+        self.info = probe_source(source, settings)
         self.output = choose_output(self.info, target, settings.output)
         self.task = RestoreTask(
             self.info,
@@ -67,7 +74,11 @@ class VideoJob:
     def run(self) -> Totals:
         """Do what is left of the job; on success only the target remains.
 
-        Raises JobError when the job's directory holds another job, or when something fails; what is finished is kept.
+        Returns:
+            What was done, in this run and those before it.
+
+        Raises:
+            JobError: The job's directory holds another job, or something failed; finished segments are kept.
         """
         if not self.task.already_published():
             drive([self.task], self.task.settings.execution)
@@ -77,23 +88,31 @@ class VideoJob:
 
 
 def drive(tasks: Sequence[RestoreTask], execution: ExecutionSettings) -> None:
-    """Drive videos through an executor of their own. Raises Interrupted when stopped, see `Driver.run` for the rest."""
-    with stopping() as stop:
+    """Drive videos through an executor of their own.
+
+    Args:
+        tasks: The videos.
+        execution: Where to run them.
+
+    Raises:
+        Interrupted: A stop was requested; for other errors see `Driver.run`.
+    """
+    with handled_signals() as stop:
         executor = _executor(tasks, execution, stop)
         try:
-            # Ray takes SIGTERM for itself when it starts.
-            stop.arm()
+            # Ray installs a handler for SIGTERM when it starts.
+            stop.install()
             Driver(tasks, executor, stop).run()
         finally:
             executor.close()
 
 
-def _executor(tasks: Sequence[RestoreTask], execution: ExecutionSettings, stop: Stop) -> Executor:
+def _executor(tasks: Sequence[RestoreTask], execution: ExecutionSettings, stop: StopRequest) -> Executor:
     if execution.workers == 1 and execution.address is None:
 
         def on_frame(call: Call, done: int) -> None:
             tasks[call.video].on_frame(call.kind, done)
-            tasks[call.video].tick()
+            tasks[call.video].update_progress()
             if call.kind == "analyze":
                 stop.check()
 
@@ -101,11 +120,20 @@ def _executor(tasks: Sequence[RestoreTask], execution: ExecutionSettings, stop: 
     from dynface_video.jobs.executors.ray import RayExecutor
 
     calls = [max(1, (task.expected().frames or 10**9) // task.settings.output.segment_frames) for task in tasks]
-    return RayExecutor(execution, most_calls=sum(calls))
+    return RayExecutor(execution, max_calls=sum(calls))
 
 
 def check_paths(source: Path, target: Path, *, overwrite: bool) -> None:
-    """Raise InputError where the output could not be written or would destroy something."""
+    """Check that the output can be written and overwrites nothing by mistake.
+
+    Args:
+        source: The input.
+        target: The output.
+        overwrite: Whether an existing target may be replaced.
+
+    Raises:
+        InputError: It cannot, or it would.
+    """
     if source.exists() and target.exists() and source.samefile(target):
         raise InputError(f"{target} is the input itself; choose another output")
     if target.is_dir() and any(target.iterdir()) and not overwrite:
@@ -117,7 +145,13 @@ def check_paths(source: Path, target: Path, *, overwrite: bool) -> None:
 
 
 def make_plan(source: Path, settings: Settings, encoding: EncodeSettings) -> Plan:
-    """The plan of restoring a video with these settings."""
+    """Make the plan of restoring a video.
+
+    Args:
+        source: The video, image, or folder of frames.
+        settings: All of them.
+        encoding: Of the segments.
+    """
     output = dataclasses.asdict(encoding) | {
         "segment_frames": settings.output.segment_frames,
         "interlaced": settings.output.interlaced,
@@ -126,12 +160,19 @@ def make_plan(source: Path, settings: Settings, encoding: EncodeSettings) -> Pla
 
 
 def describe_plan(source: Path, digest: str, settings: Settings, output: dict[str, Any]) -> Plan:
-    """A plan: what the output depends on, and nothing else. digest: of the source; output: how it is encoded."""
+    """Make a plan: everything that the output depends on, and nothing else.
+
+    Args:
+        source: Path of the input.
+        digest: Of its content.
+        settings: All of them.
+        output: How the output is encoded, as JSON data.
+    """
     relevant = settings.model_dump(mode="json", exclude={"execution", "output"})
     return Plan(
         source=str(source),
         input_digest=digest,
-        # The last bits of what the networks give depend on how many threads each has.
+        # The last bits of the networks' results depend on the number of threads.
         settings=relevant | {"output": output, "threads": settings.execution.threads},
         model_digest=folder_digest(model_folder(settings.models)),
         version=dynface_video.__version__,

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -15,8 +16,9 @@ import pytest
 
 from dynface_video.api import restore_video
 from dynface_video.cli.demo_clip import write_clip
-from dynface_video.errors import DiskFullError
+from dynface_video.errors import DiskFullError, Interrupted
 from dynface_video.jobs import worker
+from dynface_video.jobs.signals import handled_signals
 from identity import stand_in
 
 ROOT = Path(__file__).parents[2]
@@ -35,6 +37,26 @@ def clip(tmp_path: Path) -> Path:
 
 def finished(folder: Path) -> list[str]:
     return [path.name for path in (folder / "out.mp4.job" / "segments").glob("[0-9]*.json")]
+
+
+def test_signals_ask_first_and_interrupt_the_second_time() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with handled_signals() as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.signal == signal.SIGTERM
+        with pytest.raises(Interrupted):
+            stop._handle(signal.SIGINT, None)
+    assert signal.getsignal(signal.SIGTERM) == before
+    seen: list[bool] = []
+
+    def elsewhere() -> None:
+        with handled_signals() as other:
+            seen.append(other.requested)
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert seen == [False]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

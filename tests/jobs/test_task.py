@@ -14,7 +14,8 @@ from dynface_video.api import Progress, restore_video
 from dynface_video.cli.demo_clip import write_clip
 from dynface_video.errors import JobError
 from dynface_video.jobs import task, worker
-from dynface_video.jobs.directory import MOST_NOTES, JobDirectory, job_lock
+from dynface_video.jobs.directory import MAX_PROGRESS_FILES, JobDirectory
+from dynface_video.jobs.lock import job_lock
 from dynface_video.jobs.plan import Plan
 from dynface_video.jobs.status import read_status
 from dynface_video.media.io.read import Frame
@@ -27,8 +28,8 @@ PLAN = Plan("film.mp4", "aa", {}, "mm", "0.1.0")
 @pytest.fixture
 def clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     stand_in(monkeypatch.setattr, centre=(48, 32))
-    monkeypatch.setattr(worker, "NOTE_EVERY", 0.0)
-    monkeypatch.setattr(task, "STATE_EVERY", 0.0)
+    monkeypatch.setattr(worker, "PROGRESS_INTERVAL", 0.0)
+    monkeypatch.setattr(task, "STATE_INTERVAL", 0.0)
     y, x = np.mgrid[:64, :96]
     pictures = (np.repeat((((x + y) * 2 + 5 * i) % 256)[..., None], 3, axis=2).astype(np.uint8) for i in range(FRAMES))
     write_clip(tmp_path / "clip.mp4", pictures, crf=20, sound=None)
@@ -152,7 +153,7 @@ def test_the_first_pass_never_runs_backwards(clip: Path, tmp_path: Path, monkeyp
         restore_video(clip, tmp_path / "out.mp4", device="cpu")
     # A run that was killed had got so far; the first pass starts over.
     note.write_text('{"frames": 20}')
-    monkeypatch.setattr(worker, "NOTE_EVERY", 1e9)
+    monkeypatch.setattr(worker, "PROGRESS_INTERVAL", 1e9)
     restore_video(clip, tmp_path / "out.mp4", device="cpu", progress=progress)
     assert shown == sorted(shown) and set(range(FRAMES + 1)) == set(shown)
 
@@ -162,6 +163,6 @@ def test_notes_may_be_half_written_and_very_many_are_not_read(tmp_path: Path) ->
     job.restoring_path(3).write_text('{"frames": 7}')
     job.restoring_path(4).write_text('{"fra')
     assert job.restoring() == {3: 7}
-    for number in range(MOST_NOTES + 1):
+    for number in range(MAX_PROGRESS_FILES + 1):
         job.restoring_path(number).write_text('{"frames": 1}')
     assert job.restoring() == {}

@@ -1,4 +1,4 @@
-"""Ctrl-C once: finish what runs, then stop; twice: stop now. SIGTERM, as schedulers send it, is like Ctrl-C once."""
+"""Signals: Ctrl-C once finishes the running calls and then stops, twice stops at once; SIGTERM is like Ctrl-C once."""
 
 from __future__ import annotations
 
@@ -14,31 +14,36 @@ from dynface_video.errors import Interrupted
 
 logger = logging.getLogger(__name__)
 
-STOPPING = "finishing what runs, then stopping"
+STOPPING = "finishing the running calls, then stopping"
 AGAIN = "; Ctrl-C again stops at once"
+HANDLED = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass
-class Stop:
-    """Whether and by which signal a job was asked to stop."""
+class StopRequest:
+    """Whether, and by which signal, a job was asked to stop.
+
+    Args:
+        signal: Number of the signal; None while none has arrived.
+    """
 
     signal: int | None = None
 
     @property
     def requested(self) -> bool:
-        """Whether to begin nothing new."""
+        """Whether to submit nothing new."""
         return self.signal is not None
 
     def check(self) -> None:
-        """Raise `Interrupted` when a stop was asked for."""
+        """Raise `Interrupted` if a stop was requested."""
         if self.signal is not None:
             raise Interrupted(self.signal)
 
-    def arm(self) -> None:
-        """Take the signals over; again after Ray was started, which takes SIGTERM for itself."""
+    def install(self) -> None:
+        """Install the handlers; repeated after Ray has started, which installs one for SIGTERM."""
         if threading.current_thread() is threading.main_thread():
-            # Whoever ignores a signal, as a shell does for its background jobs, goes on ignoring it.
-            for number in (signal.SIGINT, signal.SIGTERM):
+            # A shell's background job is started with SIGINT ignored, and must keep ignoring it.
+            for number in HANDLED:
                 if signal.getsignal(number) != signal.SIG_IGN:
                     signal.signal(number, self._handle)
 
@@ -51,14 +56,17 @@ class Stop:
 
 
 @contextmanager
-def stopping() -> Iterator[Stop]:
-    """Handle the signals inside; the handlers of before come back afterwards. In other threads none are handled."""
-    stop = Stop()
+def handled_signals() -> Iterator[StopRequest]:
+    """Handle SIGINT and SIGTERM inside the block, and restore the previous handlers afterwards.
+
+    Python handles signals in the main thread only: in any other, the request never changes.
+    """
+    stop = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    stop.arm()
+    before = {number: signal.getsignal(number) for number in HANDLED}
+    stop.install()
     try:
         yield stop
     finally:

@@ -1,0 +1,86 @@
+"""Restoring one picture: like a video of one frame, with settings for faces that are seen once."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from dynface_video.config import Settings
+from dynface_video.media.io.images import read_image, write_image
+from dynface_video.media.io.read import read_frames
+from dynface_video.media.io.sequence import probe_images, samples_of
+from dynface_video.passes.analyze import analyze
+from dynface_video.passes.networks import Models
+from dynface_video.passes.restore import Work, restored_frames
+
+WORKING_SIZE = 1280
+"""Least size of the picture that the detector sees, pixels: a photograph is searched once, and holds smaller faces."""
+
+
+@dataclass(frozen=True)
+class StillResult:
+    """What was done to a picture.
+
+    Args:
+        tracks: Faces restored.
+        skipped_faces: Visible faces that are not restored.
+        skip_reasons: Their number by the kind of reason.
+        warnings: Of writing the file.
+    """
+
+    tracks: int
+    skipped_faces: int
+    skip_reasons: Counter[str]
+    warnings: tuple[str, ...]
+
+
+def still_settings(settings: Settings) -> Settings:
+    """Adapt settings to single pictures: a face that is seen once counts, and small ones are found.
+
+    Args:
+        settings: Those of videos.
+    """
+    detection = settings.detection.model_copy(
+        update={
+            "interval": 1,
+            "minimum_length": 1,
+            "maximum_gap": 0,
+            "landmark_smoothing": 0.0,
+            "working_size": max(settings.detection.working_size, WORKING_SIZE),
+        }
+    )
+    restoration = settings.restoration.model_copy(update={"level_interval": 1, "level_smoothing": 0.0})
+    return settings.model_copy(update={"detection": detection, "restoration": restoration})
+
+
+def restore_still(source: Path, target: Path, models: Models, settings: Settings, work: Work) -> StillResult:
+    """Restore the faces of one picture.
+
+    Args:
+        source: An image file.
+        target: The image file to write; it appears only when it is complete.
+        models: Loaded for `settings`.
+        settings: From `still_settings`.
+        work: Added to.
+
+    Raises:
+        InputError: The picture cannot be read.
+    """
+    info = probe_images(source, Fraction(1))
+    began = time.perf_counter()
+    analysis = analyze(info, models.detector, models.locator, models.restorer, settings)
+    work.seconds["analyze"] = work.seconds.get("analyze", 0.0) + time.perf_counter() - began
+    chosen = settings.restoration
+    (frame,) = restored_frames(
+        read_frames(info), info, analysis, models.restorer, 0, 1, seed=chosen.seed, grain=chosen.grain, work=work
+    )
+    warnings = write_image(target, samples_of(frame.picture, frame.colour), read_image(source))
+    return StillResult(
+        tracks=sum(track.restore for track in analysis.tracks),
+        skipped_faces=analysis.skipped_face_count,
+        skip_reasons=analysis.skip_reasons,
+        warnings=tuple(warnings),
+    )

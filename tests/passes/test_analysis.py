@@ -1,0 +1,79 @@
+"""The result of the first pass as a file: written, read back, edited, damaged."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dynface_video.errors import JobError
+from dynface_video.media.io.read import FrameIndex
+from dynface_video.media.timing.shots import Shot
+from dynface_video.passes.analysis import Analysis, AnalyzedTrack, unrestored_warning
+from dynface_video.tracking.observation import HIDDEN, FaceTrack, SkippedFace
+
+
+@pytest.fixture
+def analysis() -> Analysis:
+    landmarks = np.random.default_rng(0).uniform(20, 80, (6, 5, 2)).round(2).astype(np.float32)
+    track = FaceTrack(0, 2, landmarks, np.ones(6, bool), np.full(6, 0.875, np.float32))
+    analyzed = AnalyzedTrack(track, np.linspace(1, 2, 6).round(4), np.arange(100, 106), grey=True)
+    index = FrameIndex(np.arange(20, dtype=np.int64) * 512, Fraction(1, 12800), (), np.zeros(20, np.uint32))
+    alone = SkippedFace(3, 5, (10.0, 12.0), 9.5, "too small")
+    return Analysis(index, (Shot(0, 20),), (analyzed,), (alone,), ("a warning",))
+
+
+def test_an_analysis_is_read_back_as_written(analysis: Analysis, tmp_path: Path) -> None:
+    analysis.save(tmp_path / "a.json")
+    loaded = Analysis.load(tmp_path / "a.json")
+    np.testing.assert_array_equal(loaded.frames.pts, analysis.frames.pts)
+    np.testing.assert_array_equal(loaded.tracks[0].track.landmarks, analysis.tracks[0].track.landmarks)
+    np.testing.assert_array_equal(loaded.tracks[0].levels, analysis.tracks[0].levels)
+    assert loaded.tracks[0].grey and loaded.shots == analysis.shots
+    assert loaded.skipped_faces == analysis.skipped_faces and loaded.warnings == analysis.warnings
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_face_behind_another_is_told_but_not_counted_among_those_left_alone(analysis: Analysis) -> None:
+    behind = SkippedFace(6, 9, (10.0, 12.0), 9.5, HIDDEN)
+    more = dataclasses.replace(analysis, skipped_faces=(*analysis.skipped_faces, behind))
+    assert (len(more.skipped_faces), more.skipped_face_count) == (2, 1)
+
+
+def test_a_source_without_restored_faces_is_told_why() -> None:
+    assert unrestored_warning(Counter()) == "no face was found: the pictures are unchanged"
+    reasons = Counter({"too small": 1, "too short": 2})
+    assert unrestored_warning(reasons) == (
+        "no face was restored: 3 skipped (2 too short, 1 too small); the pictures are unchanged"
+    )
+
+
+def test_reasons_for_skipping_are_counted_by_their_kind(analysis: Analysis) -> None:
+    small = [
+        SkippedFace(3, 5, (1.0, 2.0), side, f"too small: {side:.0f} pixels of at least 24") for side in (9.0, 11.0)
+    ]
+    hidden = SkippedFace(6, 9, (10.0, 12.0), 9.5, HIDDEN)
+    unselected = tuple(dataclasses.replace(track, restore=False) for track in analysis.tracks)
+    more = dataclasses.replace(analysis, tracks=unselected, skipped_faces=(*small, hidden))
+    assert more.skip_reasons == {"too small": 2, "not selected for restoration": 1}
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"format": 99}'])
+def test_a_damaged_analysis_is_named(text: str, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(JobError, match="--restart"):
+        Analysis.load(tmp_path / "a.json")
+
+
+def test_an_edited_analysis_must_fit_together(analysis: Analysis, tmp_path: Path) -> None:
+    analysis.save(tmp_path / "a.json")
+    raw = json.loads((tmp_path / "a.json").read_text())
+    raw["tracks"][0]["levels"].pop()
+    (tmp_path / "a.json").write_text(json.dumps(raw))
+    with pytest.raises(JobError, match="6 frames, 5 levels"):
+        Analysis.load(tmp_path / "a.json")
