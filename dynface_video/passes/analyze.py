@@ -127,7 +127,7 @@ def analyze(
     reader = LevelReader(restorer, settings.restoration.level_interval)
     observations: list[Observation] = []
     for frame in progressive(read_frames(info, index=builder, on_warning=warnings.append), info, settings, warnings):
-        picture = to_display(frame.rgb(), info.display)
+        picture = to_display(frame.working_rgb(), info.display)
         cut = shots.feed(frame.index, picture)
         found = tracker.step(frame.index, picture, cut=cut)
         observations += found

@@ -15,7 +15,8 @@ from dynface_video.faces.grain import add_grain
 from dynface_video.faces.paste import face_mask, paste_face
 from dynface_video.media.io.probe import VideoInfo
 from dynface_video.media.io.read import Frame
-from dynface_video.media.pixels.colour import blend_region, read_region, writable_copy
+from dynface_video.media.pixels.colour import writable_copy
+from dynface_video.media.pixels.working_range import blend_working_region, read_working_region
 from dynface_video.passes.analysis import Analysis, AnalyzedTrack
 from dynface_video.pipeline import FaceRestorer
 from dynface_video.video_pipeline import FaceAt, FacesInTime, ShownFace, reach
@@ -136,7 +137,7 @@ def _faces_of(frame: Frame, info: VideoInfo, analysis: Analysis, restorer: FaceR
         if box[2] - box[0] < 2 or box[3] - box[1] < 2:
             continue
         to_crop = compose(to_crop, np.array([[1.0, 0.0, box[0]], [0.0, 1.0, box[1]]]))
-        region = read_region(frame.picture, box, info.colour)
+        region = read_working_region(frame.picture, box, info.colour)
         crop = np.clip(extract_crop(region, to_crop, size), 0, 1)
         source_detail_weight = float(restorer.source_detail_weight(analyzed.levels[at : at + 1])[0])
         detail_weight, scale = 0.0, transform_scale(to_crop)
@@ -161,7 +162,7 @@ def _paste(
         return frame
     frame = replace(frame, picture=writable_copy(frame.picture))
     for face in faces:
-        region = read_region(frame.picture, face.box, info.colour)
+        region = read_working_region(frame.picture, face.box, info.colour)
         visible = mask * fade(face.analyzed, face.at, analysis)
         restored = next(shown)
         rgb, weight = paste_face(
@@ -179,7 +180,7 @@ def _paste(
             key = (seed, face.analyzed.noise, face.at)
             rgb = add_grain(rgb, region, weight, amount=grain, key=key)
         # The face is blended already; what remains to be said is which samples may change at all.
-        blend_region(frame.picture, face.box, rgb, (weight > 0).astype(np.float32), info.colour)
+        blend_working_region(frame.picture, face.box, rgb, (weight > 0).astype(np.float32), info.colour)
     return frame
 
 

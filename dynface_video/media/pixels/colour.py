@@ -28,6 +28,7 @@ __all__ = [
     "filter_chain",
     "filter_graph",
     "picture_to_rgb",
+    "picture_to_rgb16",
     "read_region",
     "rgb_to_ycc",
     "working_format",
@@ -141,6 +142,14 @@ def filter_chain(picture: av.VideoFrame, chain: str) -> av.VideoFrame:
 def picture_to_rgb(picture: av.VideoFrame, colour: ColourInfo) -> np.ndarray:
     """A whole picture, (H, W, 3) uint8 RGB, converted by swscale with the right matrix and range."""
     return np.asarray(convert(picture, "rgb24", colour).to_ndarray())
+
+
+def picture_to_rgb16(picture: av.VideoFrame, colour: ColourInfo) -> np.ndarray:
+    """A whole picture, (H, W, 3) uint16 RGB."""
+    if not picture.format.is_rgb:
+        # From YUV straight to packed RGB of 16 bit swscale loses the colours' upper and lower ends.
+        picture = convert(picture, "gbrp16le", colour)
+    return np.asarray(convert(picture, "rgb48le", colour).to_ndarray())
 
 
 def convert(picture: av.VideoFrame, pixel_format: str, colour: ColourInfo) -> av.VideoFrame:

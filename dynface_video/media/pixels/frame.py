@@ -10,6 +10,7 @@ import numpy as np
 
 from dynface_video.media.io.probe import ColourInfo
 from dynface_video.media.pixels.colour import picture_to_rgb
+from dynface_video.media.pixels.working_range import picture_to_working_rgb
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,3 +35,10 @@ class Frame:
     def rgb(self) -> np.ndarray:
         """The picture, (H, W, 3) uint8 RGB in storage orientation, converted with the stream's matrix and range."""
         return picture_to_rgb(self.picture, self.colour)
+
+    def working_rgb(self) -> np.ndarray:
+        """The picture, (H, W, 3) uint8 RGB in storage orientation, as detectors and networks expect it.
+
+        SDR is as `rgb` gives it; HDR, linear light and film logarithms are converted (`working_range`).
+        """
+        return picture_to_working_rgb(self.picture, self.colour)
