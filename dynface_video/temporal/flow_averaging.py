@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dynface_video.temporal.light import match_light
+from dynface_video.temporal.light import match_light, measure_light, with_light
 from dynface_video.temporal.motion import Motion, motion
 from dynface_video.temporal.resampling import enlarge, on_cpu, one_by_one, warp
 
@@ -86,13 +86,15 @@ def _average(
 
     def average(x: Tensor, x_k: Tensor, flow: Tensor, weight: Tensor, valid: Tensor | None, w: Tensor) -> tuple[Tensor]:
         total, divisor = x.clone(), torch.ones_like(x[:, :1])
+        light = measure_light(x) if relight and valid is None else None
         for k in range(x_k.shape[1]):
             moved = Motion(flow[:, k], weight[:, k], None if valid is None else valid[:, k])
             if not on_cpu(x) or moved.weight.any():
                 share = _share(moved, x.shape[-1]) * w[:, None, None, None]
-                total += share * _brought(x, x_k[:, k], moved, relight=relight)
+                brought = warp(x_k[:, k], moved.flow_at(x.shape[-1]))
+                total.addcmul_(share, _relit(brought, x, moved, light) if relight else brought)
                 divisor += share
-        return (total / divisor,)
+        return (total.div_(divisor),)
 
     (result,) = one_by_one(average, picture, others, motions.flow, motions.weight, motions.valid, weights)
     return result
@@ -105,18 +107,16 @@ def _share(moved: Motion, size: int) -> Tensor:
     return enlarge(near * moved.weight.float(), size)
 
 
-def _brought(picture: Tensor, other: Tensor, moved: Motion, *, relight: bool) -> Tensor:
-    """Another frame's picture where the face is now, and in the light of now."""
-    size = picture.shape[-1]
-    warped = warp(other, moved.flow_at(size))
-    if not relight:
-        return warped
-    return match_light(warped, picture, None if moved.valid is None else enlarge(moved.valid.float(), size))
+def _relit(warped: Tensor, picture: Tensor, moved: Motion, light: Tensor | None = None) -> Tensor:
+    """A warped picture in the light of the one that it was warped to; light: of that one, where all of it is valid."""
+    if moved.valid is not None:
+        return match_light(warped, picture, enlarge(moved.valid.float(), picture.shape[-1]))
+    return match_light(warped, picture) if light is None else with_light(warped, light)
 
 
 def _stand_in(middle: Tensor, neighbour: Tensor, flow: Tensor, weight: Tensor, valid: Tensor | None) -> tuple[Tensor]:
     moved = Motion(flow, weight, valid)
     if on_cpu(middle) and not weight.any():
         return (middle.clone(),)
-    seen = _brought(middle, neighbour, moved, relight=True)
+    seen = _relit(warp(neighbour, moved.flow_at(middle.shape[-1])), middle, moved)
     return ((middle + moved.weight_at(middle.shape[-1]) * (seen - middle)).clamp(0, 1),)

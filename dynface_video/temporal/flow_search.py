@@ -43,12 +43,13 @@ def flow_picture(crops: Tensor) -> Tensor:
     Returns:
         (B, 1, S, S) float32, S the smaller of R and `SEARCH_SIZE`.
     """
-    red, green, blue = (weight * crops[:, k : k + 1] for k, weight in enumerate(LUMINANCE))
-    small = reduce_area(red + green + blue, min(crops.shape[-1], SEARCH_SIZE))
+    red, green, blue = reduce_area(crops, min(crops.shape[-1], SEARCH_SIZE)).split(1, dim=1)
+    small = LUMINANCE[0] * red + LUMINANCE[1] * green + LUMINANCE[2] * blue
     sigma = FLOW_BLUR * small.shape[-1]
     if not on_cpu(small):
         return gaussian_blur(small, sigma)
-    return torch.stack([torch.from_numpy(cv2.GaussianBlur(array_of(one[0]), (0, 0), sigma))[None] for one in small])
+    # A kernel of a few pixels is cheaper than a dense matrix here.
+    return torch.stack([torch.from_numpy(cv2.GaussianBlur(one[0], (0, 0), sigma))[None] for one in array_of(small)])
 
 
 def dense_flow(target: Tensor, source: Tensor) -> Tensor:
@@ -69,7 +70,7 @@ def dense_flow(target: Tensor, source: Tensor) -> Tensor:
 
 
 def _bytes(pictures: Tensor) -> list[np.ndarray]:
-    return [np.clip(np.rint(array_of(one[0]) * 255), 0, 255).astype(np.uint8) for one in pictures]
+    return list(array_of((255 * pictures[:, 0]).round().clamp(0, 255).to(torch.uint8)))
 
 
 def inverse_search(target: Tensor, source: Tensor) -> Tensor:

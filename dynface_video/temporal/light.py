@@ -25,22 +25,23 @@ def match_light(crop: Tensor, target: Tensor, valid: Tensor | None = None) -> Te
         valid: (B, 1, R, R), 1 where both crops show the picture and 0 where either reaches beyond its rim; without it
             both are valid all over.
     """
-    return crop * enlarge(light_ratio(crop, target, valid), crop.shape[-1])
+    return with_light(crop, measure_light(target, valid), valid)
 
 
-def light_ratio(crop: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
-    """The ratio of the light of `target` to that of `crop`, (B, 3, L, L), as of `match_light`."""
-    both = torch.cat([target, crop], dim=1)
-    size = min(crop.shape[-1], LIGHT_SIZE)
+def measure_light(picture: Tensor, valid: Tensor | None = None) -> Tensor:
+    """The light of pictures, (B, 3, L, L): their coarse brightness and colour; 1 where hardly anything is valid."""
     if valid is None:
-        light = _coarse(both, size)
-    else:
-        share = _coarse(valid, size)
-        # Where hardly anything is valid within reach there is no light to match: both get the same, and the ratio is 1.
-        light = torch.where(share > LEAST_SHARE, _coarse(both * valid, size) / share.clamp(min=LEAST_SHARE), 1.0)
-    here, there = (light + DARKEST).chunk(2, dim=1)
-    return here / there
+        return _coarse(picture)
+    share = _coarse(valid)
+    return torch.where(share > LEAST_SHARE, _coarse(picture * valid) / share.clamp(min=LEAST_SHARE), 1.0)
 
 
-def _coarse(picture: Tensor, size: int) -> Tensor:
+def with_light(crop: Tensor, light: Tensor, valid: Tensor | None = None) -> Tensor:
+    """Crops in a light that `measure_light` has measured with the same `valid`; see `match_light`."""
+    ratio = (light + DARKEST) / (measure_light(crop, valid) + DARKEST)
+    return enlarge(ratio, crop.shape[-1]).mul_(crop)
+
+
+def _coarse(picture: Tensor) -> Tensor:
+    size = min(picture.shape[-1], LIGHT_SIZE)
     return gaussian_blur(reduce_area(picture, size), LIGHT_BLUR * size, border="reflect")
