@@ -6,16 +6,18 @@ a clip is good: a blurred face is steady, a frozen one more so. Read them beside
 
 from __future__ import annotations
 
-from itertools import pairwise
-
-import cv2
 import numpy as np
+import torch
+from torch import Tensor
 
 from dynface_video.metrics.fidelity import LUMINANCE
-from dynface_video.temporal.flow import dense_flow, flow_picture, forward_backward_consistency, warp
+from dynface_video.temporal.flow_search import dense_flow, flow_picture
+from dynface_video.temporal.motion import forward_backward_consistency
+from dynface_video.temporal.resampling import enlarge, warp
 
 FLOW_TOLERANCE = 0.5
 SURE = 0.5
+INSIDE = 0.5
 
 
 def landmark_motion_error(landmarks: np.ndarray, reference: np.ndarray) -> float:
@@ -38,25 +40,37 @@ def flow_warped_error(crops: np.ndarray, reference: np.ndarray, mask: np.ndarray
 
     For each frame t the next one is warped back onto it along the flow t -> t + 1; the error is the mean absolute
     difference of the luminance over the mask, where the flows there and back meet within half a pixel (weight above
-    1/2 in `forward_backward_consistency`), and over all t. The flow is measured on the reference, so that all
-    versions of a clip are
-    measured alike; interpolation and what flow cannot follow leave an error in the clean clip itself, which is the
-    least to be had.
+    1/2 in `forward_backward_consistency`), and over all t. The flow is measured on the reference, so that all versions
+    of a clip are measured alike; interpolation and what flow cannot follow leave an error in the clean clip itself,
+    which is the least to be had.
 
-    crops:     (T, R, R, 3) float in [0, 1], T at least 2; reference: the same of the clean clip, or of the input
-    mask:      (R, R), what counts is where it is above 1/2
-    Raises ValueError when the shapes disagree.
+    Args:
+        crops: (T, R, R, 3) float in [0, 1], T at least 2.
+        reference: The same of the clean clip, or of the input.
+        mask: (R, R), what counts is where it is above 1/2.
+
+    Raises:
+        ValueError: The shapes disagree.
     """
     _check_clips(crops, reference)
-    luminance = _luminance(crops)
-    seen = [flow_picture(np.asarray(crop, np.float32)) for crop in reference]
+    luminance, inside = torch.from_numpy(_luminance(crops))[:, None], torch.from_numpy(mask > INSIDE)
     errors = []
-    for (now, following), (here, there) in zip(pairwise(luminance), pairwise(seen), strict=True):
-        forward, backward = dense_flow(here, there), dense_flow(there, here)
-        counts = (forward_backward_consistency(forward, backward, tolerance=FLOW_TOLERANCE) > SURE) & (mask > 0.5)
+    for t, (forward, backward) in enumerate(zip(*_flows(reference), strict=True)):
+        agreed = forward_backward_consistency(forward[None], backward[None], tolerance=FLOW_TOLERANCE)[0, 0]
+        counts = (agreed > SURE) & inside
         if counts.any():
-            errors.append(np.abs(warp(following, forward, cv2.INTER_CUBIC) - now)[counts].mean())
+            back = warp(luminance[t + 1 : t + 2], forward[None])
+            errors.append(float((back - luminance[t])[0, 0][counts].abs().mean()))
     return 255 * float(np.mean(errors or [np.nan]))
+
+
+def _flows(clip: np.ndarray) -> tuple[Tensor, Tensor]:
+    """The flows of a clip from each frame to the next one and back, (T - 1, 2, R, R) pixels each."""
+    size = clip.shape[1]
+    seen = flow_picture(torch.from_numpy(np.asarray(clip, np.float32)).permute(0, 3, 1, 2))
+    pairs = (seen[:-1], seen[1:]), (seen[1:], seen[:-1])
+    forward, backward = (enlarge(dense_flow(*pair), size) * (size / seen.shape[-1]) for pair in pairs)
+    return forward, backward
 
 
 def flicker(crops: np.ndarray, mask: np.ndarray) -> float:
@@ -67,7 +81,7 @@ def flicker(crops: np.ndarray, mask: np.ndarray) -> float:
 
     crops: (T, R, R, 3) float in [0, 1]; mask: (R, R), what counts is where it is above 1/2
     """
-    return 255 * float(_luminance(crops).std(axis=0)[mask > 0.5].mean())
+    return 255 * float(_luminance(crops).std(axis=0)[mask > INSIDE].mean())
 
 
 def _luminance(crops: np.ndarray) -> np.ndarray:
