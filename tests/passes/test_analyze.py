@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dynface_video.media.io.read import FrameIndex
-from dynface_video.media.timing.shots import Shot
+from dynface_video.media.timing.shots import Shot, ShotDetector
 from dynface_video.passes.analysis import Analysis, AnalyzedTrack
 from dynface_video.passes.analyze import LevelReading, assign_readings, keep_largest
 from dynface_video.passes.restore import FADE, fade
@@ -48,7 +48,7 @@ def test_largest_keeps_one_face_a_shot_whatever_a_single_frame_says() -> None:
     assert [t.restore for t in kept] == [True, False, True]
 
 
-@pytest.mark.parametrize(("start", "stop"), [(0, 30), (8, 22)])
+@pytest.mark.parametrize(("start", "stop"), [(0, 30), (8, 23), (7, 22)])
 def test_only_ends_inside_a_shot_are_faded(start: int, stop: int) -> None:
     one = analyzed(track(0, start, stop, (50, 50)))
     index = FrameIndex(np.arange(30), Fraction(1, 25), (), np.zeros(30, np.uint32))
@@ -58,3 +58,28 @@ def test_only_ends_inside_a_shot_are_faded(start: int, stop: int) -> None:
     assert (shown[0] == 1) == (start == 0)
     assert all(0 < value <= 1 for value in shown)
     assert max(np.abs(np.diff(shown))) <= 1 / FADE + 1e-9
+
+
+@pytest.mark.parametrize("length", range(1, 15))
+def test_a_short_track_inside_a_shot_is_fully_shown_for_a_third_of_its_length(length: int) -> None:
+    one = analyzed(track(0, 8, 8 + length, (50, 50)))
+    index = FrameIndex(np.arange(30), Fraction(1, 25), (), np.zeros(30, np.uint32))
+    shown = [fade(one, at, Analysis(index, (Shot(0, 30),), (one,))) for at in range(length)]
+    assert shown == shown[::-1] and shown.count(1.0) >= max(1, length / 3)
+
+
+def test_a_face_bridged_over_a_flash_does_not_fade() -> None:
+    shots = fed_shots(16, flashes=(5, 9, 10))
+    assert shots == [Shot(0, 16)]
+    one = analyzed(track(0, 0, 16, (50, 50)))
+    index = FrameIndex(np.arange(16), Fraction(1, 25), (), np.zeros(16, np.uint32))
+    assert [fade(one, at, Analysis(index, tuple(shots), (one,))) for at in range(16)] == [1.0] * 16
+
+
+def fed_shots(count: int, *, flashes: tuple[int, ...]) -> list[Shot]:
+    """The shots of a still picture in which some frames are white."""
+    picture = np.kron(np.random.default_rng(0).integers(0, 255, (6, 8, 3)), np.ones((20, 20, 1))).astype(np.uint8)
+    detector = ShotDetector()
+    for index in range(count):
+        detector.feed(index, np.full_like(picture, 255) if index in flashes else picture)
+    return detector.shots(count)

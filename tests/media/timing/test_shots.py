@@ -1,7 +1,8 @@
-"""Cuts between shots, and what is none."""
+"""Cuts between shots, and changes that are not cuts."""
 
 import cv2
 import numpy as np
+import pytest
 from skimage.data import astronaut, coffee
 
 from dynface_video.media.timing.shots import Shot, ShotDetector
@@ -55,3 +56,49 @@ def test_shots_cover_every_frame_of_short_videos() -> None:
 def test_tiny_pictures_do_not_matter() -> None:
     detector, _ = fed([np.full((2, 3, 3), 10 * i, np.uint8) for i in range(8)])
     assert detector.shots(8)[0].start == 0
+
+
+@pytest.mark.parametrize(
+    ("frames", "flash"),
+    [
+        ((5, 9, 10), np.full((240, 320, 3), 255, np.uint8)),
+        ((10, 11), np.zeros((240, 320, 3), np.uint8)),
+        ((12,), view(astronaut(), 12, 2.5)),
+        ((12,), np.random.default_rng(0).integers(0, 255, (240, 320, 3), np.uint8)),
+        ((10, 11, 12, 13), view(coffee(), 0)),
+    ],
+    ids=["white", "black", "photoflash", "damaged", "wrong picture"],
+)
+def test_flashes_and_lost_frames_are_no_cut(frames: tuple[int, ...], flash: np.ndarray) -> None:
+    detector, suspected = fed([flash if i in frames else view(astronaut(), i) for i in range(20)])
+    assert detector.shots(20) == [Shot(0, 20)]
+    assert suspected[0] == 0 and frames[-1] + 1 in suspected
+
+
+def test_a_cut_in_a_white_flash_stays_a_cut() -> None:
+    white = np.full((240, 320, 3), 255, np.uint8)
+    frames = [view(astronaut(), i) for i in range(15)] + [white, white] + [view(coffee(), i) for i in range(15)]
+    detector, _ = fed(frames)
+    assert len(detector.cuts()) == 2 and detector.cuts()[1] in (15, 16, 17)
+
+
+def test_a_jump_cut_stays_a_cut() -> None:
+    frames = [view(astronaut(), 0) for _ in range(15)] + [view(astronaut(), 60) for _ in range(15)]
+    assert fed(frames)[0].cuts() == [0, 15]
+
+
+@pytest.mark.parametrize("length", [4, 8, 12, 25])
+@pytest.mark.parametrize("wipe", [False, True])
+def test_dissolves_and_wipes_are_no_cut(length: int, wipe: bool) -> None:
+    mixed = []
+    for i, share in enumerate(np.linspace(0, 1, length)):
+        first, second = view(astronaut(), 20 + i), view(coffee(), i)
+        weight = (np.arange(SIZE[0]) < share * SIZE[0])[None, :, None] if wipe else share
+        mixed.append(np.round((1 - weight) * first + weight * second).astype(np.uint8))
+    frames = [view(astronaut(), i) for i in range(20)] + mixed + [view(coffee(), length + i) for i in range(20)]
+    assert fed(frames)[0].cuts() == [0]
+
+
+def test_memory_does_not_grow_with_the_video() -> None:
+    detector, _ = fed([view(astronaut(), i % 3) for i in range(100)])
+    assert len(detector._recent) < 20 and detector._candidates == []
