@@ -140,7 +140,10 @@ def analyze(
         frames = replace(frames, closed=tuple(closed_spans(info, frames)))
     shot_list = shots.shots(len(frames.pts))
     tracks, skipped_faces = post_process_tracks(
-        observations, [shot.start for shot in shot_list], settings=settings.detection
+        observations,
+        [shot.start for shot in shot_list],
+        settings=settings.detection,
+        frame_count=len(frames.pts),
     )
     analyzed = _with_levels(tracks, reader.readings, restorer, settings, shot_list)
     skipped_faces += _never_read(tracks, analyzed)

@@ -1,4 +1,4 @@
-"""The second look: observations of a whole video become tracks without holes, outliers or jitter."""
+"""Post-processing: observations of a whole video become tracks without holes, outliers or jitter."""
 
 from __future__ import annotations
 
@@ -26,22 +26,39 @@ FADE_FRAMES = 5
 
 
 def post_process_tracks(
-    observations: Sequence[Observation], cuts: Sequence[int], *, settings: DetectionSettings
+    observations: Sequence[Observation],
+    cuts: Sequence[int],
+    *,
+    settings: DetectionSettings,
+    frame_count: int | None = None,
 ) -> tuple[list[FaceTrack], list[SkippedFace]]:
-    """Tracks of a video, numbered from 0 by their first frame and then from left to right, and what is left alone.
+    """Turn the observations of a whole video into finished tracks.
 
-    observations: of all frames, in any order; cuts: the first frame of each shot
-    Fragments are linked over absences of at most `settings.maximum_gap` frames, which are bridged by interpolation;
-    tracks that are too short, too small, too unsure, too blurred or too dark are left alone, others in those frames
-    in which they turn too far to a side or are hidden by another face; landmarks are smoothed inside shots, never over
-    a cut.
+    Fragments are linked over absences of at most `settings.maximum_gap` frames, which are bridged by interpolation.
+    Tracks that are too short, too small, too uncertain, too blurred or too dark are skipped as a whole; faces that turn
+    too far to a side or are hidden by another face are skipped while they are. Landmarks are smoothed inside shots,
+    never over a cut.
+
+    Args:
+        observations: of all frames, in any order.
+        cuts: the first frame of each shot.
+        settings: of detection.
+        frame_count: of the video; None ends it with the last observation. A track that fills its shot is never too
+            short.
+
+    Returns:
+        Tracks, numbered from 0 by their first frame and then from left to right, and the faces that are skipped.
     """
+    if frame_count is None:
+        frame_count = max((seen.frame for seen in observations), default=-1) + 1
+    bounds = sorted({0, *cuts, frame_count})
     fragments = without_doubles(fragments_of(observations, cuts, settings.maximum_gap))
     tracks: list[FaceTrack] = []
     faces: list[Fragment] = []
     skipped_faces: list[SkippedFace] = []
     for fragment in link(fragments, cuts, settings.maximum_gap):
-        reason = rejection_reason(fragment, settings)
+        fills_shot = fragment.start in bounds and fragment.last + 1 in bounds
+        reason = rejection_reason(fragment, settings, fills_shot=fills_shot)
         if reason is None:
             track = _track(len(tracks), fragment, settings)
             reason = _reason_of_turn(track, settings.maximum_yaw)

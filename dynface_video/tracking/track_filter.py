@@ -1,4 +1,4 @@
-"""Which faces are better left alone, and why: what is restored wrongly looks worse than what is not restored."""
+"""Which tracks are skipped and why: a face restored wrongly looks worse than one that is not restored."""
 
 from __future__ import annotations
 
@@ -41,10 +41,19 @@ def turn_of(points: np.ndarray) -> np.ndarray:
     return np.array(turns).reshape(np.shape(points)[:-2])
 
 
-def rejection_reason(fragment: Fragment, settings: DetectionSettings) -> str | None:
-    """Why a whole track is left alone, None when it is not."""
+def rejection_reason(fragment: Fragment, settings: DetectionSettings, *, fills_shot: bool = False) -> str | None:
+    """Why a whole track is skipped, or None.
+
+    Args:
+        fragment: a linked track.
+        settings: of detection.
+        fills_shot: whether the track begins and ends with its shot: then it cannot be too short.
+
+    Returns:
+        The kind of reason, a colon, and the figures.
+    """
     length = fragment.last - fragment.start + 1
-    if length < settings.minimum_length:
+    if length < settings.minimum_length and not fills_shot:
         return f"too short: {length} frames of at least {settings.minimum_length}"
     if fragment.side < settings.minimum_size:
         return f"too small: {fragment.side:.0f} pixels of at least {settings.minimum_size:g}"

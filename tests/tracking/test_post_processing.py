@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 import numpy as np
+import pytest
 
 from dynface_video.config import DetectionSettings
 from dynface_video.faces.align import TEMPLATE_512
@@ -170,3 +171,18 @@ def test_a_face_that_returns_within_a_shot_is_known_again() -> None:
     other = seen(range(20), 0, look=RED) + seen(range(60, 80), 1, x=300, look=BLUE)
     assert [t.identity for t in post_process_tracks(other, [0], settings=SETTINGS)[0]] == [0, 1]
     assert [t.identity for t in post_process_tracks(observations, [0, 40], settings=SETTINGS)[0]] == [0, 1]
+
+
+@pytest.mark.parametrize("length", [1, 2])
+def test_a_track_that_fills_its_shot_is_never_too_short(length: int) -> None:
+    observations = seen(range(length), 0)
+    ((track,), skipped) = post_process_tracks(observations, [0], settings=SETTINGS, frame_count=length)
+    assert (track.start, track.stop, skipped) == (0, length, [])
+    tracks, (face,) = post_process_tracks(observations, [0], settings=SETTINGS, frame_count=length + 1)
+    assert tracks == [] and face.reason == f"too short: {length} frames of at least 3"
+
+
+def test_a_short_shot_inside_a_video_is_filled_too() -> None:
+    observations = seen(range(10, 12), 0)
+    ((track,), _) = post_process_tracks(observations, [0, 10, 12], settings=SETTINGS, frame_count=30)
+    assert (track.start, track.stop) == (10, 12)
