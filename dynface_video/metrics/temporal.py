@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from dynface_video.metrics.fidelity import LUMINANCE
+from dynface_video.resampling import enlarge, warp
 from dynface_video.temporal.flow_search import dense_flow, flow_picture
 from dynface_video.temporal.motion import forward_backward_consistency
-from dynface_video.temporal.resampling import enlarge, warp
 
 FLOW_TOLERANCE = 0.5
 SURE = 0.5

@@ -9,9 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dynface_video.resampling import enlarge, on_cpu, one_by_one, warp
 from dynface_video.temporal.light import match_light, measure_light, with_light
 from dynface_video.temporal.motion import Motion, motion
-from dynface_video.temporal.resampling import enlarge, on_cpu, one_by_one, warp
 
 FAR = 2 / 128
 """Length of a flow, in sides, at which an average gives its end half the weight: averages along longer ones lose

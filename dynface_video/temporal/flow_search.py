@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dynface_video.temporal.resampling import array_of, enlarge, gaussian_blur, on_cpu, reduce_area, warp
+from dynface_video.resampling import array_of, enlarge, gaussian_blur, on_cpu, reduce_area, warp
 
 LUMINANCE = (0.299, 0.587, 0.114)
 SEARCH_SIZE = 256

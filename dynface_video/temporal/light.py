@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dynface_video.temporal.resampling import enlarge, gaussian_blur, reduce_area
+from dynface_video.resampling import enlarge, gaussian_blur, reduce_area
 
 LIGHT_SIZE = 16
 """Side of the grid that light is measured on."""

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dynface_video.resampling import enlarge, gaussian_blur, one_by_one, reduce_area, warp
 from dynface_video.temporal.flow_search import dense_flow, flow_picture
 from dynface_video.temporal.light import match_light
-from dynface_video.temporal.resampling import enlarge, gaussian_blur, one_by_one, reduce_area, warp
 
 GRID_SIZE = 64
 """Side of the grid that motions are kept on: flow and weight are smooth, no crop needs a finer one."""

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from dynface_video.temporal import flow_averaging, flow_search, resampling
+from dynface_video import resampling
+from dynface_video.resampling import enlarge, gaussian_blur, reduce_area, warp
+from dynface_video.temporal import flow_averaging, flow_search
 from dynface_video.temporal.flow_averaging import (
     neighbour_motions,
     temporal_average,
@@ -17,7 +19,6 @@ from dynface_video.temporal.flow_averaging import (
     warp_neighbours,
 )
 from dynface_video.temporal.motion import Motion, motion_both_ways
-from dynface_video.temporal.resampling import enlarge, gaussian_blur, reduce_area, warp
 
 
 class Fetches(TorchDispatchMode):

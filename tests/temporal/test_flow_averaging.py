@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dynface_video.resampling import gaussian_blur, warp
 from dynface_video.temporal.flow_averaging import (
     neighbour_motions,
     temporal_average,
@@ -13,7 +14,6 @@ from dynface_video.temporal.flow_averaging import (
 )
 from dynface_video.temporal.light import match_light
 from dynface_video.temporal.motion import Motion
-from dynface_video.temporal.resampling import gaussian_blur, warp
 
 SIZE = 128
 INNER = (..., slice(24, -24), slice(24, -24))

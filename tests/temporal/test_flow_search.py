@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from dynface_video.resampling import gaussian_blur
 from dynface_video.temporal.flow_search import dense_flow, flow_picture, inverse_search
-from dynface_video.temporal.resampling import gaussian_blur
 
 SEARCHES = [dense_flow, inverse_search]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from dynface_video.resampling import gaussian_blur
 from dynface_video.temporal.light import match_light
-from dynface_video.temporal.resampling import gaussian_blur
 
 
 def faces(size: int = 128) -> torch.Tensor:

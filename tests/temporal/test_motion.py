@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from dynface_video.resampling import gaussian_blur, reduce_area
 from dynface_video.temporal.motion import (
     Motion,
     forward_backward_consistency,
@@ -13,7 +14,6 @@ from dynface_video.temporal.motion import (
     motion_both_ways,
     stack_motions,
 )
-from dynface_video.temporal.resampling import gaussian_blur, reduce_area
 
 SIZE = 128
 INNER = (..., slice(24, -24), slice(24, -24))

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from dynface_video.temporal import resampling
-from dynface_video.temporal.resampling import enlarge, gaussian_blur, one_by_one, reduce_area, warp
+from dynface_video import resampling
+from dynface_video.resampling import enlarge, gaussian_blur, one_by_one, reduce_area, warp
 
 
 def pictures(count: int = 2, size: int = 48, channels: int = 3) -> torch.Tensor:
