@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dynface_video.faces.align import low_pass_std
 from dynface_video.models.folder import load_folder
 
 
@@ -89,8 +90,10 @@ class WindowFusion(nn.Module):
 class RestorationModel(nn.Module):
     """A U-Net of plain residual blocks that regresses the clean face as a residual of the degraded one.
 
-    With neighbours it does so from their weighted mean; without them it is the network of a single crop. Fully
-    convolutional: crops of any side that is a multiple of `unshuffle * 2 ** (levels - 1)` go through.
+    With neighbours it does so from their weighted mean; without them it is the network of a single crop. One that
+    reads the coarser stage starts from that stage's face with the finest octave of the crop (`on_coarse`), and sees the
+    crop beside it. Fully convolutional: crops of any side that is a multiple of `unshuffle * 2 ** (levels - 1)` go
+    through.
     """
 
     def __init__(self, config: RestorationConfig) -> None:
@@ -125,7 +128,7 @@ class RestorationModel(nn.Module):
         neighbours: Tensor | None = None,
         valid: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """What the network starts from, the crops or the weighted means of their windows, and its estimates.
+        """What the network starts from, and its estimates.
 
         Args:
             degraded: (B, 3, R, R) in [-1, 1].
@@ -135,7 +138,8 @@ class RestorationModel(nn.Module):
             valid: (B, K), 0 for a missing neighbour.
 
         Returns:
-            The crops, or the weighted means of their windows, and the estimates, both (B, 3, R, R).
+            The crops, or the weighted means of their windows, on the coarser faces where there are some, and the
+            estimates, both (B, 3, R, R).
 
         Raises:
             ValueError: `coarse` is missing, or given to a network that does not read it.
@@ -146,7 +150,8 @@ class RestorationModel(nn.Module):
         features: Tensor | float = 0.0
         if self.fusion is not None and neighbours is not None and valid is not None and neighbours.shape[1] > 0:
             degraded, features = self.fusion(degraded, neighbours, valid)
-        seen = degraded if coarse is None else torch.cat([degraded, coarse], dim=1)
+        start = degraded if coarse is None else on_coarse(degraded, coarse)
+        seen = start if coarse is None else torch.cat([start, degraded], dim=1)
         x = self.head(F.pixel_unshuffle(seen, self.config.unshuffle)) + features
         skips = []
         for encoder, down in zip(self.encoders, self.downs, strict=False):
@@ -156,7 +161,7 @@ class RestorationModel(nn.Module):
         x = self.encoders[-1](x)
         for decoder, up, skip in zip(reversed(self.decoders), reversed(self.ups), reversed(skips), strict=True):
             x = decoder(up(x) + skip)
-        return degraded, degraded + F.pixel_shuffle(self.tail(x), self.config.unshuffle)
+        return start, start + F.pixel_shuffle(self.tail(x), self.config.unshuffle)
 
 
 def enlarge_coarse(faces: Tensor, size: int) -> Tensor:
@@ -178,20 +183,51 @@ def enlarge_coarse(faces: Tensor, size: int) -> Tensor:
     return F.interpolate(faces.float(), (size, size), mode="bicubic", align_corners=False).clamp(-1, 1)
 
 
+def on_coarse(degraded: Tensor, coarse: Tensor) -> Tensor:
+    """The coarser stage's face with what it cannot hold of the source's crop: one level of a Laplacian pyramid.
+
+    A crop that is too blurred to have anything there leaves the coarser face alone, colour blotches and blocks of the
+    source included; a sharp one keeps its own finest octave.
+
+    Args:
+        degraded: (B, 3, R, R), R even.
+        coarse: (B, 3, R, R), the coarser face as `enlarge_coarse` gives it.
+
+    Returns:
+        (B, 3, R, R) float32; the crop itself where the coarser face is the crop's own.
+    """
+    with torch.autocast(degraded.device.type, enabled=False):
+        crop = degraded.float()
+        held = F.interpolate(_halved(crop), crop.shape[-2:], mode="bicubic", align_corners=False)
+        return coarse.float() + crop - held
+
+
 def reading_coarse(model: RestorationModel) -> RestorationModel:
-    """A network for the next stage that gives what `model` gives for single crops, whatever the coarser face.
+    """A network for the next stage that begins as `model`.
 
     Args:
         model: A network that does not read the coarser stage; its fusion is left out.
 
     Returns:
-        A trainable copy whose weights for the coarser face are zero.
+        A trainable copy that treats `on_coarse` as `model` treats a crop; its weights for the crop beside it are zero.
     """
     finer = RestorationModel(replace(model.config, fusion=0, reads_coarse=True))
     state = {name: value for name, value in model.state_dict().items() if not name.startswith("fusion.")}
     state["head.weight"] = torch.cat([state["head.weight"], torch.zeros_like(state["head.weight"])], dim=1)
     finer.load_state_dict(state)
     return finer
+
+
+def _halved(crops: Tensor) -> Tensor:
+    # The Gaussian and the mean of two pixels by which `faces.align.sample` halves a crop, as one filter of eight taps.
+    std = low_pass_std(0.5)
+    taps = torch.exp(-torch.arange(-3.0, 4.0, device=crops.device).square() / (2 * std**2))
+    taps = F.conv1d(F.pad(taps / taps.sum(), (1, 1))[None, None], taps.new_full((1, 1, 2), 0.5))[0, 0]
+    channels = crops.shape[1]
+    rows = taps.view(1, 1, 8, 1).expand(channels, 1, 8, 1)
+    columns = taps.view(1, 1, 1, 8).expand(channels, 1, 1, 8)
+    padded = F.pad(crops, (3, 3, 3, 3), mode="reflect")
+    return F.conv2d(F.conv2d(padded, rows, stride=(2, 1), groups=channels), columns, stride=(1, 2), groups=channels)
 
 
 def _blocks(channels: int, count: int) -> nn.Sequential:

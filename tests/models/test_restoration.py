@@ -1,14 +1,16 @@
 """RM of the finer stages reads the face of the coarser one; the others do not."""
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
-from dynface_video.faces.align import doubled
+from dynface_video.faces.align import TWICE, doubled, sample
 from dynface_video.models.restoration import (
     RestorationConfig,
     RestorationModel,
     enlarge_coarse,
+    on_coarse,
     reading_coarse,
 )
 
@@ -19,16 +21,41 @@ def crops(seed: int, size: int = 32) -> torch.Tensor:
     return torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
 
+def halved(faces: torch.Tensor) -> torch.Tensor:
+    size = faces.shape[-1] // 2
+    pictures = [picture.numpy().transpose(1, 2, 0) for picture in faces]
+    small = [sample(picture, TWICE, (size, size), cv2.BORDER_REFLECT_101) for picture in pictures]
+    return torch.from_numpy(np.stack(small).transpose(0, 3, 1, 2))
+
+
 def test_a_network_made_for_the_next_stage_begins_as_the_one_before() -> None:
     torch.manual_seed(0)
     single = RestorationModel(CONFIG)
     torch.nn.init.normal_(single.tail.weight)
     finer = reading_coarse(single)
     assert finer.config.reads_coarse and finer.fusion is None
-    expected = single(crops(0, 64))
-    assert torch.allclose(finer(crops(0, 64), crops(1, 64)), expected, atol=1e-5)
+    degraded, coarse = crops(0, 64), crops(1, 64)
+    start, estimate = finer.read(degraded, coarse)
+    assert torch.equal(start, on_coarse(degraded, coarse))
+    assert torch.allclose(estimate, single(start), atol=1e-5)
     torch.nn.init.normal_(finer.head.weight)
-    assert not torch.allclose(finer(crops(0, 64), crops(1, 64)), finer(crops(0, 64), crops(2, 64)), atol=1e-2)
+    other = crops(2, 64)
+    to_same_start = start - on_coarse(other, torch.zeros_like(other))
+    assert torch.allclose(on_coarse(other, to_same_start), start, atol=1e-5)
+    assert not torch.allclose(finer(degraded, coarse), finer(other, to_same_start), atol=1e-2)
+
+
+def test_a_crop_on_its_own_coarser_face_is_the_crop() -> None:
+    degraded = 0.4 * crops(0, 64)
+    start = on_coarse(degraded, enlarge_coarse(halved(degraded), 64))
+    assert float((start - degraded)[..., 8:-8, 8:-8].abs().max()) < 0.01
+
+
+def test_a_blurred_crop_leaves_the_coarser_face_alone() -> None:
+    blotches = torch.nn.functional.interpolate(crops(0, 4), (64, 64), mode="bicubic").clamp(-1, 1)
+    coarse = enlarge_coarse(crops(1, 32), 64)
+    assert float((on_coarse(blotches, coarse) - coarse).abs().mean()) < 0.01
+    assert float((blotches - coarse).abs().mean()) > 0.3
 
 
 def test_the_coarser_face_must_be_there_where_it_is_read_and_nowhere_else() -> None:
