@@ -9,10 +9,19 @@ from typing import Any
 
 from dynface_video.config import Settings, load_settings
 from dynface_video.errors import InputError
-from dynface_video.jobs.batch import BatchInterrupted, BatchOptions, BatchRow, run_batch
+from dynface_video.jobs.batch import BatchInterrupted, BatchOptions, BatchRow, make_output_folder, run_batch
 from dynface_video.jobs.journal import LOG
 from dynface_video.jobs.manifest import Entry, read_entries
-from dynface_video.jobs.remote import as_given, download, exists, is_remote, local_name, upload, working_folder
+from dynface_video.jobs.remote import (
+    as_given,
+    check_uploadable,
+    download,
+    exists,
+    is_remote,
+    local_name,
+    upload,
+    working_folder,
+)
 from dynface_video.jobs.source import is_stills, probe_source
 from dynface_video.jobs.stills import StillsJob
 from dynface_video.jobs.task import Progress
@@ -100,6 +109,8 @@ def _restore_remote(
     source: str, target: str, settings: Settings, overwrite: bool, resume: bool, progress: Progress | None
 ) -> RestoreResult:
     work = working_folder(settings.execution.work)
+    if is_remote(target):
+        check_uploadable(target)
     if is_remote(target) and not overwrite and exists(target):
         raise InputError(f"{target} already exists; choose another name or allow overwriting (--overwrite)")
     here = download(source, work) if is_remote(source) else Path(source)
@@ -178,7 +189,7 @@ def restore_batch(
     entries = read_entries([as_given(source) for source in sources], as_given(folder))
     common = _settings(preset, config, overrides)
     target = working_folder(common.execution.work) if is_remote(as_given(folder)) else Path(folder)
-    target.mkdir(parents=True, exist_ok=True)
+    make_output_folder(target)
     given = {name: value for name, value in overrides.items() if value is not None}
 
     def settings_of(entry: Entry) -> Settings:

@@ -16,6 +16,7 @@ import typer
 import dynface_video
 from dynface_video.cli.batch import batch, status
 from dynface_video.cli.console import complain, reporting
+from dynface_video.cli.group import HintingGroup
 from dynface_video.cli.options import Config, Json, Preset, Restart, Source, Verbose, examples, setting_options
 from dynface_video.config import Overrides, load_settings
 from dynface_video.config.option import ANALYZE, RESTORE
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from dynface_video.passes.analysis import Analysis
 
 main = typer.Typer(
+    cls=HintingGroup,
     name="dynface-video",
     help="Restore the faces in a video and keep everything else in the file.",
     epilog=examples(
@@ -89,9 +91,11 @@ def restore(
     An interrupted restoration resumes where it stopped when the same command is given again.
     Exit codes: 0 done, 1 failed, 2 unusable input or options, 130 interrupted, 143 stopped by SIGTERM.
     """
-    job = output.parent / f"{output.name}.job"
 
     def how_to_resume() -> str:
+        from dynface_video.jobs.directory import job_path
+
+        job = job_path(output)
         if not job.exists():
             return "interrupted before anything was done"
         return f"interrupted; finished work is kept in {job}: give the same command without --restart to resume"
@@ -219,6 +223,8 @@ def _count(number: int, noun: str) -> str:
 def _check_writable(output: Path, source: Path, overwrite: bool) -> None:
     if output.exists() and source.exists() and output.samefile(source):
         raise InputError(f"{output} is the input itself; choose another output")
+    if output.exists() and not (output.is_file() or output.is_dir()):
+        raise InputError(f"{output} is a device or a pipe; name a file")
     if output.is_dir() or not output.parent.is_dir():
         raise InputError(f"{output} cannot be written: it is a folder, or its folder does not exist")
     if output.exists() and not overwrite:

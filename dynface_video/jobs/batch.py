@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from dynface_video.config import ExecutionSettings, Settings
-from dynface_video.errors import DynfaceError, JobError
+from dynface_video.errors import DynfaceError, InputError, JobError
 from dynface_video.jobs.directory import job_path
 from dynface_video.jobs.estimate import format_bytes, format_time_range, work_done
 from dynface_video.jobs.journal import DONE, FAILED, UNFINISHED, WAITING, PlannedVideo, write_batch_record
 from dynface_video.jobs.manifest import Entry
-from dynface_video.jobs.remote import download, exists, is_remote, local_name, upload, working_folder
+from dynface_video.jobs.remote import check_uploadable, download, exists, is_remote, local_name, upload, working_folder
 from dynface_video.jobs.status import kept_work
 from dynface_video.jobs.task import Progress, Totals
 from dynface_video.jobs.video_job import VideoJob, drive
@@ -144,6 +144,24 @@ def run_batch(
     return rows
 
 
+def make_output_folder(folder: Path) -> Path:
+    """Create the folder of a batch's outputs.
+
+    Args:
+        folder: May exist.
+
+    Raises:
+        InputError: It cannot be created, or is something else than a folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise InputError(f"{folder} is not a folder; name one for the outputs of the batch") from error
+    except OSError as error:
+        raise InputError(f"cannot create the folder {folder} ({error.strerror})") from error
+    return folder
+
+
 def _prepare(
     entry: Entry,
     row: BatchRow,
@@ -156,6 +174,7 @@ def _prepare(
         settings = settings_of(entry)
         work = working_folder(settings.execution.work)
         if elsewhere:
+            check_uploadable(entry.output)
             target = local_name(entry.output, work)
         if not options.overwrite and (exists(entry.output) if elsewhere else _is_finished(target)):
             row.status = SKIPPED

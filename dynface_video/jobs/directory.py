@@ -28,7 +28,7 @@ import numpy as np
 from dynface_video.errors import InputError, JobError, JobMismatchError
 from dynface_video.jobs.executors.base import Call, SegmentResult
 from dynface_video.jobs.plan import Plan, Segment
-from dynface_video.media.io.files import write_atomically
+from dynface_video.media.io.files import MAX_NAME, write_atomically
 
 if TYPE_CHECKING:
     # `dynface-video status` reads directories and must not wait for the networks' libraries.
@@ -42,8 +42,6 @@ OUTPUT = "output"
 ANALYZING, RESTORING = "analyzing.json", "restoring-{}.json"
 MAX_PROGRESS_FILES = 64
 MAX_REMOVALS = 5
-MAX_NAME = 255
-"""Bytes of a file name on the usual file systems."""
 SUFFIX = ".job"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ VIDEOS = (
 )  # fmt: skip
 TIMED = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
 LISTS = (".csv", ".jsonl")
+DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 COLUMNS = ("source", "output", "preset", "config")
 """Columns of a list that are not settings."""
 BATCH_OPTIONS = frozenset({"workers", "address", "work"})
@@ -100,26 +102,48 @@ def _output_name(name: Path) -> Path:
 
 
 def _read_list(path: Path, folder: str) -> Iterator[Entry]:
+    is_csv = path.suffix.lower() == ".csv"
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = _decoded(path.read_bytes(), is_csv)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"the list {path} cannot be read ({error})") from error
-    rows = _csv_rows(text) if path.suffix.lower() == ".csv" else _json_rows(text, path)
+    rows = _csv_rows(text) if is_csv else _json_rows(text, path)
     for number, row in rows:
         yield _entry(row, f"{path}, line {number}", path.parent, folder)
 
 
+def _decoded(raw: bytes, is_csv: bool) -> str:
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        if not is_csv:
+            raise
+        # Spreadsheets on Windows write CSV files in the code page of Western Europe unless told otherwise.
+        return raw.decode("cp1252")
+
+
 def _csv_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, row in enumerate(csv.DictReader(text.splitlines()), 2):
-        # A number or a truth value in a table is text; YAML reads it as the settings files do.
-        yield (
-            number,
-            {
-                name.strip(): value.strip() if name.strip() in COLUMNS else yaml.safe_load(value)
-                for name, value in row.items()
-                if name and value and value.strip()
-            },
-        )
+    lines = text.splitlines()
+    # Spreadsheets may state the separator in a first line of its own, such as "sep=;".
+    skipped = 1 if lines and lines[0].lower().startswith("sep=") else 0
+    lines = lines[skipped:]
+    header = lines[0] if lines else ""
+    # Where the comma is the decimal sign, spreadsheets separate the columns by semicolons.
+    separator = max(",;\t", key=header.count)
+    for number, row in enumerate(csv.DictReader(lines, delimiter=separator), 2 + skipped):
+        cells = {name.strip(): value.strip() for name, value in row.items() if name and value and value.strip()}
+        # Rows of empty cells follow the table in many exports.
+        if cells:
+            yield number, {name: _cell(name, value, separator) for name, value in cells.items()}
+
+
+def _cell(name: str, value: str, separator: str) -> Any:
+    """The value of a cell: text in `COLUMNS`, else what YAML makes of it, as in the settings files."""
+    if name in COLUMNS:
+        return value
+    if separator != "," and DECIMAL_COMMA.fullmatch(value):
+        value = value.replace(",", ".")
+    return yaml.safe_load(value)
 
 
 def _json_rows(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

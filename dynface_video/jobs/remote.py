@@ -18,6 +18,9 @@ from typing import Any
 from dynface_video.errors import InputError, JobError
 from dynface_video.media.io.files import complete_or_nothing
 
+EXTRAS = {"http": "http", "https": "http", "s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
+"""Optional dependencies of this package by protocol."""
+
 
 def is_remote(path: str) -> bool:
     """Whether a path is a URL, such as s3://bucket/key.
@@ -103,6 +106,19 @@ def exists(url: str) -> bool:
         raise InputError(f"{url} cannot be accessed ({type(error).__name__}: {error})") from error
 
 
+def check_uploadable(url: str) -> None:
+    """Check that files can be uploaded to a URL.
+
+    Args:
+        url: Of the output.
+
+    Raises:
+        InputError: Its protocol is for reading only.
+    """
+    if _protocol(url) in ("http", "https"):
+        raise InputError(f"{url}: files cannot be uploaded by {_protocol(url)}; choose a local output or another store")
+
+
 def upload(local: Path, url: str) -> None:
     """Upload a file, which gets its name only when it is complete, and delete the local copy.
 
@@ -114,8 +130,8 @@ def upload(local: Path, url: str) -> None:
         JobError: It cannot be uploaded; the local copy is kept, and the same command tries again.
     """
     system, path = _file_system(url)
-    folder, _, name = path.rpartition("/")
-    partial = f"{folder}/.{name}.{uuid.uuid4().hex[:8]}.partial"
+    folder = path.rpartition("/")[0]
+    partial = f"{folder}/.{uuid.uuid4().hex}.partial"
     try:
         system.makedirs(folder, exist_ok=True)
         # An object store has no half-written objects, and renaming one would copy it.
@@ -135,9 +151,17 @@ def _file_system(url: str) -> tuple[Any, str]:
 
     try:
         system, path = fsspec.core.url_to_fs(url)
-    except (ImportError, ValueError) as error:
+    except ImportError as error:
+        extra = EXTRAS.get(_protocol(url))
+        remedy = f'install it with: pip install "dynface-video[{extra}]"' if extra else str(error)
+        raise InputError(f"{url} needs a driver that is not installed; {remedy}") from error
+    except ValueError as error:
         raise InputError(f"{url} cannot be reached: {error}") from error
     return system, path
+
+
+def _protocol(url: str) -> str:
+    return url.partition("://")[0].lower()
 
 
 def _protocols(system: Any) -> tuple[str, ...]:

@@ -146,9 +146,9 @@ class RestoreTask:
         self._directory = JobDirectory.open(self.path, self._plan(), resume=self._resume)
         self._logs.append(JobLog(self._directory.log_path))
         self._began = time.monotonic()
-        self._report(ANALYZE, 0, self._info.declared_frames)
         if not self.is_analyzed():
             self._write_state()
+        self._report(ANALYZE, 0, self._info.declared_frames)
         return VideoPerformer(self._directory, self._info, self._output_in(self._directory), self.settings)
 
     def _output_in(self, directory: JobDirectory) -> Output:

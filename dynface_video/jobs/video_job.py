@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from dynface_video.jobs.plan import Plan, folder_digest
 from dynface_video.jobs.signals import StopRequest, handled_signals
 from dynface_video.jobs.source import probe_source, source_digest
 from dynface_video.jobs.task import Progress, RestoreTask, Totals
+from dynface_video.media.io.files import MAX_NAME
 from dynface_video.media.output.write import EncodeSettings
 from dynface_video.models.registry import model_folder
 
@@ -134,6 +136,11 @@ def check_paths(source: Path, target: Path, *, overwrite: bool) -> None:
     Raises:
         InputError: It cannot, or it would.
     """
+    size = len(os.fsencode(target.name))
+    if size > MAX_NAME:
+        raise InputError(f"{target}: the name has {size} bytes, more than the {MAX_NAME} of a file name; shorten it")
+    if target.exists() and not (target.is_file() or target.is_dir()):
+        raise InputError(f"{target} is a device or a pipe; the output must be a file or a folder")
     if source.exists() and target.exists() and source.samefile(target):
         raise InputError(f"{target} is the input itself; choose another output")
     if target.is_dir() and any(target.iterdir()) and not overwrite:

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from dynface_video.errors import InputError, JobError
-from dynface_video.jobs.directory import JobDirectory, SegmentResult, segment_digest
+from dynface_video.jobs.directory import JobDirectory, SegmentResult, job_path, segment_digest
 from dynface_video.jobs.plan import Plan, Segment
+from dynface_video.media.io.files import MAX_NAME
 from dynface_video.media.io.read import FrameIndex
 from dynface_video.media.timing.shots import Shot
 from dynface_video.passes.analysis import Analysis, AnalyzedTrack
@@ -64,6 +65,18 @@ def test_a_segment_is_done_again_when_anything_changes_that_its_faces_depend_on(
         dataclasses.replace(analyzed, track=faded, levels=analyzed.levels + (np.arange(6) == 5)),
     ):
         assert segment_digest(PLAN, Segment(0, 0, 4), dataclasses.replace(analysis, tracks=(changed,))) != digest
+
+
+@pytest.mark.parametrize("length", [1, 246, 250, 251, 252, 255])
+@pytest.mark.parametrize("letter", ["x", "漢"])
+def test_the_directory_of_any_name_has_a_name_that_file_systems_take(letter: str, length: int, tmp_path: Path) -> None:
+    size = len(letter.encode())
+    target = tmp_path / ("x" * (length % size) + letter * (length // size))
+    path = job_path(target)
+    assert len(target.name.encode()) == length and len(path.name.encode()) <= MAX_NAME and path.name.endswith(".job")
+    assert (path.name == f"{target.name}.job") == (length <= 251)
+    assert job_path(target.with_name(f"y{target.name[1:]}")) != path
+    path.mkdir()
 
 
 def test_a_finished_segment_is_remembered(job: JobDirectory, analysis: Analysis) -> None:

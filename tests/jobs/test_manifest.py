@@ -43,6 +43,27 @@ def test_a_list_gives_each_video_its_own_options(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("source;output;strength;mezzanine\nMädchen, 1950.mkv;x.mkv;0,3;true\nb.mkv;;;\n;;;\n", "utf-8-sig"),
+        ("sep=;\nsource;output;strength;mezzanine\nMädchen, 1950.mkv;x.mkv;0,3;true\nb.mkv;;;\n", "cp1252"),
+        ("source\toutput\tstrength\tmezzanine\nMädchen, 1950.mkv\tx.mkv\t0,3\ttrue\nb.mkv\t\t\t\n", "utf-8"),
+    ],
+)
+def test_a_european_spreadsheet_is_a_list_too(text: str, encoding: str, tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_bytes(text.encode(encoding))
+    first, second = read_entries([str(tmp_path / "list.csv")], "out")
+    assert (first.source, first.output) == (str(tmp_path / "Mädchen, 1950.mkv"), "out/x.mkv")
+    assert dict(first.overrides) == {"strength": 0.3, "mezzanine": True}
+    assert (second.source, dict(second.overrides)) == (str(tmp_path / "b.mkv"), {})
+
+
+def test_the_line_of_a_mistake_is_counted_from_the_top_of_the_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="line 3"):
+        read_entries([str(write(tmp_path / "a.csv", "sep=;\nsource;strenght\nx.mp4;1\n"))], "out")
+
+
+@pytest.mark.parametrize(
     ("name", "text", "message"),
     [
         ("a.csv", "source,strenght\nx.mp4,1\n", r"line 2: 'strenght' is not an option of a single video"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from pathlib import Path
 
 import fsspec
@@ -59,6 +61,21 @@ def test_what_is_here_is_not_fetched_again_and_what_is_not_there_is_named(tmp_pa
         download("memory://again/none", tmp_path)
     with pytest.raises(InputError, match="cannot be reached"):
         download("nosuchplace://x/y", tmp_path)
+
+
+def test_a_missing_driver_is_named_by_the_extra_that_brings_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
+    monkeypatch.delitem(sys.modules, "fsspec.implementations.http", raising=False)
+    for name in ("http", "https"):
+        with pytest.raises(InputError, match=re.escape('pip install "dynface-video[http]"')):
+            download(f"{name}://example.org/film.mp4", tmp_path)
+
+
+def test_an_output_that_cannot_be_uploaded_is_refused_before_the_work(clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be uploaded by https"):
+        restore_video(clip, "https://example.org/film.mp4", device="cpu", overwrite=True)
+    batch = restore_batch([clip], "https://example.org/films", device="cpu", work=tmp_path / "work")
+    assert batch.count("failed") == 1 and "cannot be uploaded by https" in (batch.videos[0].error or "")
 
 
 def test_a_path_object_keeps_its_place() -> None:

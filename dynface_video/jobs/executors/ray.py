@@ -8,12 +8,15 @@ never starts.
 
 from __future__ import annotations
 
+import getpass
 import logging
 import os
 import socket
+import tempfile
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from dynface_video.config import ExecutionSettings
@@ -38,6 +41,9 @@ logger = logging.getLogger(__name__)
 CALLS_PER_WORKER = 2
 """One that runs, and one that waits for it, so that a worker is not idle while the driver reacts."""
 MAX_FAILED_STARTS = 5
+MAX_FOLDER = 40
+"""Bytes of the path of Ray's temporary folder: a socket's has at most 103, of which Ray needs 63 for its session."""
+SHORT_FOLDERS = (Path("/tmp"), Path("/var/tmp"), Path("/dev/shm"))
 LOW_ON_MEMORY = "running low on memory"
 
 
@@ -272,7 +278,7 @@ def _connect(ray: Any, execution: ExecutionSettings) -> bool:
     """Join a cluster, or start Ray on this machine; returns whether to shut it down afterwards."""
     if ray.is_initialized():
         return False
-    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if execution.address is not None:
         try:
             ray.init(address=execution.address, **quiet)
@@ -280,9 +286,31 @@ def _connect(ray: Any, execution: ExecutionSettings) -> bool:
             reason = " ".join(str(error).split())
             raise InputError(f"no Ray cluster at {execution.address!r} ({reason})") from error
         return True
+    folder = _temporary_folder()
+    if folder is not None:
+        quiet["_temp_dir"] = str(folder)
     # Without "local", Ray would join the cluster of RAY_ADDRESS, and refuse a number of CPUs.
     ray.init(address="local", num_cpus=execution.workers, include_dashboard=False, **quiet)
     return True
+
+
+def _temporary_folder() -> Path | None:
+    """A folder for Ray's sockets, if the path of the usual one is too long; None to use the usual one.
+
+    Raises:
+        InputError: No folder with a short path can be written to.
+    """
+    usual = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()) / "ray"
+    if len(os.fsencode(usual)) <= MAX_FOLDER:
+        return None
+    for base in SHORT_FOLDERS:
+        folder = base / f"ray-{getpass.getuser()}"
+        if len(os.fsencode(folder)) <= MAX_FOLDER and os.access(base, os.W_OK):
+            return folder
+    raise InputError(
+        f"the path {usual} is too long for Ray's sockets; set RAY_TMPDIR to a folder whose path has at most "
+        f"{MAX_FOLDER - len('/ray')} bytes"
+    )
 
 
 def _on_gpus(execution: ExecutionSettings, resources: dict[str, float]) -> bool:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+MAX_NAME = 255
+"""Bytes of a file name on the usual file systems."""
 
 
 @contextmanager
@@ -16,8 +20,7 @@ def complete_or_nothing(path: Path, *, shared: bool = False) -> Iterator[Path]:
     The temporary file has the same ending; an existing file at `path` is replaced in one step.
     shared: others may write the same file at the same time; each then has a temporary file of its own
     """
-    own = f"-{uuid.uuid4().hex[:8]}" if shared else ""
-    partial = path.with_name(f".{path.stem}.partial{own}{path.suffix}")
+    partial = path.with_name(_partial_name(path, f"-{uuid.uuid4().hex[:8]}" if shared else ""))
     try:
         yield partial
         _sync(partial)
@@ -33,6 +36,13 @@ def write_atomically(path: Path, text: str) -> None:
     """Write a text file that is either complete under its name or not there, also after a power cut."""
     with complete_or_nothing(path, shared=True) as partial:
         partial.write_text(text)
+
+
+def _partial_name(path: Path, own: str) -> str:
+    name = f".{path.stem}.partial{own}{path.suffix}"
+    if len(os.fsencode(name)) <= MAX_NAME:
+        return name
+    return f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.partial{own}{path.suffix}"
 
 
 def _sync(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from dynface_video.config import ExecutionSettings
 from dynface_video.errors import InputError
+from dynface_video.jobs.executors import ray as executor
 from dynface_video.jobs.executors.ray import _connect, _on_gpus, _worker_count
 
 
@@ -19,6 +21,22 @@ def test_a_cluster_that_is_not_there_is_named() -> None:
     ray = SimpleNamespace(is_initialized=lambda: False, init=init)
     with pytest.raises(InputError, match="no Ray cluster at 'auto'"):
         _connect(ray, ExecutionSettings(address="auto", workers=2))
+
+
+def test_ray_gets_a_short_folder_where_the_usual_path_is_too_long_for_its_sockets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = dict[str, Any]()
+    ray = SimpleNamespace(is_initialized=lambda: False, init=lambda **options: given.update(options))
+    monkeypatch.setenv("RAY_TMPDIR", "/tmp")
+    assert _connect(ray, ExecutionSettings(workers=2)) and "_temp_dir" not in given
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / ("x" * 120)))
+    monkeypatch.setattr(executor, "SHORT_FOLDERS", (tmp_path / "missing", Path("/tmp")))
+    assert _connect(ray, ExecutionSettings(workers=2))
+    assert Path(given["_temp_dir"]).parent == Path("/tmp") and len(given["_temp_dir"]) <= executor.MAX_FOLDER
+    monkeypatch.setattr(executor, "SHORT_FOLDERS", (tmp_path / "missing",))
+    with pytest.raises(InputError, match="set RAY_TMPDIR to a folder whose path has at most 36 bytes"):
+        _connect(ray, ExecutionSettings(workers=2))
 
 
 def test_a_connection_that_is_there_is_used_and_left_open() -> None:
