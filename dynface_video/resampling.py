@@ -57,6 +57,17 @@ def gaussian_blur(picture: Tensor, sigma: float, border: Border = "reflect_101")
     return rows @ picture @ columns.T
 
 
+def box_blur(picture: Tensor, radius: int) -> Tensor:
+    """Means over squares of `2 * radius + 1` pixels; pictures go on mirrored at the rim."""
+    if on_cpu(picture):
+        blurred, side = torch.empty_like(picture, memory_format=torch.contiguous_format), 2 * radius + 1
+        for plane, out in zip(_planes(picture), _planes(blurred), strict=True):
+            cv2.blur(plane, (side, side), dst=out, borderType=cv2.BORDER_REFLECT)
+        return blurred
+    rows, columns = (_box_matrix(side, radius, picture.device) for side in picture.shape[-2:])
+    return rows @ picture @ columns.T
+
+
 def warp(source: Tensor, flow: Tensor, mode: Literal["bicubic", "bilinear"] = "bicubic") -> Tensor:
     """The source as the target of the flow would show it; its borders are replicated.
 
@@ -109,11 +120,15 @@ def array_of(tensor: Tensor) -> np.ndarray:
     return tensor.detach().contiguous().numpy()
 
 
+def _planes(pictures: Tensor) -> np.ndarray:
+    """The planes of pictures, (B * C, H, W), on the same memory where they are contiguous."""
+    return array_of(pictures).reshape(-1, *pictures.shape[-2:])
+
+
 def _resize_planes(picture: Tensor, size: int, interpolation: int) -> Tensor:
     resized = torch.empty((*picture.shape[:2], size, size))
-    for planes, into in zip(array_of(picture), resized.numpy(), strict=True):
-        for plane, out in zip(planes, into, strict=True):
-            cv2.resize(plane, (size, size), dst=out, interpolation=interpolation)
+    for plane, out in zip(_planes(picture), _planes(resized), strict=True):
+        cv2.resize(plane, (size, size), dst=out, interpolation=interpolation)
     return resized
 
 
@@ -138,6 +153,15 @@ def _blur_matrix(size: int, sigma: float, border: Border, device: torch.device) 
     places = torch.arange(size)[:, None] + offsets
     matrix = torch.zeros(size, size, dtype=torch.float64)
     matrix.scatter_add_(1, _reflected(places, size, border), (kernel / kernel.sum()).expand(size, -1))
+    return matrix.float().to(device)
+
+
+@lru_cache(maxsize=16)
+@torch.inference_mode(False)
+def _box_matrix(size: int, radius: int, device: torch.device) -> Tensor:
+    places = _reflected(torch.arange(size)[:, None] + torch.arange(-radius, radius + 1), size, "reflect")
+    matrix = torch.zeros(size, size, dtype=torch.float64)
+    matrix.scatter_add_(1, places, torch.full(places.shape, 1 / (2 * radius + 1), dtype=torch.float64))
     return matrix.float().to(device)
 
 

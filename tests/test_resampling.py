@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from dynface_video import resampling
-from dynface_video.resampling import enlarge, gaussian_blur, one_by_one, reduce_area, warp
+from dynface_video.resampling import box_blur, enlarge, gaussian_blur, one_by_one, reduce_area, warp
 
 
 def pictures(count: int = 2, size: int = 48, channels: int = 3) -> torch.Tensor:
@@ -80,3 +80,10 @@ def test_one_by_one_joins_what_single_items_give() -> None:
     assert sizes == [1, 1]
     torch.testing.assert_close(twice, 2 * pictures())
     torch.testing.assert_close(negative, -pictures())
+
+
+def test_the_box_blur_is_the_mean_of_a_square_on_every_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    blurred = box_blur(pictures(), 3)
+    torch.testing.assert_close(blurred[0, 0, 10, 20], pictures()[0, 0, 7:14, 17:24].mean())
+    monkeypatch.setattr(resampling, "on_cpu", lambda tensor: False)
+    torch.testing.assert_close(box_blur(pictures(), 3), blurred, atol=1e-6, rtol=0)
