@@ -17,9 +17,10 @@ from dynface_video.errors import InputError
 from dynface_video.media.io.images import FORMATS, ImageFile, read_image, upright, write_image
 from dynface_video.media.io.probe import VideoInfo
 from dynface_video.media.io.sequence import SEQUENCE, image_files, samples_of
-from dynface_video.media.output.assemble import assemble
+from dynface_video.media.output.assemble import assemble, lost_messages
 from dynface_video.media.output.encoding import LOSSLESS, EncodeSettings, choose_encoding
 from dynface_video.media.output.mezzanine import Mezzanine
+from dynface_video.media.output.picture_messages import read_messages
 from dynface_video.media.output.stream_copy import parameter_set_number, unsupported_reason
 from dynface_video.media.output.write import read_segment
 from dynface_video.media.pixels.formats import has_alpha
@@ -116,7 +117,7 @@ class ImageFolder:
                 done += 1
                 on_frame(done)
         publish_folder(folder, self.target)
-        return (*_losses(warnings), *self._left_out())
+        return (*_losses(warnings), *self._left_out(pts))
 
     def _write(self, path: Path, samples: np.ndarray, original: Path | None) -> tuple[str, ...]:
         display = self.info.display
@@ -130,11 +131,12 @@ class ImageFolder:
             source = ImageFile(None, "", samples)
         return write_image(path, samples, source)
 
-    def _left_out(self) -> list[str]:
-        return [
+    def _left_out(self, pts: np.ndarray) -> list[str]:
+        streams = [
             f"{other.kind} stream {other.index} ({other.codec}) is not in the output: a folder of images cannot hold it"
             for other in self.info.others
         ]
+        return streams + [str(item) for item in lost_messages(read_messages(self.info, pts), "")]
 
 
 def choose_output(info: VideoInfo, target: Path, settings: OutputSettings) -> Output:

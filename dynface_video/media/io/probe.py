@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 from dynface_video.errors import InputError
 from dynface_video.media.io.container import find_video_stream, is_cover, open_input
 from dynface_video.media.io.cropping import NO_CROP, Crop, container_crop
+from dynface_video.media.io.timecode import picture_timecode
 from dynface_video.media.pixels.display import DisplayGeometry, display_geometry
 from dynface_video.media.pixels.formats import subsampling_of
 from dynface_video.media.pixels.hdr import NO_MASTERING_DATA, MasteringData, mastering_data, side_data
@@ -90,6 +91,7 @@ class VideoInfo:
         bit_rate: Of the video stream, bits a second, None where the file does not tell it.
         crop: What the container hides of each decoded picture.
         coded_aspect: Sample aspect ratio of the first picture by the bitstream, which the container's overrides.
+        timecode: Of the first picture, by the bitstream.
     """
 
     path: Path
@@ -113,6 +115,7 @@ class VideoInfo:
     bit_rate: int | None = None
     crop: Crop = NO_CROP
     coded_aspect: Fraction = Fraction(1)
+    timecode: str | None = None
 
     @property
     def coded_size(self) -> tuple[int, int]:
@@ -165,6 +168,7 @@ def probe(path: Path) -> VideoInfo:
             bit_rate=_bit_rate(container, stream),
             crop=crop,
             coded_aspect=coded_aspect(stream),
+            timecode=picture_timecode(picture, _positive(stream.average_rate)),
         )
 
 

@@ -21,12 +21,21 @@ from dynface_video.media.io.container import TAG_ERRORS, is_cover, open_input, u
 from dynface_video.media.io.files import complete_or_nothing
 from dynface_video.media.io.probe import VideoInfo
 from dynface_video.media.io.sequence import SEQUENCE
-from dynface_video.media.output.carry import FILE_TAGS, TRACK_TAGS, LeftOut, StreamCarrier, carry_tags, kept_tags
+from dynface_video.media.output.carry import (
+    FILE_TAGS,
+    TRACK_TAGS,
+    LeftOut,
+    StreamCarrier,
+    carry_tags,
+    has_timecode,
+    kept_tags,
+)
 from dynface_video.media.output.encoding import container_format, encoded_colour
+from dynface_video.media.output.picture_messages import Message, PictureMessages, read_messages, with_messages
 from dynface_video.media.output.stream_copy import joined_header
 from dynface_video.media.output.write import segment_ticks
 
-__all__ = ["AssemblyReport", "LeftOut", "assemble"]
+__all__ = ["AssemblyReport", "LeftOut", "assemble", "lost_messages"]
 
 LARGEST_TIMESCALE = 2**31 - 1
 LONGEST_LAST_FRAME = 10
@@ -74,11 +83,33 @@ class _Written:
     video: int
 
 
+@dataclass(frozen=True, eq=False)
+class _Video:
+    """The restored video as it is to be joined.
+
+    Attributes:
+        segments: In order.
+        info: The source.
+        pts: (N,) ticks of info.time_base, one a frame.
+        order: The number of the frame in each packet.
+        headers: The different headers of the segments.
+        messages: What the source's pictures carry beside their samples.
+    """
+
+    segments: Sequence[Path]
+    info: VideoInfo
+    pts: np.ndarray
+    order: list[int]
+    headers: Sequence[bytes]
+    messages: PictureMessages
+
+
 def _write(path: Path, container: str, segments: Sequence[Path], info: VideoInfo, pts: np.ndarray) -> _Written:
     try:
         order, headers = _presentation_order(segments, info, pts)
+        video = _Video(segments, info, pts, order, headers, read_messages(info, pts))
         with _open_source(info) as source, _open_output(path, container, info, source, order) as output:
-            return _fill(segments, info, source, output, pts, order, headers)
+            return _fill(video, source, output)
     except av.FFmpegError as error:
         if isinstance(error, OSError):
             raise
@@ -90,37 +121,44 @@ def _open_source(info: VideoInfo) -> AbstractContextManager[InputContainer | Non
     return nullcontext() if info.format_name == SEQUENCE else open_input(info.path)
 
 
-def _fill(
-    segments: Sequence[Path],
-    info: VideoInfo,
-    source: InputContainer | None,
-    output: OutputContainer,
-    pts: np.ndarray,
-    order: list[int],
-    headers: Sequence[bytes],
-) -> _Written:
-    with av.open(url(segments[0])) as first:
+def _fill(video: _Video, source: InputContainer | None, output: OutputContainer) -> _Written:
+    info = video.info
+    with av.open(url(video.segments[0])) as first:
         template = first.streams.video[0]
         if source is None:
-            video = _add_video(output, template, info, None, headers)
-            for packet in _video_packets(segments, info, pts, order, video):
+            added = _add_video(output, template, info, None, video.headers)
+            for packet in _video_packets(video, added):
                 output.mux(packet)
             return _Written([], set(), 0)
         carrier = StreamCarrier(source, output, info.stream_index)
         carry_tags(source, output)
-        place, added = 0, None
+        if info.timecode is not None and not has_timecode(source):
+            output.metadata["timecode"] = info.timecode
+        place, target = 0, None
         for stream in source.streams:
             if stream.index == info.stream_index:
                 place = len(_moving(output))
-                added = _add_video(output, template, info, stream, headers)
+                target = _add_video(output, template, info, stream, video.headers)
             else:
                 carrier.add(stream)
-    if added is None:
+    if target is None:
         raise JobError(f"{info.path}: stream {info.stream_index} is gone; has the file changed?")
-    for packet in _merged(_video_packets(segments, info, pts, order, added), carrier.packets()):
-        _mux(output, packet, carrier, is_video=packet.stream is added)
+    for packet in _merged(_video_packets(video, target), carrier.packets()):
+        _mux(output, packet, carrier, is_video=packet.stream is target)
     carrier.close()
-    return _Written(carrier.left_out, set(kept_tags(source.metadata, FILE_TAGS)), place)
+    left_out = carrier.left_out + lost_messages(video.messages, target.codec_context.codec.canonical_name)
+    return _Written(left_out, set(kept_tags(source.metadata, FILE_TAGS)), place)
+
+
+def lost_messages(messages: PictureMessages, codec: str) -> list[LeftOut]:
+    """What of the pictures' messages a codec cannot hold; codec: FFmpeg's canonical name, "" for images."""
+    holder = f"{codec} pictures" if codec else "a folder of images"
+    lost = [
+        LeftOut(f"{name} of {count} pictures", f"{holder} cannot hold it")
+        for name, count in sorted(messages.lost(codec).items())
+    ]
+    unplaced = sorted(messages.unplaced.items())
+    return lost + [LeftOut(f"{name} of {count} packets", "their times had to be repaired") for name, count in unplaced]
 
 
 def _moving(container: InputContainer | OutputContainer) -> list[VideoStream]:
@@ -180,19 +218,19 @@ def _delay(order: list[int]) -> int:
     return max((position - place for position, place in enumerate(order)), default=0)
 
 
-def _video_packets(
-    segments: Sequence[Path], info: VideoInfo, pts: np.ndarray, order: list[int], stream: VideoStream
-) -> Iterator[Packet]:
-    """The segments' packets at their times.
+def _video_packets(video: _Video, stream: VideoStream) -> Iterator[Packet]:
+    """The segments' packets at their times, with the messages of the source's pictures.
 
     Segments do not tell decoding times: they are the presentation times in order, early enough for every packet.
     """
-    delay = _delay(order)
+    info, pts, order = video.info, video.pts, video.order
+    delay, codec = _delay(order), stream.codec_context.codec.canonical_name
     position = 0
-    for path in segments:
+    for path in video.segments:
         with av.open(url(path)) as container:
-            for packet, _ in segment_ticks(container, info.time_base):
+            for coded, _ in segment_ticks(container, info.time_base):
                 place, decoded = order[position], position - delay
+                packet = _with_messages(coded, video.messages.of_frame.get(place, []), codec)
                 packet.time_base = info.time_base
                 packet.pts = int(pts[place])
                 packet.dts = int(pts[decoded]) if decoded >= 0 else int(pts[0]) + decoded * info.step
@@ -200,6 +238,14 @@ def _video_packets(
                 packet.stream = stream
                 yield packet
                 position += 1
+
+
+def _with_messages(packet: Packet, messages: list[Message], codec: str) -> Packet:
+    if not messages:
+        return packet
+    changed = Packet(with_messages(bytes(packet), messages, codec))
+    changed.is_keyframe = packet.is_keyframe
+    return changed
 
 
 def _presentation_order(

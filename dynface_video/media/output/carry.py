@@ -154,6 +154,12 @@ def carry_tags(source: InputContainer, output: OutputContainer) -> None:
     output.set_chapters([chapter for chapter in source.chapters() if chapter["end"] > 0])
 
 
+def has_timecode(source: InputContainer) -> bool:
+    """Whether the container tells a timecode, by a tag or a track."""
+    tags = [source.metadata, *(stream.metadata for stream in source.streams)]
+    return any(name.lower() == "timecode" for metadata in tags for name in metadata)
+
+
 def kept_tags(tags: dict[str, str], dropped: set[str]) -> dict[str, str]:
     """The tags that still hold in the new file; statistics of Matroska's muxers count as dropped ones."""
     return {

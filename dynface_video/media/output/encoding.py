@@ -44,6 +44,8 @@ PRESET_NAMES = (
 EVEN_ONLY = ("libx264", "libx265", "libsvtav1", "h264_nvenc", "hevc_nvenc", "av1_nvenc")
 LOSSLESS = ("ffv1",)
 INTERLACED = ("libx264", "ffv1")
+CAPTIONING = ("libx264", "libx265", "h264_nvenc", "hevc_nvenc")
+"""Encoders that write captions where a picture still has them; `assemble` does so for every path alike."""
 OPAQUE = ("libvpx", "libvpx-vp9", "libx265", "h264_nvenc", "hevc_nvenc", "av1_nvenc")
 """Encoders that take transparent pictures, but drop the transparency or put it where joining would lose it."""
 
@@ -184,6 +186,8 @@ def set_up_encoder(context: VideoCodecContext, info: VideoInfo, settings: Encode
     if colour.siting and settings.codec in ("libx264", "libx265"):
         name = "x264-params" if settings.codec == "libx264" else "x265-params"
         options[name] = ":".join(filter(None, [options.get(name, ""), f"chromaloc={colour.siting}"]))
+    if settings.codec in CAPTIONING:
+        options["a53cc"] = "0"
     if settings.parameter_set:
         options["x264-params"] += f":sps-id={settings.parameter_set}"
     if settings.crf is not None:

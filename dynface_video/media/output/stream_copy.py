@@ -166,10 +166,11 @@ def _packets_of(
 
 
 def _to_annex_b(data: bytes, length_size: int) -> bytes:
-    return b"".join(START + unit for unit in _units(data, length_size)) if length_size else data
+    return b"".join(START + unit for unit in split_units(data, length_size)) if length_size else data
 
 
-def _units(data: bytes, length_size: int) -> Iterator[bytes]:
+def split_units(data: bytes, length_size: int) -> Iterator[bytes]:
+    """The NAL units of a packet; length_size: bytes of the length before each, 0 for start codes."""
     if not length_size:
         yield from _split_annex_b(data)
         return
@@ -188,7 +189,7 @@ def _split_annex_b(data: bytes) -> Iterator[bytes]:
 
 
 def _kinds(data: bytes, length_size: int) -> set[int]:
-    return {unit[0] & 31 for unit in _units(data, length_size) if unit}
+    return {unit[0] & 31 for unit in split_units(data, length_size) if unit}
 
 
 def _avcc_units(header: bytes) -> Iterator[bytes]:
