@@ -86,7 +86,7 @@ def _average(
 
     def average(x: Tensor, x_k: Tensor, flow: Tensor, weight: Tensor, valid: Tensor | None, w: Tensor) -> tuple[Tensor]:
         total, divisor = x.clone(), torch.ones_like(x[:, :1])
-        light = measure_light(x) if relight and valid is None else None
+        light = measure_light(x) if relight else None
         for k in range(x_k.shape[1]):
             moved = Motion(flow[:, k], weight[:, k], None if valid is None else valid[:, k])
             if not on_cpu(x) or moved.weight.any():
@@ -109,7 +109,8 @@ def _share(moved: Motion, size: int) -> Tensor:
 
 def _relit(warped: Tensor, picture: Tensor, moved: Motion, light: Tensor | None = None) -> Tensor:
     """A warped picture in the light of the one that it was warped to; light: of that one, where all of it is valid."""
-    if moved.valid is not None:
+    # A mask that is valid everywhere must not change a bit: another face of the batch may be why there is one.
+    if moved.valid is not None and not (on_cpu(picture) and bool(moved.valid.all())):
         return match_light(warped, picture, enlarge(moved.valid.float(), picture.shape[-1]))
     return match_light(warped, picture) if light is None else with_light(warped, light)
 

@@ -65,12 +65,20 @@ class Motion:
 
 
 def stack_motions(motions: Sequence[Motion]) -> Motion:
-    """Motions with a new first axis; all of them have validity masks or none has."""
-    masks = [motion.valid for motion in motions if motion.valid is not None]
-    if masks and len(masks) < len(motions):
-        raise ValueError("motions with and without a validity mask cannot be stacked")
-    flow, weight = (torch.stack([getattr(m, name) for m in motions]) for name in ("flow", "weight"))
-    return Motion(flow, weight, torch.stack(masks) if masks else None)
+    """Motions of one shape with a new first axis; where some have a validity mask, the others are valid everywhere."""
+    flow, weight = torch.stack([m.flow for m in motions]), torch.stack([m.weight for m in motions])
+    if all(m.valid is None for m in motions):
+        return Motion(flow, weight)
+    masks = [torch.ones_like(m.weight, dtype=torch.bool) if m.valid is None else m.valid for m in motions]
+    return Motion(flow, weight, torch.stack(masks))
+
+
+def absent_motions(count: int, size: int, device: torch.device) -> Motion:
+    """Motions of weight 0 to `count` neighbours that a face lacks, for crops of `size` pixels: what batches are filled
+    up with."""
+    grid = min(size, GRID_SIZE)
+    flow = torch.zeros(count, 2, grid, grid, dtype=torch.float16, device=device)
+    return Motion(flow, flow[:, :1])
 
 
 def motion(
@@ -107,10 +115,15 @@ def _motions(
         raise ValueError("a validity mask is needed for both crops of a pair or for neither")
 
     def pair(one: Tensor, other: Tensor, one_valid: Tensor | None, other_valid: Tensor | None) -> tuple[Tensor, ...]:
-        a, b = _prepare(one, one_valid), _prepare(other, other_valid)
-        there, back = _flow(a, b), _flow(b, a)
-        found = _judged(a, b, there, back)
-        return (*found, *_judged(b, a, back, there)) if both else found
+        targets, sources = _on_grid(one, one_valid), _on_grid(other, other_valid)
+        pictures = flow_picture(one), flow_picture(other)
+        forward, backward = (_flow(*way, targets.crop.shape[-1]) for way in (pictures, pictures[::-1]))
+        if not both:
+            return _judge(targets, sources, forward, backward)
+        ways = targets.join(sources), sources.join(targets)
+        found = _judge(*ways, torch.cat([forward, backward]), torch.cat([backward, forward]))
+        there, back = zip(*(part.chunk(2) for part in found), strict=True)
+        return (*there, *back)
 
     parts = one_by_one(pair, first, second, first_valid, second_valid)
     step = 2 if first_valid is None else 3
@@ -118,18 +131,20 @@ def _motions(
 
 
 @dataclass(frozen=True, eq=False)
-class _Prepared:
-    """picture: for the search; crop, valid: on the motion's grid."""
+class _OnGrid:
+    """Crops and their validity on the motion's grid: (B, 3, G, G) and (B, 1, G, G)."""
 
-    picture: Tensor
     crop: Tensor
     valid: Tensor | None
 
+    def join(self, other: _OnGrid) -> _OnGrid:
+        masks = None if self.valid is None or other.valid is None else torch.cat([self.valid, other.valid])
+        return _OnGrid(torch.cat([self.crop, other.crop]), masks)
 
-def _prepare(crop: Tensor, valid: Tensor | None) -> _Prepared:
+
+def _on_grid(crop: Tensor, valid: Tensor | None) -> _OnGrid:
     size = min(crop.shape[-1], GRID_SIZE)
-    inside = None if valid is None else _eroded(reduce_area(valid.float(), size))
-    return _Prepared(flow_picture(crop), reduce_area(crop, size), inside)
+    return _OnGrid(reduce_area(crop, size), None if valid is None else _eroded(reduce_area(valid.float(), size)))
 
 
 def _eroded(share: Tensor) -> Tensor:
@@ -137,21 +152,21 @@ def _eroded(share: Tensor) -> Tensor:
     return -F.max_pool2d(-(share > INSIDE).float(), 3, stride=1, padding=1)
 
 
-def _flow(target: _Prepared, source: _Prepared) -> Tensor:
-    """The flow on the motion's grid, in its pixels."""
-    size = target.crop.shape[-1]
-    return reduce_area(dense_flow(target.picture, source.picture), size) * (size / target.picture.shape[-1])
+def _flow(target: Tensor, source: Tensor, size: int) -> Tensor:
+    """The flow between pictures for the search on a grid of `size`, in its pixels."""
+    return reduce_area(dense_flow(target, source), size) * (size / target.shape[-1])
 
 
-def _judged(target: _Prepared, source: _Prepared, forward: Tensor, backward: Tensor) -> tuple[Tensor, ...]:
+def _judge(targets: _OnGrid, sources: _OnGrid, forward: Tensor, backward: Tensor) -> tuple[Tensor, ...]:
     """Flow, weight and, for crops with masks, validity of a `Motion`."""
     size = forward.shape[-1]
     agreed = forward_backward_consistency(forward, backward, tolerance=CONSISTENCY_TOLERANCE * size)
-    before = _region(*_difference(target, source, torch.zeros_like(forward)))
-    after = _region(*_difference(target, source, forward))
+    # Without the flow and with it, in one batch.
+    tried = torch.cat([torch.zeros_like(forward), forward])
+    before, after = _region(*_difference(targets.join(targets), sources.join(sources), tried)).chunk(2)
     moves = ((STILL - after / (before + TINY)) / (STILL - MOVING)).clamp(0, 1)
     flow = forward * moves
-    difference, valid = _difference(target, source, flow)
+    difference, valid = _difference(targets, sources, flow)
     low, high = (std**2 for std in NOISE_STD_RANGE)
     allowed = DIFFERENCE_TOLERANCE * _median(difference, valid).clamp(low, high)
     weight = agreed * torch.exp((difference / allowed).square() / -2)
@@ -159,13 +174,13 @@ def _judged(target: _Prepared, source: _Prepared, forward: Tensor, backward: Ten
     return (share, weight.half()) if valid is None else (share, (weight * valid).half(), valid > 0)
 
 
-def _difference(target: _Prepared, source: _Prepared, flow: Tensor) -> tuple[Tensor, Tensor | None]:
+def _difference(targets: _OnGrid, sources: _OnGrid, flow: Tensor) -> tuple[Tensor, Tensor | None]:
     """Squared difference of target and warped source around each point, under the same light, and where it is valid."""
     size = flow.shape[-1]
     valid = None
-    if target.valid is not None and source.valid is not None:
-        valid = target.valid * (warp(source.valid, flow, "bilinear") > INSIDE)
-    apart = match_light(warp(source.crop, flow), target.crop, valid) - target.crop
+    if targets.valid is not None and sources.valid is not None:
+        valid = targets.valid * (warp(sources.valid, flow, "bilinear") > INSIDE)
+    apart = match_light(warp(sources.crop, flow), targets.crop, valid) - targets.crop
     apart = _blur_inside(apart, DETAIL_BLUR * size, valid)
     squared = apart[:, :1].square() + apart[:, 1:2].square() + apart[:, 2:].square()
     return _blur_inside(squared, PLACE_BLUR * size, valid), valid

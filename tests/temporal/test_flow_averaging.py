@@ -137,3 +137,10 @@ def test_what_lies_outside_the_picture_takes_no_part_in_an_average() -> None:
     assert (averaged - picture).abs().max() < 1e-3
     plain = temporal_average(picture, other[:, None], neighbour_motions(picture, other[:, None]))
     assert (plain - picture).abs().max() > 0.01
+
+
+def test_a_mask_that_another_face_of_the_batch_needs_changes_nothing() -> None:
+    picture, others = noisy(at(2), 1), noisy(at(0), 2)[:, None]
+    plain = neighbour_motions(picture, others)
+    masked = Motion(plain.flow, plain.weight, torch.ones_like(plain.weight, dtype=torch.bool))
+    assert torch.equal(temporal_average(picture, others, masked), temporal_average(picture, others, plain))

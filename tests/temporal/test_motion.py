@@ -9,6 +9,7 @@ from torch import Tensor
 from dynface_video.resampling import gaussian_blur, reduce_area
 from dynface_video.temporal.motion import (
     Motion,
+    absent_motions,
     forward_backward_consistency,
     motion,
     motion_both_ways,
@@ -146,9 +147,15 @@ def test_motions_are_stacked_and_chosen() -> None:
     both = stack_motions([one, other])
     assert both.flow.shape == (2, 1, 2, 64, 64)
     assert torch.equal(both[1].flow, other.flow) and both[1].valid is None
-    masked = Motion(one.flow, one.weight, torch.ones_like(one.weight, dtype=torch.bool))
-    with pytest.raises(ValueError, match="cannot be stacked"):
-        stack_motions([one, masked])
+    masked = Motion(one.flow, one.weight, torch.zeros_like(one.weight, dtype=torch.bool))
+    mixed = stack_motions([one, masked]).valid
+    assert mixed is not None and mixed[0].all() and not mixed[1].any()
+
+
+def test_absent_motions_fit_beside_found_ones_and_have_no_weight() -> None:
+    found, absent = motion(at(3), at(0)), absent_motions(1, SIZE, torch.device("cpu"))
+    assert stack_motions([found, absent]).weight[1].max() == 0
+    assert absent_motions(3, 48, torch.device("cpu")).flow.shape == (3, 2, 48, 48)
 
 
 def test_a_motion_takes_a_tenth_of_the_memory_of_a_flow_at_full_size() -> None:
