@@ -23,7 +23,8 @@ from dynface_video.cli.demo_clip import write_clip
 from dynface_video.config import Settings, load_settings
 from dynface_video.errors import DynfaceError, InputError
 from dynface_video.models.restoration import load_restoration_model
-from dynface_video.passes.networks import Models, load_models, network_threads
+from dynface_video.passes.networks import Models, load_models
+from dynface_video.threads import network_threads
 from evaluation.clips import load_clean_clip
 from evaluation.report import write_rows
 from evaluation.steadiness import (
