@@ -11,10 +11,10 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dynface_video.api import BatchResult as BatchResult
-    from dynface_video.api import RestoreResult as RestoreResult
     from dynface_video.api import analyze_video as analyze_video
+    from dynface_video.api import iter_restored_frames as iter_restored_frames
     from dynface_video.api import restore_batch as restore_batch
+    from dynface_video.api import restore_image as restore_image
     from dynface_video.api import restore_video as restore_video
     from dynface_video.config import Overrides as Overrides
     from dynface_video.config import Settings as Settings
@@ -29,12 +29,15 @@ if TYPE_CHECKING:
     from dynface_video.jobs.batch import BatchRow as BatchRow
     from dynface_video.passes.analysis import Analysis as Analysis
     from dynface_video.pipeline import FaceRestorer as FaceRestorer
+    from dynface_video.results import BatchResult as BatchResult
+    from dynface_video.results import RestoredFrame as RestoredFrame
+    from dynface_video.results import RestoreResult as RestoreResult
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Analysis": "dynface_video.passes.analysis",
-    "BatchResult": "dynface_video.api",
+    "BatchResult": "dynface_video.results",
     "BatchRow": "dynface_video.jobs.batch",
     "DiskFullError": "dynface_video.errors",
     "DynfaceError": "dynface_video.errors",
@@ -45,11 +48,14 @@ _HOMES = {
     "JobMismatchError": "dynface_video.errors",
     "ModelError": "dynface_video.errors",
     "Overrides": "dynface_video.config",
-    "RestoreResult": "dynface_video.api",
+    "RestoreResult": "dynface_video.results",
+    "RestoredFrame": "dynface_video.results",
     "Settings": "dynface_video.config",
     "analyze_video": "dynface_video.api",
+    "iter_restored_frames": "dynface_video.api",
     "load_settings": "dynface_video.config",
     "restore_batch": "dynface_video.api",
+    "restore_image": "dynface_video.api",
     "restore_video": "dynface_video.api",
 }
 

@@ -1,15 +1,17 @@
-"""What `import dynface_video` gives: restore or analyse a video with one call."""
+"""The functions of the Python API: restore or analyse a video, an image, or many videos with one call."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+import functools
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Unpack
 
-from dynface_video.config import Settings, load_settings
+from dynface_video.config import InputSettings, OutputSettings, Overrides, Settings, load_settings
 from dynface_video.errors import InputError
-from dynface_video.jobs.batch import BatchInterrupted, BatchOptions, BatchRow, make_output_folder, run_batch
+from dynface_video.jobs.batch import BatchInterrupted, BatchOptions, make_output_folder, run_batch
 from dynface_video.jobs.journal import LOG
 from dynface_video.jobs.manifest import Entry, read_entries
 from dynface_video.jobs.remote import (
@@ -26,45 +28,21 @@ from dynface_video.jobs.source import is_stills, probe_source
 from dynface_video.jobs.stills import StillsJob
 from dynface_video.jobs.task import Progress
 from dynface_video.jobs.video_job import VideoJob
+from dynface_video.jobs.worker import segments_of
+from dynface_video.media.io.memory_image import MemoryImage, as_image, image_file_of
+from dynface_video.media.pixels.display import to_display
 from dynface_video.passes.analysis import Analysis
-from dynface_video.passes.networks import analyze_with, load_models
-from dynface_video.passes.stills import still_settings
-from dynface_video.pipeline import FaceRestorer
+from dynface_video.passes.networks import Models, analyze_with, load_models
+from dynface_video.passes.restore import Work
+from dynface_video.passes.span import restored_span
+from dynface_video.passes.stills import restored_samples, still_settings
+from dynface_video.results import BatchResult, RestoredFrame, RestoreResult
 from dynface_video.threads import network_threads
 
-__all__ = [
-    "Analysis",
-    "BatchResult",
-    "FaceRestorer",
-    "Progress",
-    "RestoreResult",
-    "analyze_video",
-    "restore_batch",
-    "restore_video",
-]
+if TYPE_CHECKING:
+    from dynface_video.media.io.probe import VideoInfo
 
-
-@dataclass(frozen=True)
-class RestoreResult:
-    """What was done.
-
-    faces: face crops restored, one a face and frame
-    skipped_faces: stretches of faces that can be seen and are not restored; `analyze_video` gives their reasons
-    seconds: wall time by stage
-    """
-
-    output: Path | str
-    frames: int
-    faces: int
-    tracks: int
-    skipped_faces: int
-    unet_evaluations: int
-    seconds: dict[str, float]
-    warnings: tuple[str, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """The result as JSON can hold it."""
-        return asdict(self) | {"output": str(self.output), "warnings": list(self.warnings)}
+logger = logging.getLogger(__name__)
 
 
 def restore_video(
@@ -76,93 +54,111 @@ def restore_video(
     overwrite: bool = False,
     resume: bool = True,
     progress: Progress | None = None,
-    **overrides: Any,
+    **overrides: Unpack[Overrides],
 ) -> RestoreResult:
-    """Restore the faces of a video and leave everything else in the file as it is.
+    """Restore the faces of a video and keep everything else in the file.
 
-    Images are taken too: one into an image file, a folder of them into a folder, or, as the frames of a film, into a
-    video; and a video into a folder of images.
+    The target appears only when it is complete. Until then the work lies in `TARGET.job` beside it, and the same call
+    resumes it after an interruption. In the main thread, Ctrl-C and SIGTERM let the current segment finish and then
+    raise Interrupted, a KeyboardInterrupt; a second Ctrl-C stops at once.
 
-    The target appears only when it is complete. Until then the work lies in `TARGET.job` beside it; the same call goes
-    on where an interrupted one stopped. In the main thread, Ctrl-C and SIGTERM let the segment that runs finish and
-    then raise Interrupted, a KeyboardInterrupt; a second Ctrl-C stops at once.
+    Args:
+        source: A video, an image, or a folder of images; a path, or a URL such as s3://bucket/key for which fsspec has
+            a driver.
+        target: A video file, an image file for an image, or a folder for images.
+        preset: Settings and models to start from.
+        config: YAML file that changes some of the preset's settings.
+        overwrite: Replace an existing target.
+        resume: Resume an unfinished job; False starts it over.
+        progress: Called with (stage, frames done, frames in all or None).
+        overrides: Settings by name, such as `strength=0.4`; they take precedence over the file.
 
-    source, target: paths, or URLs such as s3://bucket/key where fsspec has a driver for them, worked on in `work`
-    config: a YAML file over the preset; overwrite: replace an existing target; resume: go on with an unfinished job,
-    False to start it over;
-    progress: called with (stage, frames done, frames in all or None);
-    overrides: strength, steps, faces, seed, workers, address, threads, work, device, codec, crf,
-    encoder_preset, pix_fmt, interlaced, mezzanine, copy_untouched, image_format, images, fps, grayscale, grain,
-    detector, as on the command line
-    Raises InputError for unusable arguments, ModelError for missing weights, JobError when restoring fails.
+    Returns:
+        What was done.
+
+    Raises:
+        InputError: An argument cannot be used.
+        ModelError: Weights are missing.
+        JobError: Restoring failed; finished work is kept.
+        Interrupted: A signal asked to stop; finished work is kept.
     """
-    settings = _settings(preset, config, overrides)
+    settings = load_settings(preset, config, overrides)
     if is_remote(as_given(source)) or is_remote(as_given(target)):
         return _restore_remote(as_given(source), as_given(target), settings, overwrite, resume, progress)
     source, target = Path(source), Path(target)
     if is_stills(source, settings.input):
-        return _restore_stills(StillsJob(source, target, settings, overwrite=overwrite, resume=resume), progress)
+        job = StillsJob(source, target, settings, overwrite=overwrite, resume=resume)
+        return RestoreResult.of_stills(target, job.run(progress))
     return _restore_video(source, target, settings, overwrite, resume, progress)
 
 
-def _restore_remote(
-    source: str, target: str, settings: Settings, overwrite: bool, resume: bool, progress: Progress | None
-) -> RestoreResult:
-    work = working_folder(settings.execution.work)
-    if is_remote(target):
-        check_uploadable(target)
-    if is_remote(target) and not overwrite and exists(target):
-        raise InputError(f"{target} already exists; choose another name or allow overwriting (--overwrite)")
-    here = download(source, work) if is_remote(source) else Path(source)
-    made = local_name(target, work) if is_remote(target) else Path(target)
-    made.parent.mkdir(parents=True, exist_ok=True)
-    # One that is here already was made by a run that could not send it.
-    waiting = is_remote(target) and made.exists() and resume
-    if not waiting:
-        result = _restore_video(here, made, settings, overwrite or is_remote(target), resume, progress)
-    else:
-        result = RestoreResult(made, 0, 0, 0, 0, 0, {}, ("it was made by an earlier run and only had to be sent",))
-    if not is_remote(target):
-        return result
-    upload(made, target)
-    return replace(result, output=target)
+def restore_image(
+    image: MemoryImage, *, preset: str = "mini", config: Path | str | None = None, **overrides: Unpack[Overrides]
+) -> MemoryImage:
+    """Restore all faces of an image: they are detected, aligned, restored and pasted back.
+
+    The models are kept for the next call with the same settings. For aligned face crops use `FacePipeline`.
+
+    Args:
+        image: A PIL image of any mode, or an RGB array (H, W, 3), uint8 or float in [0, 1]; of any size.
+        preset: Settings and models to start from.
+        config: YAML file that changes some of the preset's settings.
+        overrides: Settings by name, such as `strength=0.4`.
+
+    Returns:
+        The same kind of image, of the same size and type; pixels outside the faces keep their values.
+
+    Raises:
+        InputError: Not such an image, or a setting cannot be used.
+        ModelError: Weights are missing.
+
+    Example:
+        >>> restored = restore_image(PIL.Image.open("family.jpg"), strength=0.4)
+    """
+    settings = still_settings(load_settings(preset, config, overrides))
+    file = image_file_of(image)
+    with network_threads(settings.execution.threads):
+        relevant = settings.model_copy(update={"input": InputSettings(), "output": OutputSettings()})
+        samples, _ = restored_samples(file, _image_models(relevant), settings, Work())
+    return as_image(samples, image)
 
 
-def _restore_video(
-    source: Path, target: Path, settings: Settings, overwrite: bool, resume: bool, progress: Progress | None
-) -> RestoreResult:
-    totals = VideoJob(source, target, settings, overwrite=overwrite, resume=resume, report=progress).run()
-    return RestoreResult(
-        output=target,
-        frames=totals.frames,
-        faces=totals.faces,
-        tracks=totals.tracks,
-        skipped_faces=totals.skipped_faces,
-        unet_evaluations=totals.unet_evaluations,
-        seconds=totals.seconds,
-        warnings=tuple(totals.warnings),
-    )
+def iter_restored_frames(
+    source: Path | str,
+    *,
+    preset: str = "mini",
+    config: Path | str | None = None,
+    progress: Progress | None = None,
+    **overrides: Unpack[Overrides],
+) -> Iterator[RestoredFrame]:
+    """The frames of a video with their faces restored, without encoding them.
 
+    The first frame comes when the whole video has been analysed. Memory holds a segment's frames at most, whatever the
+    length of the video. They are the frames that `restore_video` encodes.
 
-@dataclass(frozen=True)
-class BatchResult:
-    """What became of the videos of a batch. interrupted_by: number of the signal that stopped it, None otherwise"""
+    Args:
+        source: A video, or a folder of images that are its frames; a path or a URL.
+        preset: Settings and models to start from.
+        config: YAML file that changes some of the preset's settings.
+        progress: Called with (stage, frames done, frames in all or None).
+        overrides: Settings by name; those of the encoding have no effect.
 
-    videos: tuple[BatchRow, ...]
-    log: Path
-    interrupted_by: int | None = None
+    Returns:
+        An iterator of the frames in presentation order.
 
-    def count(self, status: str) -> int:
-        """How many videos have a status: done, skipped, failed, unfinished or waiting."""
-        return sum(row.status == status for row in self.videos)
+    Raises:
+        InputError: An argument cannot be used; raised by the call itself.
+        ModelError: Weights are missing; raised with the first frame, as are errors of decoding.
 
-    def as_dict(self) -> dict[str, Any]:
-        """The result as JSON can hold it."""
-        return {
-            "videos": [row.as_dict() for row in self.videos],
-            "log": str(self.log),
-            **{status: self.count(status) for status in ("done", "skipped", "failed", "unfinished", "waiting")},
-        }
+    Example:
+        >>> for frame in iter_restored_frames("old.mkv"):
+        ...     show(frame.rgb, at=float(frame.time))
+    """
+    settings = load_settings(preset, config, overrides)
+    path = _local(source, settings)
+    if is_stills(path, settings.input):
+        raise InputError(f"{source} is not a video but separate images; use restore_image for each of them")
+    return _restored_frames(probe_source(path, settings), settings, progress or _ignore)
 
 
 def restore_batch(
@@ -175,25 +171,39 @@ def restore_batch(
     resume: bool = True,
     progress: Progress | None = None,
     on_plan: Callable[[str], None] | None = None,
-    **overrides: Any,
+    **overrides: Unpack[Overrides],
 ) -> BatchResult:
     """Restore many videos with one pool of workers; one that fails does not stop the others.
 
-    sources: files, folders with videos somewhere below, and lists (.csv, .jsonl) with a video a line: source, and where
-    wanted output, preset, config, and any setting of a video by its name on the command line
-    folder: for the outputs, and for `batch.jsonl`, which gets a line for every segment, and `batch.json`, the plan (in
-    `work` where `folder` is a URL); a video whose output is there is skipped, one whose job is unfinished goes on
-    on_plan: told in one line what it will take; the other arguments are as for `restore_video`
-    Raises InputError when sources or settings cannot be used.
+    Videos whose output exists are skipped, unfinished jobs are resumed.
+
+    Args:
+        sources: Files, folders with videos anywhere below, and lists (.csv, .jsonl) with a video per line: `source`,
+            and optionally `output`, `preset`, `config` and settings of this video by name.
+        folder: For the outputs, for `batch.jsonl`, which gets a line for every segment, and for `batch.json`, the plan
+            (both in `work` where the folder is a URL).
+        preset: As of `restore_video`.
+        config: As of `restore_video`.
+        overwrite: Replace existing outputs.
+        resume: Resume unfinished jobs; False starts them over.
+        progress: Called with the progress of the whole batch.
+        on_plan: Called with lines on videos that cannot be restored and on what the batch will take.
+        overrides: Settings of all videos by name.
+
+    Returns:
+        What became of each video.
+
+    Raises:
+        InputError: The sources or settings cannot be used.
     """
     entries = read_entries([as_given(source) for source in sources], as_given(folder))
-    common = _settings(preset, config, overrides)
+    common = load_settings(preset, config, overrides)
     target = working_folder(common.execution.work) if is_remote(as_given(folder)) else Path(folder)
     make_output_folder(target)
     given = {name: value for name, value in overrides.items() if value is not None}
 
     def settings_of(entry: Entry) -> Settings:
-        return _settings(entry.preset or preset, entry.config or config, given | dict(entry.overrides))
+        return load_settings(entry.preset or preset, entry.config or config, given | dict(entry.overrides))
 
     interrupted_by = None
     try:
@@ -201,7 +211,7 @@ def restore_batch(
             entries,
             settings_of,
             common.execution,
-            BatchOptions(overwrite, resume, target / LOG, progress or (lambda stage, done, total: None)),
+            BatchOptions(overwrite, resume, target / LOG, progress or _ignore),
             on_plan or (lambda line: None),
         )
     except BatchInterrupted as error:
@@ -215,41 +225,107 @@ def analyze_video(
     preset: str = "mini",
     config: Path | str | None = None,
     progress: Progress | None = None,
-    **overrides: Any,
+    **overrides: Unpack[Overrides],
 ) -> Analysis:
-    """Find the shots and faces of a video and what would be done to them, without restoring anything.
+    """Find the shots and faces of a video and how they would be restored, without restoring anything.
 
-    Arguments and errors as for `restore_video`.
+    Args:
+        source: A video, an image, or a folder of images that are the frames of a video; a path or a URL.
+        preset: As of `restore_video`.
+        config: As of `restore_video`.
+        progress: As of `restore_video`.
+        overrides: As of `restore_video`.
+
+    Returns:
+        Shots, tracks with their blur levels and starting steps, and the skipped faces with reasons.
+
+    Raises:
+        InputError: An argument cannot be used.
+        ModelError: Weights are missing.
     """
-    settings = _settings(preset, config, overrides)
-    source = Path(source)
-    if is_stills(source, settings.input):
-        if source.is_dir():
-            raise InputError(
-                f"{source} holds pictures of their own: analyse them one by one, or give --images sequence"
-            )
+    settings = load_settings(preset, config, overrides)
+    path = _local(source, settings)
+    if is_stills(path, settings.input):
+        if path.is_dir():
+            raise InputError(f"{source} holds separate images: analyse them one by one, or give images='sequence'")
         settings = still_settings(settings)
-    info = probe_source(source, settings)
-    report = progress or (lambda stage, done, total: None)
+    return _analyze(probe_source(path, settings), settings, load_models(settings), progress or _ignore)
+
+
+def _restore_remote(
+    source: str, target: str, settings: Settings, overwrite: bool, resume: bool, progress: Progress | None
+) -> RestoreResult:
+    work = working_folder(settings.execution.work)
+    if is_remote(target):
+        check_uploadable(target)
+    if is_remote(target) and not overwrite and exists(target):
+        raise InputError(f"{target} already exists; choose another name or allow overwriting (--overwrite)")
+    here = _local(source, settings)
+    made = local_name(target, work) if is_remote(target) else Path(target)
+    made.parent.mkdir(parents=True, exist_ok=True)
+    # A complete output in the working folder is an earlier run's that could not upload it.
+    complete = is_remote(target) and made.exists() and resume
+    if not complete:
+        result = _restore_video(here, made, settings, overwrite or is_remote(target), resume, progress)
+    else:
+        result = RestoreResult(made, 0, 0, 0, 0, 0, {}, ("restored by an earlier run; it only had to be uploaded",))
+    if not is_remote(target):
+        return result
+    upload(made, target)
+    return replace(result, output=target)
+
+
+def _restore_video(
+    source: Path, target: Path, settings: Settings, overwrite: bool, resume: bool, progress: Progress | None
+) -> RestoreResult:
+    job = VideoJob(source, target, settings, overwrite=overwrite, resume=resume, report=progress)
+    return RestoreResult.of_video(target, job.run())
+
+
+def _restored_frames(info: VideoInfo, settings: Settings, progress: Progress) -> Iterator[RestoredFrame]:
     models = load_models(settings)
-    report("analyze", 0, info.declared_frames)
+    analysis, warnings = _analyze(info, settings, models, progress), list[str]()
+    # The segments of a job: the halo of a segment decides the last bits of its frames.
+    for segment in segments_of(analysis, settings):
+        frames = restored_span(
+            info,
+            analysis,
+            models.restorer,
+            settings.restoration,
+            segment.start,
+            segment.stop,
+            keep_fields=settings.output.interlaced != "deinterlace",
+            work=Work(),
+            warnings=warnings,
+        )
+        while True:
+            # Between two frames the caller has its own number of threads.
+            with network_threads(settings.execution.threads):
+                frame = next(frames, None)
+            if frame is None:
+                break
+            yield RestoredFrame(frame.index, frame.time, to_display(frame.rgb(), info.display))
+            progress("restore", frame.index + 1, analysis.frame_count)
+    for warning in dict.fromkeys((*analysis.warnings, *warnings)):
+        logger.warning("%s", warning)
+
+
+def _analyze(info: VideoInfo, settings: Settings, models: Models, progress: Progress) -> Analysis:
+    progress("analyze", 0, info.declared_frames)
     with network_threads(settings.execution.threads):
-        return analyze_with(models, info, settings, lambda done: report("analyze", done, info.declared_frames))
+        return analyze_with(models, info, settings, lambda done: progress("analyze", done, info.declared_frames))
 
 
-def _restore_stills(job: StillsJob, progress: Progress | None) -> RestoreResult:
-    result = job.run(progress)
-    return RestoreResult(
-        output=job.target,
-        frames=result.pictures,
-        faces=result.work.faces,
-        tracks=result.tracks,
-        skipped_faces=result.skipped_faces,
-        unet_evaluations=result.work.unet_evaluations,
-        seconds=result.work.seconds,
-        warnings=tuple(dict.fromkeys(result.warnings)),
-    )
+@functools.lru_cache(maxsize=1)
+def _image_models(settings: Settings) -> Models:
+    return load_models(settings)
 
 
-def _settings(preset: str, config: Path | str | None, overrides: dict[str, Any]) -> Settings:
-    return load_settings(preset, Path(config) if config is not None else None, overrides)
+def _local(source: Path | str, settings: Settings) -> Path:
+    """The source as a local file, downloaded if it is at a URL."""
+    given = as_given(source)
+    return download(given, working_folder(settings.execution.work)) if is_remote(given) else Path(source)
+
+
+def _ignore(stage: str, done: int, total: int | None) -> None:
+    """Progress that nobody asked for."""

@@ -13,8 +13,10 @@ import av
 import cv2
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
-from dynface_video.api import analyze_video, restore_video
+from dynface_video.api import analyze_video, iter_restored_frames, restore_image, restore_video
 from dynface_video.cli.demo_clip import (
     DemoDamage,
     clean_frame,
@@ -24,16 +26,20 @@ from dynface_video.cli.demo_clip import (
     photograph,
     write_clip,
 )
+from dynface_video.config import Overrides
 from dynface_video.errors import InputError, JobError
 from dynface_video.faces.align import align_transform, extract_crop
 from dynface_video.jobs.directory import SegmentResult
 from dynface_video.jobs.plan import Segment
 from dynface_video.jobs.worker import SegmentWorker
+from dynface_video.media.io.probe import probe
+from dynface_video.media.io.read import read_frames
 from dynface_video.metrics.fidelity import log_spectrum_distance, psnr
+from dynface_video.models.restoration import RestorationModel
 
 FRAMES = 18
 DATA = Path(os.environ.get("DYNFACE_DATA", Path(__file__).parents[2] / "shared" / "data")) / "videos"
-QUICK = {"num_inference_steps": 2, "device": "cpu"}
+QUICK: Overrides = {"num_inference_steps": 2, "device": "cpu"}
 
 
 @pytest.fixture(scope="module")
@@ -217,6 +223,82 @@ def test_black_and_white_film_gets_no_colour(clean: list[np.ndarray], tmp_path: 
     restore_video(tmp_path / "grey.mp4", tmp_path / "out.mkv", codec="ffv1", **QUICK)
     for picture in pictures(tmp_path / "out.mkv"):
         assert np.ptp(picture.astype(int), axis=2).max() <= 4
+
+
+@pytest.mark.parametrize("kind", ["uint8", "float32", "pil"])
+def test_an_image_in_memory_is_restored_in_its_faces_only(clean: list[np.ndarray], kind: str) -> None:
+    damaged = damaged_frame(clean[0], 0, DemoDamage(), 0)
+    given: Any = {"uint8": damaged, "float32": (damaged / 255).astype(np.float32), "pil": Image.fromarray(damaged)}[
+        kind
+    ]
+    restored = restore_image(given, **QUICK)
+    assert type(restored) is type(given) and getattr(restored, "dtype", None) == getattr(given, "dtype", None)
+    before, after = np.asarray(given), np.asarray(restored)
+    assert before.shape == after.shape
+    changed = np.argwhere((before != after).any(axis=2))
+    centre = landmarks(30).mean(axis=0)[::-1]
+    assert len(changed) > 1000 and np.abs(changed - centre).max() < 110
+
+
+def test_an_image_without_a_face_comes_back_as_it_was() -> None:
+    noise = np.random.default_rng(0).random((90, 120, 3))
+    np.testing.assert_array_equal(restore_image(noise, **QUICK), noise)
+
+
+def test_frames_can_be_had_without_encoding_and_are_those_of_the_file(
+    source: Path, short_segments: Path, tmp_path: Path
+) -> None:
+    stages: list[tuple[str, int, int | None]] = []
+    frames = iter_restored_frames(source, config=short_segments, progress=lambda *told: stages.append(told), **QUICK)
+    assert stages == []
+    listed = list(frames)
+    assert [frame.index for frame in listed] == list(range(FRAMES))
+    assert [frame.time for frame in listed] == times(source)
+    assert stages[-1] == ("restore", FRAMES, FRAMES) and stages[0][0] == "analyze"
+    restore_video(source, tmp_path / "out.mkv", codec="ffv1", config=short_segments, **QUICK)
+    # The containers carry different chroma siting, so that only the luminance can be compared.
+    luminance = np.array([0.299, 0.587, 0.114])
+    for frame, picture in zip(listed, read_frames(probe(tmp_path / "out.mkv")), strict=True):
+        assert np.abs((frame.rgb - picture.rgb().astype(float)) @ luminance).max() < 3
+
+
+def test_frames_of_what_is_no_video_are_refused_at_once(tmp_path: Path, clean: list[np.ndarray]) -> None:
+    Image.fromarray(clean[0]).save(tmp_path / "photograph.png")
+    with pytest.raises(InputError, match="use restore_image"):
+        iter_restored_frames(tmp_path / "photograph.png")
+    with pytest.raises(InputError, match=r"absent\.mkv"):
+        iter_restored_frames(tmp_path / "absent.mkv")
+    with pytest.raises(InputError, match="strength is 3"):
+        iter_restored_frames(tmp_path / "absent.mkv", strength=3.0)
+
+
+@pytest.mark.parametrize("entry", ["restore_video", "restore_photograph", "restore_image", "frames", "analyze_video"])
+def test_every_entry_point_works_with_the_threads_that_are_set(
+    entry: str, source: Path, clean: list[np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: set[int] = set()
+    regress = RestorationModel.read
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        seen.update({torch.get_num_threads(), cv2.getNumThreads()})
+        return regress(*arguments, **options)
+
+    monkeypatch.setattr(RestorationModel, "read", counted)
+    Image.fromarray(clean[0]).save(tmp_path / "photograph.png")
+    before, options = torch.get_num_threads(), {"threads": 3, "device": "cpu", "num_inference_steps": 1}
+    if entry == "restore_video":
+        restore_video(source, tmp_path / "out.mp4", **options)
+    elif entry == "restore_photograph":
+        restore_video(tmp_path / "photograph.png", tmp_path / "out.png", **options)
+    elif entry == "restore_image":
+        restore_image(clean[0], **options)
+    elif entry == "frames":
+        frames = iter_restored_frames(source, **options)
+        next(frames)
+        assert torch.get_num_threads() == before
+    else:
+        analyze_video(source, **options)
+    assert seen == {3} and torch.get_num_threads() == before
 
 
 @pytest.mark.skipif(not (DATA / "sign_help.mkv").exists(), reason="needs the data's clips (DYNFACE_DATA)")

@@ -44,6 +44,7 @@ class Totals:
         faces: Crops restored.
         tracks: Face tracks restored.
         skipped_faces: Stretches of visible faces that are not restored.
+        skip_reasons: Their number by the kind of reason, and that of tracks not selected.
         unet_evaluations: Network evaluations of the prior.
         computed: Segments restored in this run.
         seconds: Wall time of this run by stage.
@@ -54,6 +55,7 @@ class Totals:
     faces: int = 0
     tracks: int = 0
     skipped_faces: int = 0
+    skip_reasons: dict[str, int] = field(default_factory=dict)
     unet_evaluations: int = 0
     computed: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
@@ -174,6 +176,7 @@ class RestoreTask:
         self.totals.frames = analysis.frame_count
         self.totals.tracks = sum(track.restore for track in analysis.tracks)
         self.totals.skipped_faces = analysis.skipped_face_count
+        self.totals.skip_reasons = dict(analysis.skip_reasons)
         self.totals.warn(analysis.warnings)
         if not self.totals.tracks:
             self.totals.warn([unrestored_warning(analysis.skip_reasons)])

@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,13 @@ from dynface_video.jobs.failures import disk_errors, is_out_of_memory
 from dynface_video.jobs.output import Output
 from dynface_video.jobs.plan import Segment, cut_around
 from dynface_video.media.io.probe import VideoInfo
-from dynface_video.media.io.read import Frame, read_span
+from dynface_video.media.io.read import Frame
 from dynface_video.media.output.stream_copy import copy_segment
 from dynface_video.media.output.write import EncodeSettings, write_segment
 from dynface_video.passes.analysis import Analysis
-from dynface_video.passes.interlaced import deinterlaced_span, restored_fields
 from dynface_video.passes.networks import Models, analyze_with, load_models
-from dynface_video.passes.restore import Work, restored_frames, span_with_halo
+from dynface_video.passes.restore import Work
+from dynface_video.passes.span import restored_span
 from dynface_video.pipeline import FaceRestorer
 from dynface_video.threads import network_threads
 
@@ -147,8 +147,18 @@ class SegmentWorker:
         if segment.copied and self.encoding.parameter_set:
             count = copy_segment(path, self.info, self.analysis.frames, segment.start, segment.stop)
         else:
-            frames = _counted(self._restored(segment, work, warnings), on_frame)
-            count = write_segment(path, frames, self.info, self.encoding)
+            frames = restored_span(
+                self.info,
+                self.analysis,
+                self.restorer,
+                self.settings.restoration,
+                segment.start,
+                segment.stop,
+                keep_fields=self.encoding.interlaced,
+                work=work,
+                warnings=warnings,
+            )
+            count = write_segment(path, _counted(frames, on_frame), self.info, self.encoding)
         if count != segment.stop - segment.start:
             raise JobError(
                 f"{self.info.path}: frames {segment.start} to {segment.stop - 1} gave {count} frames; "
@@ -168,22 +178,6 @@ class SegmentWorker:
         )
         self.job.record(segment, self.analysis, result)
         return result
-
-    def _restored(self, segment: Segment, work: Work, warnings: list[str]) -> Iterator[Frame]:
-        info, start, stop = self.info, segment.start, segment.stop
-        # A film has thousands of tracks, and what follows searches them for every frame.
-        analysis = replace(self.analysis, tracks=tuple(self.analysis.faces_in(start, stop)))
-        seed, grain = self.settings.restoration.seed, self.settings.restoration.grain
-        if info.interlaced and self.encoding.interlaced:
-            return restored_fields(
-                info, analysis, self.restorer, start, stop, seed=seed, grain=grain, work=work, warnings=warnings
-            )
-        first, last = span_with_halo(analysis, self.restorer, start, stop)
-        if info.interlaced:
-            frames = deinterlaced_span(info, analysis, first, last, warnings)
-        else:
-            frames = read_span(info, analysis.frames, first, last, on_warning=warnings.append)
-        return restored_frames(frames, info, analysis, self.restorer, start, stop, seed=seed, grain=grain, work=work)
 
 
 def _with_progress_file(path: Path, on_frame: Callable[[int], None]) -> Callable[[int], None]:

@@ -122,9 +122,9 @@ def unrestored_warning(skip_reasons: Counter[str]) -> str:
         skip_reasons: See `Analysis.skip_reasons`; may be summed over several analyses.
     """
     if not skip_reasons:
-        return "no face was found: the pictures are unchanged"
+        return "no face was found"
     reasons = ", ".join(f"{count} {reason}" for reason, count in skip_reasons.most_common())
-    return f"no face was restored: {skip_reasons.total()} skipped ({reasons}); the pictures are unchanged"
+    return f"no face was restored: {skip_reasons.total()} skipped ({reasons})"
 
 
 def _check_shots(shots: tuple[Shot, ...], frame_count: int) -> None:

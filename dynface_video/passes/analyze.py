@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -115,10 +115,12 @@ def analyze(
     restorer: FaceRestorer,
     settings: Settings,
     *,
+    decoded: Iterable[Frame] | None = None,
     on_frame: Callable[[int], None] | None = None,
 ) -> Analysis:
     """Analyse a whole video in one decode.
 
+    decoded: frames in memory, to be taken instead of the file's
     on_frame is told how many frames are done. Memory holds a few frames and the numbers found, whatever the length.
     """
     warnings: list[str] = []
@@ -126,7 +128,11 @@ def analyze(
     tracker = TurningTracker(detector, locator, settings.detection)
     reader = LevelReader(restorer, settings.restoration.level_interval)
     observations: list[Observation] = []
-    for frame in progressive(read_frames(info, index=builder, on_warning=warnings.append), info, settings, warnings):
+    if decoded is None:
+        source = read_frames(info, index=builder, on_warning=warnings.append)
+    else:
+        source = _indexed(decoded, builder)
+    for frame in progressive(source, info, settings, warnings):
         picture = to_display(frame.working_rgb(), info.display)
         cut = shots.feed(frame.index, picture)
         found = tracker.step(frame.index, picture, cut=cut)
@@ -150,6 +156,12 @@ def analyze(
     if settings.restoration.faces == "largest":
         analyzed = keep_largest(analyzed, shot_list)
     return Analysis(frames, tuple(shot_list), tuple(analyzed), tuple(skipped_faces), tuple(dict.fromkeys(warnings)))
+
+
+def _indexed(frames: Iterable[Frame], builder: IndexBuilder) -> Iterator[Frame]:
+    for frame in frames:
+        builder.add(frame.picture, frame.pts, entry=None, repeated=False)
+        yield frame
 
 
 def _with_levels(

@@ -5,17 +5,21 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
+
 from dynface_video.config import Settings
-from dynface_video.media.io.images import read_image, write_image
-from dynface_video.media.io.read import read_frames
-from dynface_video.media.io.sequence import probe_images, samples_of
+from dynface_video.media.io.images import ImageFile, read_image, write_image
+from dynface_video.media.io.sequence import image_info, picture_of, samples_of
+from dynface_video.media.pixels.frame import Frame
+from dynface_video.passes.analysis import Analysis
 from dynface_video.passes.analyze import analyze
 from dynface_video.passes.networks import Models
 from dynface_video.passes.restore import Work, restored_frames
 
+IN_MEMORY = Path("the image")
+"""What messages call an image that was not read from a file."""
 WORKING_SIZE = 1280
 """Least size of the picture that the detector sees, pixels: a photograph is searched once, and holds smaller faces."""
 
@@ -57,7 +61,7 @@ def still_settings(settings: Settings) -> Settings:
 
 
 def restore_still(source: Path, target: Path, models: Models, settings: Settings, work: Work) -> StillResult:
-    """Restore the faces of one picture.
+    """Restore the faces of an image file.
 
     Args:
         source: An image file.
@@ -67,20 +71,37 @@ def restore_still(source: Path, target: Path, models: Models, settings: Settings
         work: Added to.
 
     Raises:
-        InputError: The picture cannot be read.
+        InputError: The image cannot be read.
     """
-    info = probe_images(source, Fraction(1))
-    began = time.perf_counter()
-    analysis = analyze(info, models.detector, models.locator, models.restorer, settings)
-    work.seconds["analyze"] = work.seconds.get("analyze", 0.0) + time.perf_counter() - began
-    chosen = settings.restoration
-    (frame,) = restored_frames(
-        read_frames(info), info, analysis, models.restorer, 0, 1, seed=chosen.seed, grain=chosen.grain, work=work
-    )
-    warnings = write_image(target, samples_of(frame.picture, frame.colour), read_image(source))
+    image = read_image(source)
+    samples, analysis = restored_samples(image, models, settings, work)
     return StillResult(
         tracks=sum(track.restore for track in analysis.tracks),
         skipped_faces=analysis.skipped_face_count,
         skip_reasons=analysis.skip_reasons,
-        warnings=tuple(warnings),
+        warnings=write_image(target, samples, image),
     )
+
+
+def restored_samples(image: ImageFile, models: Models, settings: Settings, work: Work) -> tuple[np.ndarray, Analysis]:
+    """Restore the faces of an image.
+
+    Args:
+        image: Read from a file, or made from an image in memory.
+        models: Loaded for `settings`.
+        settings: From `still_settings`.
+        work: Added to.
+
+    Returns:
+        The restored samples, of the shape and type of `image.samples`, and what was found.
+    """
+    info = image_info(image, image.path or IN_MEMORY)
+    frame = Frame(0, 0, info.time_base, picture_of(image), info.colour)
+    began = time.perf_counter()
+    analysis = analyze(info, models.detector, models.locator, models.restorer, settings, decoded=[frame])
+    work.seconds["analyze"] = work.seconds.get("analyze", 0.0) + time.perf_counter() - began
+    chosen = settings.restoration
+    (restored,) = restored_frames(
+        [frame], info, analysis, models.restorer, 0, 1, seed=chosen.seed, grain=chosen.grain, work=work
+    )
+    return samples_of(restored.picture, restored.colour), analysis

@@ -46,11 +46,9 @@ def test_a_face_behind_another_is_told_but_not_counted_among_those_left_alone(an
 
 
 def test_a_source_without_restored_faces_is_told_why() -> None:
-    assert unrestored_warning(Counter()) == "no face was found: the pictures are unchanged"
+    assert unrestored_warning(Counter()) == "no face was found"
     reasons = Counter({"too small": 1, "too short": 2})
-    assert unrestored_warning(reasons) == (
-        "no face was restored: 3 skipped (2 too short, 1 too small); the pictures are unchanged"
-    )
+    assert unrestored_warning(reasons) == ("no face was restored: 3 skipped (2 too short, 1 too small)")
 
 
 def test_reasons_for_skipping_are_counted_by_their_kind(analysis: Analysis) -> None:

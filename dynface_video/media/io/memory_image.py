@@ -37,7 +37,7 @@ def image_file_of(image: Image.Image | np.ndarray) -> ImageFile:
     return ImageFile(None, "", _samples(image))
 
 
-def as_given(samples: np.ndarray, image: MemoryImage) -> MemoryImage:
+def as_image(samples: np.ndarray, image: MemoryImage) -> MemoryImage:
     """Restored samples as the kind of image that they were made from; what did not change keeps its exact values.
 
     Args:

@@ -7,7 +7,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from dynface_video.errors import InputError
-from dynface_video.media.io.memory_image import as_given, image_file_of
+from dynface_video.media.io.memory_image import as_image, image_file_of
 
 
 def ramp(dtype: Any) -> np.ndarray:
@@ -20,7 +20,7 @@ def test_what_does_not_change_comes_back_exactly(dtype: Any) -> None:
     image = ramp(dtype)
     samples = image_file_of(image).samples.copy()
     samples[3, 4] = samples.max()
-    restored = as_given(samples, image)
+    restored = as_image(samples, image)
     assert restored.dtype == dtype and restored.shape == image.shape
     np.testing.assert_array_equal(np.delete(restored, 3, axis=0), np.delete(image, 3, axis=0))
     np.testing.assert_allclose(restored[3, 4], image.max(), atol=1e-5)
@@ -36,7 +36,7 @@ def test_a_pil_image_keeps_its_mode_and_transparency(mode: str) -> None:
     image = Image.fromarray(ramp(np.uint8)).convert(mode)
     if mode in ("RGBA", "LA"):
         image.putalpha(77)
-    restored = as_given(image_file_of(image).samples, image)
+    restored = as_image(image_file_of(image).samples, image)
     assert (restored.mode, restored.size) == (mode, image.size)
     if mode in ("RGBA", "LA"):
         assert restored.getchannel("A").getextrema() == (77, 77)

@@ -1,0 +1,120 @@
+"""What the functions of the Python API return."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dynface_video.jobs.batch import BatchRow
+from dynface_video.jobs.stills import StillsResult
+from dynface_video.jobs.task import Totals
+
+STATUSES = ("done", "skipped", "failed", "unfinished", "waiting")
+
+
+@dataclass(frozen=True)
+class RestoreResult:
+    """What was done for a video or for images, in this run and those before it.
+
+    Attributes:
+        output: Path or URL of what was written.
+        frames: Frames, or images, in the output.
+        faces: Face crops restored, one per face and frame.
+        tracks: Face tracks restored.
+        skipped_faces: Stretches of visible faces that were not restored.
+        unet_evaluations: Network evaluations of the prior.
+        seconds: Wall time of this run by stage.
+        warnings: For the user.
+        skip_reasons: How many faces were not restored, by the kind of reason.
+    """
+
+    output: Path | str
+    frames: int
+    faces: int
+    tracks: int
+    skipped_faces: int
+    unet_evaluations: int
+    seconds: Mapping[str, float]
+    warnings: tuple[str, ...]
+    skip_reasons: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of_video(cls, output: Path, totals: Totals) -> RestoreResult:
+        """The result of a video job."""
+        return cls(
+            output=output,
+            frames=totals.frames,
+            faces=totals.faces,
+            tracks=totals.tracks,
+            skipped_faces=totals.skipped_faces,
+            unet_evaluations=totals.unet_evaluations,
+            seconds=totals.seconds,
+            warnings=tuple(totals.warnings),
+            skip_reasons=totals.skip_reasons,
+        )
+
+    @classmethod
+    def of_stills(cls, output: Path, result: StillsResult) -> RestoreResult:
+        """The result of a job of images."""
+        return cls(
+            output=output,
+            frames=result.pictures,
+            faces=result.work.faces,
+            tracks=result.tracks,
+            skipped_faces=result.skipped_faces,
+            unet_evaluations=result.work.unet_evaluations,
+            seconds=result.work.seconds,
+            warnings=tuple(dict.fromkeys(result.warnings)),
+            skip_reasons=dict(result.skip_reasons),
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """The result as JSON data."""
+        return asdict(self) | {"output": str(self.output), "warnings": list(self.warnings)}
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """What became of the videos of a batch.
+
+    Attributes:
+        videos: A row for each, in their order.
+        log: File with a line for every segment.
+        interrupted_by: Number of the signal that stopped the batch; None if it was not stopped.
+    """
+
+    videos: tuple[BatchRow, ...]
+    log: Path
+    interrupted_by: int | None = None
+
+    def count(self, status: str) -> int:
+        """How many videos are done, skipped, failed, unfinished or waiting."""
+        return sum(row.status == status for row in self.videos)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The result as JSON data."""
+        return {
+            "videos": [row.as_dict() for row in self.videos],
+            "log": str(self.log),
+            **{status: self.count(status) for status in STATUSES},
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class RestoredFrame:
+    """A frame of a video with its faces restored.
+
+    Attributes:
+        index: Its number from 0.
+        time: Exact presentation time, seconds.
+        rgb: (H, W, 3) uint8, upright and with square pixels, as it is displayed.
+    """
+
+    index: int
+    time: Fraction
+    rgb: np.ndarray
