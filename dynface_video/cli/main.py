@@ -18,6 +18,7 @@ from dynface_video.cli.batch import batch, status
 from dynface_video.cli.console import complain, reporting
 from dynface_video.cli.group import HintingGroup
 from dynface_video.cli.options import Config, Json, Preset, Restart, Source, Verbose, examples, setting_options
+from dynface_video.cli.summary import analysis_overview, analysis_summary, restore_summary
 from dynface_video.config import Overrides, load_settings
 from dynface_video.config.option import ANALYZE, RESTORE
 from dynface_video.config.reference import settings_yaml
@@ -26,9 +27,7 @@ from dynface_video.errors import InputError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from dynface_video.api import RestoreResult
     from dynface_video.cli.progress import Report
-    from dynface_video.passes.analysis import Analysis
 
 main = typer.Typer(
     cls=HintingGroup,
@@ -117,15 +116,7 @@ def restore(
                 **overrides,
             )
         _warn(result.warnings)
-    _answer(result.as_dict() if as_json else _summary(result))
-
-
-def _summary(result: RestoreResult) -> list[str]:
-    restored = f"{result.faces} faces of {_count(result.tracks, 'track')} restored"
-    done = f"{result.output}: {result.frames} frames, {restored} with {result.unet_evaluations} network evaluations"
-    if result.skipped_faces:
-        done += f"; {result.skipped_faces} stretches of faces left alone (the file that analyze -o writes says why)"
-    return [done, ", ".join(f"{stage} {spent:.1f} s" for stage, spent in result.seconds.items())]
+    _answer(result.as_dict() if as_json else restore_summary(result))
 
 
 @main.command(
@@ -160,7 +151,7 @@ def analyze(
         if output is not None:
             analysis.save(output)
         _warn(analysis.warnings)
-        answer = _overview(analysis) if as_json else _description(analysis, output)
+        answer = analysis_overview(analysis) if as_json else analysis_summary(analysis, output)
     _answer(answer)
 
 
@@ -216,10 +207,6 @@ def _answer(answer: dict[str, Any] | list[str]) -> None:
     typer.echo(json.dumps(answer) if isinstance(answer, dict) else "\n".join(answer))
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
 def _check_writable(output: Path, source: Path, overwrite: bool) -> None:
     if output.exists() and source.exists() and output.samefile(source):
         raise InputError(f"{output} is the input itself; choose another output")
@@ -229,37 +216,3 @@ def _check_writable(output: Path, source: Path, overwrite: bool) -> None:
         raise InputError(f"{output} cannot be written: it is a folder, or its folder does not exist")
     if output.exists() and not overwrite:
         raise InputError(f"{output} already exists; choose another name or allow overwriting (--overwrite)")
-
-
-def _overview(analysis: Analysis) -> dict[str, Any]:
-    tracks = [
-        {
-            "number": found.track.number,
-            "start": found.track.start,
-            "stop": found.track.stop,
-            "size": round(float(found.track.size), 1),
-            "blur_level": round(float(found.levels.mean()), 3),
-            "grey": found.grey,
-            "restore": found.restore,
-        }
-        for found in analysis.tracks
-    ]
-    shots = [[shot.start, shot.stop] for shot in analysis.shots]
-    return {
-        "frames": analysis.frame_count,
-        "shots": shots,
-        "tracks": tracks,
-        "skipped_faces": analysis.skipped_face_count,
-    }
-
-
-def _description(analysis: Analysis, written: Path | None) -> list[str]:
-    seen = _overview(analysis)
-    head = f"{seen['frames']} frames, {_count(len(seen['shots']), 'shot')}, {_count(len(seen['tracks']), 'face track')}"
-    lines = [
-        f"track {t['number']}: frames {t['start']} to {t['stop'] - 1}, {t['size']:.0f} px, "
-        f"blur level {t['blur_level']:.2f}{', grey' if t['grey'] else ''}{'' if t['restore'] else ', left alone'}"
-        for t in seen["tracks"]
-    ]
-    skipped = f"{seen['skipped_faces']} stretches of faces left alone"
-    return [head, *lines, f"{skipped}; {written} says why" if written is not None else skipped]

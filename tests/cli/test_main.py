@@ -7,6 +7,7 @@ import runpy
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +45,7 @@ class FakeApi:
         result = {
             "output": str(target), "frames": 50, "faces": 48, "tracks": 1, "skipped_faces": 2, "unet_evaluations": 480,
             "seconds": {"analyze": 1.25, "restore": 2.5, "assemble": 0.125}, "warnings": list(self.warnings),
+            "skip_reasons": {"too short": 1, "too small": 2},
         }  # fmt: skip
         return SimpleNamespace(**result | {"warnings": self.warnings}, as_dict=lambda: result)
 
@@ -57,6 +59,7 @@ class FakeApi:
             shots=[SimpleNamespace(start=0, stop=50)],
             tracks=[SimpleNamespace(track=track, levels=levels, grey=True, restore=True)],
             skipped_face_count=2,
+            skip_reasons=Counter({"too blurred to be known": 2}),
             warnings=self.warnings,
             save=lambda path: path.write_text("{}"),
         )
@@ -102,7 +105,8 @@ def test_standard_output_is_one_json_object_and_nothing_else(api: FakeApi, comma
 def test_without_json_a_person_gets_a_short_summary(api: FakeApi, command: Command) -> None:
     code, out, _ = command("restore", "in.mkv", "-o", "out.mkv")
     assert code == 0
-    assert "out.mkv: 50 frames, 48 faces of 1 track restored" in out and "restore 2.5 s" in out
+    assert "out.mkv: 50 frames, 48 faces of 1 track restored with 480 network evaluations" in out
+    assert "; 3 faces skipped: 2 too small, 1 too short" in out and "restore 2.5 s" in out
     assert len(out.splitlines()) == 2
 
 
@@ -298,9 +302,10 @@ def test_analyze_describes_and_writes(api: FakeApi, command: Command, tmp_path: 
     assert code == 0 and target.exists()
     assert "50 frames, 1 shot, 1 face track" in out
     assert "track 3: frames 2 to 49, 96 px, blur level 1.50, grey" in out
-    assert "2 stretches of faces left alone" in out
+    assert out.endswith(f"2 faces skipped: 2 too blurred to be known\nthe whole analysis is in {target}\n")
     assert api.calls[0]["faces"] == "largest"
 
+    assert "analysis is in" not in command("analyze", "in.mkv")[1]
     code, out, err = command("analyze", "in.mkv", "-o", str(target), "--json")
     assert (code, out) == (2, "") and "--overwrite" in err
     code, out, _ = command("analyze", "in.mkv", "-o", str(target), "--json", "--overwrite")

@@ -1,0 +1,74 @@
+"""Results of the commands as text, and the analysis as JSON data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dynface_video.passes.analysis import Analysis
+    from dynface_video.results import RestoreResult
+
+
+def restore_summary(result: RestoreResult) -> list[str]:
+    """The lines that `restore` ends with."""
+    restored = f"{count(result.faces, 'face')} of {count(result.tracks, 'track')} restored"
+    done = f"{result.output}: {count(result.frames, 'frame')}, {restored}"
+    done += f" with {count(result.unet_evaluations, 'network evaluation')}"
+    if result.skip_reasons:
+        done += f"; {skipped(result.skip_reasons)}"
+    return [done, ", ".join(f"{stage} {spent:.1f} s" for stage, spent in result.seconds.items())]
+
+
+def analysis_overview(analysis: Analysis) -> dict[str, Any]:
+    """An analysis in short, as JSON data."""
+    tracks = [
+        {
+            "number": found.track.number,
+            "start": found.track.start,
+            "stop": found.track.stop,
+            "size": round(float(found.track.size), 1),
+            "blur_level": round(float(found.levels.mean()), 3),
+            "grey": found.grey,
+            "restore": found.restore,
+        }
+        for found in analysis.tracks
+    ]
+    return {
+        "frames": analysis.frame_count,
+        "shots": [[shot.start, shot.stop] for shot in analysis.shots],
+        "tracks": tracks,
+        "skipped_faces": analysis.skipped_face_count,
+        "skip_reasons": dict(analysis.skip_reasons),
+    }
+
+
+def analysis_summary(analysis: Analysis, written: Path | None) -> list[str]:
+    """The lines that `analyze` ends with; written: the file that holds the whole analysis."""
+    seen = analysis_overview(analysis)
+    found = (
+        count(seen["frames"], "frame"),
+        count(len(seen["shots"]), "shot"),
+        count(len(seen["tracks"]), "face track"),
+    )
+    lines = [
+        f"track {t['number']}: frames {t['start']} to {t['stop'] - 1}, {t['size']:.0f} px, "
+        f"blur level {t['blur_level']:.2f}{', grey' if t['grey'] else ''}{'' if t['restore'] else ', not selected'}"
+        for t in seen["tracks"]
+    ]
+    lines = [", ".join(found), *lines]
+    if seen["skip_reasons"]:
+        lines.append(skipped(seen["skip_reasons"]))
+    return [*lines, f"the whole analysis is in {written}"] if written is not None else lines
+
+
+def skipped(reasons: Mapping[str, int]) -> str:
+    """How many faces were not restored and why, such as "3 faces skipped: 2 too small, 1 too short"."""
+    kinds = sorted(reasons.items(), key=lambda item: -item[1])
+    return f"{count(sum(reasons.values()), 'face')} skipped: {', '.join(f'{number} {kind}' for kind, number in kinds)}"
+
+
+def count(number: int, noun: str) -> str:
+    """A number with its noun in the singular or plural."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
