@@ -18,8 +18,9 @@ change that again. `dynface-video settings` prints all settings with their meani
 
 ## Options
 
-Each is a command-line option and, with underscores, an argument of `restore_video`, `restore_batch`, `analyze_video`
-and a column of a batch list. Flags have a negative form: `--no-mezzanine`.
+Each is an option of the commands that are named and, with underscores, an argument of `restore_video`, `restore_image`,
+`iter_restored_frames`, `restore_batch`, `analyze_video` and `FacePipeline`, and a column of a batch list. Flags have a
+negative form: `--no-mezzanine`.
 
 {options}
 ## All settings

@@ -247,7 +247,7 @@ def _read_job(job: Path) -> dict[str, Any]:
         "stage": state.stage,
         "frames_done": state.frames_done,
         "frames": state.frames,
-        "frames_per_second": round(rate, 2) if rate else None,
+        "frames_per_second": round(rate, 4) if rate else None,
         "seconds_left": round(left) if left is not None else None,
         "segments_done": len(list((job / "segments").glob("[0-9]*.json"))),
         "failures": [
