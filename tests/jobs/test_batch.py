@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -94,3 +96,36 @@ def test_the_command_says_what_became_of_each_and_ends_with_3(films: Path, tmp_p
     assert again.exit_code == 3 and (answer["skipped"], answer["failed"]) == (2, 1)
     (films / "c.mp4").unlink()
     assert CliRunner().invoke(main, command).exit_code == 0
+
+
+def test_an_interrupted_batch_says_the_same_as_its_status(
+    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = SegmentWorker.run
+
+    def run(worker: SegmentWorker, segment: Segment, on_frame: Callable[[int], None]) -> SegmentResult:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return real(worker, segment, on_frame)
+
+    monkeypatch.setattr(SegmentWorker, "run", run)
+    out = tmp_path / "out"
+    command = ["batch", str(films), "-o", str(out), "--config", str(tmp_path / "short.yaml"), "--device", "cpu"]
+    told = CliRunner().invoke(main, command)
+    assert told.exit_code == 143 and "1 failed, 1 unfinished, 1 waiting" in told.stdout
+    batch = read_status(out)["batch"]
+    assert {name: batch[name] for name in ("done", "failed", "unfinished", "waiting")} == {
+        "done": 0,
+        "failed": 1,
+        "unfinished": 1,
+        "waiting": 1,
+    }
+    result = restore_batch([films], out, config=tmp_path / "short.yaml", device="cpu")
+    assert result.as_dict() | {"videos": [], "log": ""} == {
+        "videos": [],
+        "log": "",
+        "done": 0,
+        "skipped": 0,
+        "failed": 1,
+        "unfinished": 1,
+        "waiting": 1,
+    }
