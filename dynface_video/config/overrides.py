@@ -32,7 +32,7 @@ class Overrides(TypedDict, total=False):
     copy_untouched: bool
     image_format: Literal["png", "jpg", "tif", "webp", "bmp"] | None
     device: str
-    workers: int
+    workers: int | Literal["auto"]
     threads: int
     address: str | None
     work: Path | None

@@ -229,8 +229,9 @@ class ExecutionSettings(Section):
     device: Annotated[str, Option("auto|cpu|cuda[:N]|mps", commands=ALL)] = Field(
         default="auto", description="torch device of the networks; auto is the first GPU, or the CPU"
     )
-    workers: Annotated[int, Option("N")] = Field(
-        default=1, ge=1, description="processes that restore; more than one use Ray"
+    workers: Annotated[int | Literal["auto"], Option("N|auto")] = Field(
+        default=1,
+        description="processes that restore, at least 1 (more use Ray); auto is one per GPU, or one per two CPU cores",
     )
     threads: Annotated[int, Option("N", commands=ALL)] = Field(
         default=1,
@@ -256,9 +257,16 @@ class ExecutionSettings(Section):
             raise ValueError("use auto, cpu, cuda, cuda:N or mps")
         return device
 
+    @field_validator("workers")
+    @classmethod
+    def _workers_are_counted(cls, workers: int | str) -> int | str:
+        if workers != "auto" and int(workers) < 1:
+            raise ValueError("it must be at least 1, or auto")
+        return workers
+
     @model_validator(mode="after")
     def _workers_share_no_gpu(self) -> ExecutionSettings:
-        if self.workers > 1 and self.device.startswith("cuda:"):
+        if self.workers != "auto" and self.workers > 1 and self.device.startswith("cuda:"):
             raise ValueError(
                 f"{self.workers} workers cannot share {self.device}: use device cuda, which gives each its own GPU, "
                 f"or 1 worker on {self.device}"

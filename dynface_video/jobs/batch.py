@@ -20,6 +20,7 @@ from dynface_video.jobs.remote import check_uploadable, download, exists, is_rem
 from dynface_video.jobs.status import kept_work
 from dynface_video.jobs.task import Progress, Totals
 from dynface_video.jobs.video_job import VideoJob, drive
+from dynface_video.jobs.workers import local_workers
 
 logger = logging.getLogger(__name__)
 
@@ -240,7 +241,7 @@ def _expected(prepared: Sequence[_Prepared], execution: ExecutionSettings) -> st
     if disk > free:
         logger.warning("the disk has %s free, the work may need %s", format_bytes(free), format_bytes(disk))
     if all(one.seconds for one in estimates):
-        least = sum(one.seconds[0] for one in estimates if one.seconds) / execution.workers
+        least = sum(one.seconds[0] for one in estimates if one.seconds) / (local_workers(execution) or 1)
         most = least + sum(one.seconds[1] - one.seconds[0] for one in estimates if one.seconds)
         line += f", {format_bytes(free)} free; {format_time_range(least, most)}, depending on the faces"
     return line + (f"; {unknown} of unknown length" if unknown else "")

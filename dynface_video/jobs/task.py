@@ -23,6 +23,7 @@ from dynface_video.jobs.lock import job_lock
 from dynface_video.jobs.output import Output, VideoFile
 from dynface_video.jobs.plan import Plan, Segment
 from dynface_video.jobs.worker import VideoPerformer, segments_of
+from dynface_video.jobs.workers import local_workers
 from dynface_video.media.io.probe import VideoInfo
 from dynface_video.passes.analysis import Analysis, unrestored_warning
 
@@ -130,7 +131,8 @@ class RestoreTask:
         execution = self.settings.execution
         mezzanine = self._output.mezzanine if isinstance(self._output, VideoFile) else None
         encodings = (self._output.encoding, mezzanine.settings if mezzanine else self._output.encoding)
-        return estimate(self._info, encodings, workers=execution.workers, on_gpus=_uses_gpu(execution.device))
+        workers = local_workers(execution) or 1
+        return estimate(self._info, encodings, workers=workers, on_gpus=_uses_gpu(execution.device))
 
     def already_published(self) -> bool:
         """Whether an earlier run published the output and was then killed; its directory is deleted if so."""

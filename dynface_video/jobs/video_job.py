@@ -21,6 +21,7 @@ from dynface_video.jobs.plan import Plan, folder_digest
 from dynface_video.jobs.signals import StopRequest, handled_signals
 from dynface_video.jobs.source import probe_source, source_digest
 from dynface_video.jobs.task import Progress, RestoreTask, Totals
+from dynface_video.jobs.workers import local_workers
 from dynface_video.media.io.files import MAX_NAME
 from dynface_video.media.output.write import EncodeSettings
 from dynface_video.models.registry import model_folder
@@ -58,7 +59,7 @@ class VideoJob:
         source, target = source.absolute(), target.absolute()
         published = completed(job_path(target)) is not None
         check_paths(source, target, overwrite=overwrite or published)
-        if settings.execution.workers == 1:
+        if local_workers(settings.execution) == 1:
             resolve_device(settings.execution.device)
         self.info = probe_source(source, settings)
         self.output = choose_output(self.info, target, settings.output)
@@ -110,7 +111,7 @@ def drive(tasks: Sequence[RestoreTask], execution: ExecutionSettings) -> None:
 
 
 def _executor(tasks: Sequence[RestoreTask], execution: ExecutionSettings, stop: StopRequest) -> Executor:
-    if execution.workers == 1 and execution.address is None:
+    if local_workers(execution) == 1 and execution.address is None:
 
         def on_frame(call: Call, done: int) -> None:
             tasks[call.video].on_frame(call.kind, done)

@@ -13,9 +13,8 @@ import logging
 import os
 import socket
 import tempfile
-from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +33,12 @@ from dynface_video.jobs.executors.base import (
     Outcome,
     Performer,
 )
+from dynface_video.jobs.executors.dispatch import WorkerLoad, choose_worker
 from dynface_video.jobs.failures import failure_of
+from dynface_video.jobs.workers import local_workers, workers_for
 
 logger = logging.getLogger(__name__)
 
-CALLS_PER_WORKER = 2
-"""One that runs, and one that waits for it, so that a worker is not idle while the driver reacts."""
 MAX_FAILED_STARTS = 5
 MAX_FOLDER = 40
 """Bytes of the path of Ray's temporary folder: a socket's has at most 103, of which Ray needs 63 for its session."""
@@ -85,13 +84,9 @@ class CallRunner:
 
 
 @dataclass(eq=False)
-class _Worker:
-    number: int
-    actor: Any
-    ready: bool = False
+class _Worker(WorkerLoad):
+    actor: Any = None
     node: str = ""
-    calls: deque[Call] = field(default_factory=deque)
-    load: int = 0
 
 
 class RayExecutor:
@@ -115,9 +110,11 @@ class RayExecutor:
 
         self._ray = ray
         self._started_here = _connect(ray, execution)
-        wanted = min(execution.workers, max_calls or execution.workers)
         resources = ray.cluster_resources()
         self._gpus = execution.gpus_per_worker if _on_gpus(execution, resources) else 0.0
+        gpus = resources.get("GPU", 0) if self._gpus else 0
+        wanted = local_workers(execution) or workers_for(execution, cores=resources.get("CPU", 1), gpus=gpus)
+        wanted = min(wanted, max_calls or wanted)
         self._remote_performers: dict[int, Any] = {}
         self._pending: dict[Any, tuple[_Worker | None, Call | None]] = {}
         self._workers: list[_Worker] = []
@@ -149,7 +146,7 @@ class RayExecutor:
         if self._gpus and kind == ANALYZE:
             analyses = [c for _, c in self._pending.values() if c is not None and c.kind == ANALYZE]
             return len(analyses) < self._max_analyses
-        return self._choose(kind, None) is not None
+        return choose_worker(self._workers, kind) is not None
 
     def submit(self, call: Call) -> None:
         """See `Executor`."""
@@ -157,11 +154,9 @@ class RayExecutor:
         if self._gpus and call.kind != RESTORE:
             self._pending[self._task.remote(performer, call)] = (None, call)
             return
-        worker = self._choose(call.kind, call.avoid)
-        assert worker is not None
-        worker.calls.append(call)
-        # No other call may wait behind a first pass or a joining, which take long.
-        worker.load += 1 if call.kind == RESTORE else CALLS_PER_WORKER
+        worker = choose_worker(self._workers, call.kind, avoid=call.avoid)
+        assert isinstance(worker, _Worker)
+        worker.add(call)
         self._pending[worker.actor.perform.remote(performer, call)] = (worker, call)
 
     @property
@@ -202,14 +197,9 @@ class RayExecutor:
         if self._started_here:
             self._ray.shutdown()
 
-    def _choose(self, kind: str, avoid: int | None) -> _Worker | None:
-        most = {RESTORE: CALLS_PER_WORKER - 1, ASSEMBLE: CALLS_PER_WORKER - 1, ANALYZE: 0}[kind]
-        free = [worker for worker in self._workers if worker.ready and worker.load <= most]
-        return min(free, key=lambda worker: (worker.number == avoid, worker.load), default=None)
-
     def _start_worker(self) -> None:
         self._started += 1
-        worker = _Worker(self._started, self._runner.remote())
+        worker = _Worker(self._started, actor=self._runner.remote())
         self._workers.append(worker)
         self._pending[worker.actor.node_info.remote()] = (worker, None)
 
@@ -236,8 +226,7 @@ class RayExecutor:
             return []
         assert call is not None
         if worker is not None:
-            worker.calls.remove(call)
-            worker.load -= 1 if call.kind == RESTORE else CALLS_PER_WORKER
+            worker.remove(call, value)
         failure = value if isinstance(value, Failure) else None
         return [Outcome(call, None if failure else value, failure, worker.number if worker else None)]
 
@@ -290,7 +279,7 @@ def _connect(ray: Any, execution: ExecutionSettings) -> bool:
     if folder is not None:
         quiet["_temp_dir"] = str(folder)
     # Without "local", Ray would join the cluster of RAY_ADDRESS, and refuse a number of CPUs.
-    ray.init(address="local", num_cpus=execution.workers, include_dashboard=False, **quiet)
+    ray.init(address="local", num_cpus=local_workers(execution), include_dashboard=False, **quiet)
     return True
 
 
