@@ -120,13 +120,13 @@ def true_kernel(degradation: Degradation, size: int, *, sampling: bool) -> np.nd
     return kernel / kernel.sum()
 
 
-def _gaussian(deviation_x: float, deviation_y: float, angle: float) -> np.ndarray:
-    if max(deviation_x, deviation_y) < 0.2:
+def _gaussian(std_x: float, std_y: float, angle: float) -> np.ndarray:
+    if max(std_x, std_y) < 0.2:
         return np.ones((1, 1))
-    radius = int(np.ceil(3 * max(deviation_x, deviation_y)))
+    radius = int(np.ceil(3 * max(std_x, std_y)))
     y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1].astype(np.float64)
     c, s = np.cos(angle), np.sin(angle)
-    u, v = (c * x + s * y) / max(deviation_x, 0.2), (c * y - s * x) / max(deviation_y, 0.2)
+    u, v = (c * x + s * y) / max(std_x, 0.2), (c * y - s * x) / max(std_y, 0.2)
     return np.asarray(np.exp(-(u**2 + v**2) / 2))
 
 

@@ -32,7 +32,7 @@ CODEC = "libx264"
 
 @dataclass(frozen=True)
 class Damage:
-    """shrink: factor; noise: deviation at the small size, levels of 255; quantiser: of H.264 over the small clip."""
+    """shrink: factor; noise: std at the small size, levels of 255; quantiser: of H.264 over the small clip."""
 
     shrink: float
     noise: float

@@ -63,8 +63,8 @@ def promises(rows: Sequence[Row]) -> list[Target]:
 
 def _of_all(here: Sequence[Row], strength: str) -> list[Target]:
     if strength == FRESH:
-        share = _mean(here, ALL, "flicker") / _mean(here, ALONE, "flicker")
-        steady = Target(f"{strength}: flicker is at most a quarter of {ALONE}'s", f"{share:.0%}", share <= 0.25)
+        share = _mean(here, ALL, "flicker") / _mean(here, "input", "flicker")
+        steady = Target(f"{strength}: flicker is at most a quarter of the input's", f"{share:.0%}", share <= 0.25)
     else:
         share = _mean(here, ALL, "flow_error") / _mean(here, "clean", "flow_error")
         text = f"{strength}: error along the flow is at most 1.1 of the clean clips'"
