@@ -14,7 +14,8 @@ import numpy as np
 
 from dynface_video.config import OutputSettings
 from dynface_video.errors import InputError
-from dynface_video.media.io.images import FORMATS, ImageFile, read_image, upright, write_image
+from dynface_video.media.io.image_file import WRITTEN_KINDS, ImageFile
+from dynface_video.media.io.images import read_image, upright, write_image
 from dynface_video.media.io.probe import VideoInfo
 from dynface_video.media.io.sequence import SEQUENCE, image_files, samples_of
 from dynface_video.media.output.assemble import assemble, lost_messages
@@ -156,7 +157,7 @@ def choose_output(info: VideoInfo, target: Path, settings: OutputSettings) -> Ou
         lossless = EncodeSettings("ffv1", None, None, info.pixel_format, interlaced=info.interlaced).without_loss()
         lossless = replace(lossless, interlaced=info.interlaced and settings.interlaced != "deinterlace")
         return ImageFolder(info, target, lossless, ending_of(settings))
-    if target.suffix.lower() in FORMATS:
+    if target.suffix.lower() in WRITTEN_KINDS:
         raise InputError(f"{target}: one image cannot hold all of {info.path}; name a folder or a video file")
     wanted = choose_encoding(
         info,
@@ -221,7 +222,7 @@ def image_names(files: Sequence[Path], ending: str | None) -> list[str]:
         InputError: Two outputs would have the same name.
     """
     names = [
-        file.name if ending is None and file.suffix.lower() in FORMATS else f"{file.stem}{ending or '.png'}"
+        file.name if ending is None and file.suffix.lower() in WRITTEN_KINDS else f"{file.stem}{ending or '.png'}"
         for file in files
     ]
     twice = [name for name, count in Counter(names).items() if count > 1]

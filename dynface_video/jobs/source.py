@@ -10,7 +10,8 @@ from pathlib import Path
 from dynface_video.config import InputSettings, Settings
 from dynface_video.errors import InputError
 from dynface_video.jobs.plan import file_digest
-from dynface_video.media.io.images import READABLE
+from dynface_video.media.io.image_file import READABLE
+from dynface_video.media.io.images import remedy
 from dynface_video.media.io.probe import VideoInfo, probe
 from dynface_video.media.io.sequence import image_files, is_sequence, probe_images
 from dynface_video.media.pixels.interlace import treated_as
@@ -30,6 +31,8 @@ def is_stills(source: Path, settings: InputSettings) -> bool:
         InputError: The folder has no images, or one cannot be read.
     """
     if not source.is_dir():
+        if remedy(source):
+            raise InputError(f"{source}: {remedy(source)}")
         return source.suffix.lower() in READABLE
     files = image_files(source)
     return settings.images == "stills" or (settings.images == "auto" and not is_sequence(files))

@@ -18,8 +18,9 @@ from dynface_video.jobs.plan import Plan
 from dynface_video.jobs.source import images_digest
 from dynface_video.jobs.task import Progress
 from dynface_video.jobs.video_job import check_paths, describe_plan
-from dynface_video.media.io.images import FORMATS, read_image
-from dynface_video.media.io.sequence import image_files
+from dynface_video.media.io.image_file import WRITTEN_KINDS
+from dynface_video.media.io.images import read_image
+from dynface_video.media.io.sequence import image_files, unread_files
 from dynface_video.passes.analysis import unrestored_warning
 from dynface_video.passes.networks import Models, load_models
 from dynface_video.passes.restore import Work
@@ -104,7 +105,7 @@ class StillsJob:
 
     def _run_all(self, folder: Path, report: Progress) -> StillsResult:
         folder.mkdir(exist_ok=True)
-        result, models = StillsResult(warnings=_unsupported_files(self.source, self.files)), None
+        result, models = StillsResult(warnings=unread_files(self.source)), None
         workers = self.settings.execution.workers
         if workers != "auto" and workers > 1:
             result.warnings.append("single pictures are restored by one process, whatever --workers says")
@@ -139,23 +140,14 @@ class StillsJob:
         result.pictures += 1
 
 
-def _unsupported_files(source: Path, files: list[Path]) -> list[str]:
-    """A warning that names the files of a folder that are not taken as images; hidden ones do not count."""
-    if not source.is_dir():
-        return []
-    others = {path for path in source.iterdir() if path.is_file()}.difference(files)
-    names = sorted(path.name for path in others if not path.name.startswith("."))
-    return [f"not in the output, because their format is not supported: {', '.join(names)}"] if names else []
-
-
 def _check_target(source: Path, target: Path, settings: Settings) -> None:
     if is_folder(target):
         return
-    endings = ", ".join(FORMATS)
+    endings = ", ".join(WRITTEN_KINDS)
     if source.is_dir():
         raise InputError(
             f"{source} holds single pictures, which become a folder: name one without an ending; if they are the "
             "frames of a film, give --images sequence"
         )
-    if target.suffix.lower() not in FORMATS:
+    if target.suffix.lower() not in WRITTEN_KINDS:
         raise InputError(f"{target}: an image becomes a file ending in one of {endings}, or a folder")

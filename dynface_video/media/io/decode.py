@@ -18,8 +18,7 @@ from dynface_video.media.io.container import read_packets
 from dynface_video.media.io.damage import DamageLedger
 from dynface_video.media.io.probe import coded_aspect
 from dynface_video.media.timing.index import Entry
-from dynface_video.media.timing.restarts import FORMATS as RESTARTING
-from dynface_video.media.timing.restarts import unwrap_timestamps
+from dynface_video.media.timing.restarts import RESTARTING_FORMATS, unwrap_timestamps
 
 WARNINGS = 10
 RESTARTED = "the file's clock starts anew here; what follows goes on where the pictures before it ended"
@@ -150,7 +149,7 @@ def _entry(packet: Packet, moved: int, container: InputContainer, position: int 
         return None
     # Matroska's index holds presentation times, those of the others decoding times.
     time = packet.pts if packet.dts is None or "matroska" in container.format.name else packet.dts
-    return Entry(packet.pts - moved, time - moved, position if container.format.name in RESTARTING else None)
+    return Entry(packet.pts - moved, time - moved, position if container.format.name in RESTARTING_FORMATS else None)
 
 
 def _repeated(

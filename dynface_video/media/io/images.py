@@ -1,13 +1,14 @@
-"""Image files: their samples as they are stored, written again with everything else that the file held.
+"""Image files: their samples as stored, written again with everything else that the file held.
 
-Pillow reads and writes; only colour of 16 bit, which it does not know, goes through FFmpeg (reading), OpenCV (PNG) and
-tifffile (TIFF).
+Pillow reads and writes. Colour of more than 8 bit, which it does not know, goes through FFmpeg (reading), OpenCV (PNG)
+and tifffile (TIFF); DPX and OpenEXR have a module of their own; HEIF needs pillow-heif.
 """
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import shutil
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +21,17 @@ from PIL import ExifTags, Image, JpegImagePlugin, UnidentifiedImageError
 from dynface_video.errors import InputError
 from dynface_video.media.io.container import url
 from dynface_video.media.io.files import complete_or_nothing
-
-FORMATS = {
-    ".png": "PNG",
-    ".jpg": "JPEG",
-    ".jpeg": "JPEG",
-    ".jpe": "JPEG",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-    ".webp": "WEBP",
-    ".bmp": "BMP",
-}
-"""Image formats that are written, by file ending."""
-READABLE = {*FORMATS, ".avif", ".jp2", ".ppm", ".pgm", ".pnm", ".tga"}
-"""Endings of the files that are taken as images."""
+from dynface_video.media.io.film_scans import film_scan_size, read_film_scan, write_film_scan
+from dynface_video.media.io.image_file import (
+    FILM_SCANS,
+    HEIF_ENDINGS,
+    REMEDIES,
+    WRITTEN_KINDS,
+    ImageFile,
+)
+from dynface_video.media.io.probe import FULL, ColourInfo
+from dynface_video.media.pixels.colour import convert
+from dynface_video.media.pixels.sample_arrays import arrays_of, spread
 
 DEEP = ("PNG", "TIFF")
 OPAQUE = ("JPEG", "BMP")
@@ -52,39 +50,18 @@ DESCRIBING = (
 EXIF_HEADER = b"Exif\x00\x00"
 
 
-@dataclass(frozen=True, eq=False)
-class ImageFile:
-    """An image as it lies in its file.
-
-    samples: (H, W) or, red, green and blue, (H, W, 3) of uint8 or uint16; alpha: (H, W) of the same kind, None where
-    there is none; orientation: EXIF's number, 1 to 8, of how the samples are to be turned; exif, profile (ICC): as
-    bytes, empty where there is none; details: what else Pillow takes when it writes the same format
-    """
-
-    path: Path | None
-    kind: str
-    samples: np.ndarray
-    alpha: np.ndarray | None = None
-    orientation: int = 1
-    exif: bytes = b""
-    profile: bytes = b""
-    details: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def deep(self) -> bool:
-        """Whether there are 16 bit a sample."""
-        return self.samples.dtype == np.uint16
-
-
 def read_image(path: Path) -> ImageFile:
     """Read an image file; raises InputError for one that is missing, damaged, an animation or of unknown colours."""
     try:
-        with Image.open(path) as image:
+        kind = _film_scan_kind(path)
+        if kind is not None:
+            return read_film_scan(path, kind)
+        with _opened(path) as image:
             return _read(path, image)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist") from error
     except UnidentifiedImageError as error:
-        raise InputError(f"{path} is not an image that can be read; is it damaged, or another kind of file?") from error
+        raise InputError(_unknown(path)) from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, av.FFmpegError) as error:
         raise InputError(f"{path} cannot be read ({error}); is it truncated or damaged?") from error
 
@@ -92,8 +69,13 @@ def read_image(path: Path) -> ImageFile:
 def image_size(path: Path) -> tuple[int, int]:
     """Width and height of an image file as stored, from its header; raises InputError when it cannot be read."""
     try:
-        with Image.open(path) as image:
+        kind = _film_scan_kind(path)
+        if kind is not None:
+            return film_scan_size(path, kind)
+        with _opened(path) as image:
             return image.size
+    except UnidentifiedImageError as error:
+        raise InputError(_unknown(path)) from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{path} cannot be read ({error}); is it truncated or damaged?") from error
 
@@ -101,10 +83,17 @@ def image_size(path: Path) -> tuple[int, int]:
 def is_photograph(path: Path) -> bool:
     """Whether a file says when a camera took it."""
     try:
-        with Image.open(path) as image:
+        with _opened(path) as image:
             return ExifTags.Base.DateTimeOriginal in image.getexif().get_ifd(ExifTags.IFD.Exif)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except (OSError, SyntaxError, ValueError, InputError, Image.DecompressionBombError):
         return False
+
+
+def remedy(path: Path) -> str:
+    """What to do about an image file that is not read, in words; empty where nothing is known."""
+    if path.suffix.lower() in HEIF_ENDINGS and not _has_heif():
+        return "HEIF needs the extra heif: pip install 'dynface-video[heif]'"
+    return REMEDIES.get(path.suffix.lower(), "")
 
 
 def write_image(path: Path, samples: np.ndarray, source: ImageFile) -> tuple[str, ...]:
@@ -114,11 +103,17 @@ def write_image(path: Path, samples: np.ndarray, source: ImageFile) -> tuple[str
     file is copied byte for byte. Formats that viewers do not turn are written upright. A JPEG from a JPEG has the same
     quantization. The file appears only when it is complete. Raises OSError when it cannot be written.
     """
-    kind = FORMATS[path.suffix.lower()]
+    kind = WRITTEN_KINDS[path.suffix.lower()]
     with complete_or_nothing(path) as partial:
         if kind == source.kind and source.path is not None and np.array_equal(samples, source.samples):
             shutil.copyfile(source.path, partial)
             return ()
+        if kind in FILM_SCANS:
+            if kind != source.kind:
+                raise InputError(f"{path}: {kind} is written only from {kind}; give --image-format png or tif")
+            return tuple(
+                f"{path.name}: {kind} cannot hold {what}" for what in write_film_scan(partial, samples, source)
+            )
         alpha, orientation = source.alpha, source.orientation
         lost = ["its transparency"] if alpha is not None and kind in OPAQUE else []
         alpha = None if kind in OPAQUE else alpha
@@ -130,6 +125,35 @@ def write_image(path: Path, samples: np.ndarray, source: ImageFile) -> tuple[str
             orientation = 1
         _save(partial, kind, samples, alpha, source, _exif(source, orientation))
         return tuple(f"{path.name}: {kind} cannot hold {what}" for what in lost)
+
+
+def _opened(path: Path) -> Image.Image:
+    if path.suffix.lower() in HEIF_ENDINGS:
+        if not _has_heif():
+            raise InputError(f"{path}: {remedy(path)}")
+        pillow_heif = importlib.import_module("pillow_heif")
+        pillow_heif.register_heif_opener()
+    return Image.open(path)
+
+
+def _has_heif() -> bool:
+    return importlib.util.find_spec("pillow_heif") is not None
+
+
+def _film_scan_kind(path: Path) -> str | None:
+    if path.suffix.lower() not in (".dpx", ".exr"):
+        return None
+    with open(path, "rb") as file:
+        start = file.read(4)
+    kind = {b"SDPX": "DPX", b"XPDS": "DPX", b"\x76\x2f\x31\x01": "EXR"}.get(start)
+    if kind is None:
+        raise InputError(f"{path} is no {path.suffix[1:].upper()} file, whatever its name says; is it damaged?")
+    return kind
+
+
+def _unknown(path: Path) -> str:
+    known = remedy(path)
+    return f"{path} is not an image that can be read; {known or 'is it damaged, or another kind of file?'}"
 
 
 def upright(samples: np.ndarray, orientation: int) -> np.ndarray:
@@ -154,6 +178,10 @@ def _read(path: Path, image: Image.Image) -> ImageFile:
     # Pillow says only here, and only before it has read anything, that it is about to make 8 bit of 16.
     tiles = getattr(image, "tile", None)
     deep = tiles is not None and len(tiles) > 0 and ";16" in str(tiles[0].args)
+    if image.format in ("PPM", "JPEG2000"):
+        own = _read_by_ffmpeg(path, image)
+        if own is not None:
+            return own
     kind, tags = image.format or "", image.getexif()
     orientation = int(tags.get(ExifTags.Base.Orientation, 1))
     exif = _describing(tags) if kind == "TIFF" else image.info.get("exif", b"")
@@ -166,12 +194,12 @@ def _read(path: Path, image: Image.Image) -> ImageFile:
         samples = np.asarray(image if mode == image.mode == "I;16" else image.convert(mode)).astype(
             np.uint16 if mode == "I;16" else np.uint8
         )
-    # Pillow turns a TIFF upright by itself.
-    orientation = 1 if kind == "TIFF" else orientation
+    # Pillow turns TIFF and HEIF upright by itself.
+    orientation = 1 if kind in ("TIFF", "HEIF") else orientation
     samples, alpha = _without_alpha(samples)
     # Phones' JPEG files with a second picture count as a format of their own.
     kind = "JPEG" if kind == "MPO" else kind
-    return ImageFile(path, kind, samples, alpha, orientation, exif, profile, details)
+    return ImageFile(path, kind, samples, alpha, orientation, exif, profile, details=details)
 
 
 def _read_deep(path: Path) -> np.ndarray:
@@ -179,6 +207,24 @@ def _read_deep(path: Path) -> np.ndarray:
         picture = next(container.decode(video=0))
     has_alpha = any(component.is_alpha for component in picture.format.components)
     return np.asarray(picture.reformat(format="rgba64le" if has_alpha else "rgb48le").to_ndarray())
+
+
+def _read_by_ffmpeg(path: Path, image: Image.Image) -> ImageFile | None:
+    """A Netpbm or JPEG 2000 file of more than 8 bit, of which Pillow would make 8; None for others."""
+    kind, tiles = image.format or "", getattr(image, "tile", ())
+    if kind == "PPM" and tiles and tiles[0].args[1] <= 255:
+        return None
+    with av.open(url(path), format="j2k_pipe" if kind == "JPEG2000" else None) as container:
+        picture = next(container.decode(video=0))
+    bits = picture.format.components[0].bits
+    if bits <= 8:
+        return None
+    if picture.format.name.startswith(("yuv", "xyz")):
+        picture = convert(picture, "gbrp16le", ColourInfo(range=FULL))
+        bits = 16
+    colours, alpha = arrays_of(picture)
+    profile = image.info.get("icc_profile") or b""
+    return ImageFile(path, kind, spread(colours, bits), None if alpha is None else spread(alpha, bits), profile=profile)
 
 
 def _without_alpha(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from dynface_video.errors import InputError
-from dynface_video.media.io.images import ImageFile
+from dynface_video.media.io.image_file import ImageFile
 
 MemoryImage = TypeVar("MemoryImage", Image.Image, np.ndarray)
 """A PIL image, or an RGB array (H, W, 3), uint8 or float in [0, 1]."""

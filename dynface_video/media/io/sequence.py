@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import av
 import numpy as np
 
 from dynface_video.errors import InputError, JobError
-from dynface_video.media.io.images import READABLE, ImageFile, image_size, is_photograph, read_image
+from dynface_video.media.io.image_file import READABLE, VIDEOS, ImageFile
+from dynface_video.media.io.images import image_size, is_photograph, read_image, remedy
 from dynface_video.media.io.probe import FULL, ColourInfo, VideoInfo
 from dynface_video.media.pixels.colour import convert
 from dynface_video.media.pixels.display import display_geometry
@@ -22,8 +24,9 @@ from dynface_video.media.timing.index import FrameIndex, IndexBuilder, checksum
 SEQUENCE = "images"
 """`VideoInfo.format_name` of images."""
 FULL_RANGE = ColourInfo(range=FULL)
-FORMATS = {(2, False): "gray", (2, True): "gray16le", (3, False): "rgb24", (3, True): "rgb48le"}
-NUMBERED = re.compile(r"(.*?)(\d+)(\D*)")
+PICTURE_FORMATS = {(2, False): "gray", (2, True): "gray16le", (3, False): "rgb24", (3, True): "rgb48le"}
+NAMED = 20
+"""Files of a kind that are named one by one."""
 ONE = 1 << 16
 TURNS = {
     1: (1, 0, 0, 1), 2: (-1, 0, 0, 1), 3: (-1, 0, 0, -1), 4: (1, 0, 0, -1),
@@ -39,20 +42,47 @@ def image_files(source: Path) -> list[Path]:
     """
     if not source.is_dir():
         return [source]
-    files = [path for path in source.iterdir() if path.suffix.lower() in READABLE and not path.name.startswith(".")]
+    files = [path for path in _visible_files(source) if path.suffix.lower() in READABLE and not remedy(path)]
     if not files:
-        raise InputError(f"{source} is a folder without images ({', '.join(sorted(READABLE))})")
-    return sorted(files, key=lambda path: [_number(part) for part in re.split(r"(\d+)", path.name)])
+        others = "".join(f"; {message}" for message in unread_files(source))
+        raise InputError(f"{source} is a folder without images ({', '.join(sorted(READABLE))}){others}")
+    return sorted(files, key=_numbered)
+
+
+def unread_files(source: Path) -> list[str]:
+    """A message for each kind of file in a folder that is not taken: the files' names and what to do about them."""
+    if not source.is_dir():
+        return []
+    kinds: dict[str, list[Path]] = {}
+    for path in sorted(_visible_files(source), key=_numbered):
+        if path.suffix.lower() not in READABLE or remedy(path):
+            kinds.setdefault(path.suffix.lower(), []).append(path)
+    messages = []
+    for paths in kinds.values():
+        names = ", ".join(path.name for path in paths[:NAMED])
+        more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
+        is_video = paths[0].suffix.lower() in VIDEOS
+        known = "a video: restore it on its own" if is_video else remedy(paths[0]) or "no image format that is read"
+        messages.append(f"{source}: not taken: {names}{more} ({known})")
+    return messages
 
 
 def is_sequence(files: list[Path]) -> bool:
     """Whether images look like the frames of a film: numbered alike, of one size, and not taken by a camera one by one.
 
+    Numbered alike are names that differ in one number, such as `f0001_4k.ppm`; digits of the ending do not count.
     Raises InputError for an image that cannot be read.
     """
-    names = [NUMBERED.fullmatch(path.name) for path in files]
-    patterns = {(name[1], name[3]) if name is not None else None for name in names}
-    if len(files) < 2 or len(patterns) > 1 or None in patterns:
+    if len(files) < 2:
+        return False
+    names = [(tuple(re.split(r"(\d+)", path.stem)), path.suffix) for path in files]
+    if len({(len(parts), suffix) for parts, suffix in names}) > 1:
+        return False
+    differing = [
+        place for place, texts in enumerate(zip(*(parts for parts, _ in names), strict=True)) if len(set(texts)) > 1
+    ]
+    # Text and numbers take turns, and text comes first.
+    if len(differing) != 1 or differing[0] % 2 == 0:
         return False
     if is_photograph(files[0]) or is_photograph(files[-1]):
         return False
@@ -99,9 +129,9 @@ def image_info(image: ImageFile, source: Path, *, rate: Fraction = Fraction(1), 
         frame_rate=rate,
         declared_frames=count,
         duration=count / rate,
-        sample_aspect_ratio=Fraction(1),
-        colour=FULL_RANGE,
-        display=display_geometry(width, height, Fraction(1), matrix),
+        sample_aspect_ratio=image.aspect,
+        colour=replace(FULL_RANGE, transfer=image.transfer),
+        display=display_geometry(width, height, image.aspect, matrix),
         others=(),
         display_matrix=matrix,
     )
@@ -116,6 +146,9 @@ def read_sequence(
     """
     last: av.VideoFrame | None = None
     fitter = PictureFitter(info)
+    if on_warning is not None:
+        for message in unread_files(info.path):
+            on_warning(message)
     for number, path in enumerate(image_files(info.path)):
         repeated = False
         try:
@@ -156,7 +189,7 @@ def read_sequence_span(
 
 def picture_of(image: ImageFile) -> av.VideoFrame:
     """An image's samples as a picture, without transparency."""
-    return av.VideoFrame.from_ndarray(image.samples, format=FORMATS[image.samples.ndim, image.deep])
+    return av.VideoFrame.from_ndarray(image.samples, format=PICTURE_FORMATS[image.samples.ndim, image.deep])
 
 
 def samples_of(picture: av.VideoFrame, colour: ColourInfo) -> np.ndarray:
@@ -168,8 +201,8 @@ def samples_of(picture: av.VideoFrame, colour: ColourInfo) -> np.ndarray:
         picture = convert(picture, "gbrp16le", colour)
     if grey and colour.resolved(picture.height).range != FULL:
         # From grey to grey swscale leaves the range as it is.
-        return np.ascontiguousarray(convert(picture, FORMATS[3, deep], colour).to_ndarray()[..., 1])
-    return np.asarray(convert(picture, FORMATS[2 if grey else 3, deep], colour).to_ndarray())
+        return np.ascontiguousarray(convert(picture, PICTURE_FORMATS[3, deep], colour).to_ndarray()[..., 1])
+    return np.asarray(convert(picture, PICTURE_FORMATS[2 if grey else 3, deep], colour).to_ndarray())
 
 
 def display_matrix(orientation: int) -> tuple[int, ...] | None:
@@ -186,6 +219,15 @@ def _picture(path: Path, fitter: PictureFitter, on_warning: Callable[[str], None
             on_warning(f"{path}: {message}")
 
     return fitter.fit(picture_of(read_image(path)), Fraction(1), report)[0]
+
+
+def _visible_files(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
+
+
+def _numbered(path: Path) -> list[tuple[int, int, str]]:
+    """A key by which names are in the order of their numbers."""
+    return [_number(part) for part in re.split(r"(\d+)", path.name)]
 
 
 def _number(part: str) -> tuple[int, int, str]:

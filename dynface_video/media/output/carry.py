@@ -15,8 +15,7 @@ from av.video.stream import VideoStream
 
 from dynface_video.media.io.container import TAG_ERRORS, is_cover, read_packets
 from dynface_video.media.output.trimming import TrimFilter
-from dynface_video.media.timing.restarts import FORMATS as RESTARTING
-from dynface_video.media.timing.restarts import unwrap_timestamps
+from dynface_video.media.timing.restarts import RESTARTING_FORMATS, unwrap_timestamps
 
 # Tags that describe the old file as a file; the new one gets its own.
 FILE_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder"}
@@ -81,7 +80,7 @@ class StreamCarrier:
         if not streams:
             return
         pictures, format_name = self.source.streams[self.restored], self.source.format.name
-        if format_name in RESTARTING:
+        if format_name in RESTARTING_FORMATS:
             # They tell by how much the parts of the file move.
             streams.append(pictures)
         for packet, _ in unwrap_timestamps(read_packets(self.source, streams), pictures, format_name):

@@ -14,8 +14,9 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.format import VideoFormat
 
 from dynface_video.errors import InputError
-from dynface_video.media.io.probe import LIMITED, ColourInfo, VideoInfo
+from dynface_video.media.io.probe import LIMITED, UNSPECIFIED, ColourInfo, VideoInfo
 from dynface_video.media.pixels.formats import has_alpha, subsampling_of
+from dynface_video.media.pixels.working_range import FILM_LOG
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 """Containers that keep exact times, by file ending; values are FFmpeg's names."""
@@ -155,10 +156,13 @@ def container_format(target: Path) -> str:
 
 def encoded_colour(info: VideoInfo, pixel_format: str) -> ColourInfo:
     """The tags of the encoded video: the source's; where RGB becomes YUV, the matrix and range it is converted with."""
+    colour = info.colour
+    if colour.transfer == FILM_LOG:
+        colour = replace(colour, transfer=UNSPECIFIED)
     if not VideoFormat(info.pixel_format).is_rgb or VideoFormat(pixel_format).is_rgb:
-        return info.colour
-    resolved = info.colour.resolved(info.height)
-    return ColourInfo(resolved.matrix, info.colour.primaries, info.colour.transfer, LIMITED)
+        return colour
+    resolved = colour.resolved(info.height)
+    return ColourInfo(resolved.matrix, colour.primaries, colour.transfer, LIMITED)
 
 
 def set_up_encoder(context: VideoCodecContext, info: VideoInfo, settings: EncodeSettings) -> None:

@@ -14,7 +14,7 @@ from fractions import Fraction
 from av.packet import Packet
 from av.stream import Stream
 
-FORMATS = ("mpegts", "mpeg")
+RESTARTING_FORMATS = ("mpegts", "mpeg")
 """FFmpeg's names of the formats in which clocks may start anew, and where places are found by byte, not by time."""
 BACK, FORWARD = Fraction(1, 10), Fraction(600)
 """Seconds. A shorter step back is a disorder of times; a shorter step forward a gap, which stays."""
@@ -84,7 +84,7 @@ def unwrap_timestamps(
     packets: in the file's order, of the pictures' stream and any others; format_name: the container's, by FFmpeg;
     on_restart: told the time, on the line, at which a part begins
     """
-    if format_name not in FORMATS:
+    if format_name not in RESTARTING_FORMATS:
         yield from ((packet, 0) for packet in packets)
         return
     leader, followers, held = _Leader(), dict[int, _Follower](), deque[Packet]()
