@@ -171,6 +171,7 @@ def restore_batch(
     resume: bool = True,
     progress: Progress | None = None,
     on_plan: Callable[[str], None] | None = None,
+    select: Callable[[str], bool] | None = None,
     **overrides: Unpack[Overrides],
 ) -> BatchResult:
     """Restore many videos with one pool of workers; one that fails does not stop the others.
@@ -188,6 +189,7 @@ def restore_batch(
         resume: Resume unfinished jobs; False starts them over.
         progress: Called with the progress of the whole batch.
         on_plan: Called with lines on videos that cannot be restored and on what the batch will take.
+        select: Called with the path of each video below a folder; False leaves it out.
         overrides: Settings of all videos by name.
 
     Returns:
@@ -197,6 +199,8 @@ def restore_batch(
         InputError: The sources or settings cannot be used.
     """
     entries = read_entries([as_given(source) for source in sources], as_given(folder))
+    if select is not None:
+        entries = [entry for entry in entries if select(entry.source)]
     common = load_settings(preset, config, overrides)
     target = working_folder(common.execution.work) if is_remote(as_given(folder)) else Path(folder)
     make_output_folder(target)

@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from dynface_video.api import analyze_video, iter_restored_frames, restore_image, restore_video
+from dynface_video.api import analyze_video, iter_restored_frames, restore_batch, restore_image, restore_video
 from dynface_video.cli.demo_clip import (
     DemoDamage,
     clean_frame,
@@ -182,6 +182,13 @@ def test_a_video_without_faces_comes_out_unchanged_and_says_so(tmp_path: Path) -
     assert any("no face" in warning for warning in result.warnings)
     for a, b in zip(pictures(tmp_path / "plain.mp4"), pictures(tmp_path / "out.mkv"), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_a_batch_takes_only_the_videos_that_are_selected(source: Path, tmp_path: Path) -> None:
+    asked: list[str] = []
+    result = restore_batch([source.parent], tmp_path, select=lambda path: bool(asked.append(path)), device="cpu")
+    assert asked == [str(source)] and result.videos == ()
+    assert not list(tmp_path.glob("*.mp4"))
 
 
 def test_nothing_is_destroyed(source: Path, tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,11 +12,15 @@ import typer
 
 from dynface_video.cli.console import SIGNALLED, complain, reporting
 from dynface_video.cli.options import Config, Json, Preset, Restart, Verbose, setting_options
+from dynface_video.cli.watch import FolderWatch, watch
 from dynface_video.config import Overrides, load_settings
 from dynface_video.config.option import BATCH
+from dynface_video.errors import InputError
 
 if TYPE_CHECKING:
-    from dynface_video.api import BatchResult
+    from rich.console import Console
+
+    from dynface_video.results import BatchResult
 
 PARTLY_FAILED = 3
 
@@ -36,6 +42,9 @@ def batch(
     overrides: Overrides,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist; else skip them.")] = False,
     restart: Restart = False,
+    watching: Annotated[
+        bool, typer.Option("--watch", help="Go on with what appears in the folders, each video once, until stopped.")
+    ] = False,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -45,34 +54,51 @@ def batch(
     Exit codes: 0 all done, 1 all failed, 2 unusable options, 3 part of it failed, 130 interrupted, 143 stopped by
     SIGTERM.
     """
-    with reporting(verbose, lambda: "interrupted before anything was done") as console:
-        load_settings(preset, config, overrides)
-        from dynface_video import api
-        from dynface_video.cli.progress import progress_display
+    codes = [0]
 
-        with progress_display(console) as report:
-            result = api.restore_batch(
-                sources,
-                output,
-                preset=preset,
-                config=config,
-                overwrite=overwrite,
-                resume=not restart,
-                progress=report,
-                on_plan=complain,
-                **overrides,
-            )
-        for row in result.videos:
-            for warning in row.totals.warnings:
-                complain(f"warning: {row.source}: {warning}")
-            if row.error is not None:
-                complain(f"error: {row.source}: {row.error}")
-        if result.interrupted_by is not None:
-            complain("interrupted; finished work is kept: give the same command without --restart to resume")
-    typer.echo(json.dumps(result.as_dict()) if as_json else _table(result))
-    code = _exit_code(result)
-    if code:
-        raise typer.Exit(code)
+    def restore(select: Callable[[str], bool] | None) -> bool:
+        result = _restore(console, sources, output, select, common)
+        typer.echo(json.dumps(result.as_dict()) if as_json else _table(result), file=standard_output)
+        codes.append(_exit_code(result))
+        return result.interrupted_by is None
+
+    standard_output = sys.stdout
+    with reporting(verbose, lambda: "interrupted") as console:
+        load_settings(preset, config, overrides)
+        common: dict[str, Any] = {
+            "preset": preset, "config": config, "overwrite": overwrite, "resume": not restart, **overrides,
+        }  # fmt: skip
+        if watching:
+            watch(FolderWatch(_folders(sources)), restore)
+        else:
+            restore(None)
+    if codes[-1]:
+        raise typer.Exit(codes[-1])
+
+
+def _restore(
+    console: Console, sources: list[str], output: str, select: Callable[[str], bool] | None, options: dict[str, Any]
+) -> BatchResult:
+    from dynface_video import api
+    from dynface_video.cli.progress import progress_display
+
+    with progress_display(console) as report:
+        result = api.restore_batch(sources, output, progress=report, on_plan=complain, select=select, **options)
+    for row in result.videos:
+        for warning in row.totals.warnings:
+            complain(f"warning: {row.source}: {warning}")
+        if row.error is not None:
+            complain(f"error: {row.source}: {row.error}")
+    if result.interrupted_by is not None:
+        complain("interrupted; finished work is kept: give the same command without --restart to resume")
+    return result
+
+
+def _folders(sources: list[str]) -> list[Path]:
+    for source in sources:
+        if not Path(source).is_dir():
+            raise InputError(f"{source} is not a local folder, which --watch needs")
+    return [Path(source) for source in sources]
 
 
 def status(

@@ -186,6 +186,7 @@ main.command(
         "dynface-video batch films/ -o restored/",
         "dynface-video batch films/ list.csv -o restored/ --workers 4",
         "dynface-video batch films/ -o restored/ --workers 32 --address auto",
+        "dynface-video batch incoming/ -o restored/ --watch",
     )
 )(batch)
 main.command(epilog=examples("dynface-video status restored/", "dynface-video status restored.mkv --json"))(status)
