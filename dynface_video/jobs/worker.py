@@ -27,7 +27,8 @@ from dynface_video.media.io.read import Frame
 from dynface_video.media.output.stream_copy import copy_segment
 from dynface_video.media.output.write import EncodeSettings, write_segment
 from dynface_video.passes.analysis import Analysis
-from dynface_video.passes.networks import Models, analyze_with, load_models
+from dynface_video.passes.model_cache import ModelCache
+from dynface_video.passes.networks import Models, analyze_with
 from dynface_video.passes.restore import Work
 from dynface_video.passes.span import restored_span
 from dynface_video.pipeline import FaceRestorer
@@ -101,11 +102,8 @@ class VideoPerformer:
         return self.output.finish(paths, analysis.frames.pts, self.job.path, on_frame)
 
     def _models(self, cache: dict[str, Any]) -> Models:
-        key = self.settings.model_dump_json(exclude={"output"})
-        if cache.get("models", (None,))[0] != key:
-            cache["models"] = (key, load_models(self.settings))
-        models: Models = cache["models"][1]
-        return models
+        networks: ModelCache = cache.setdefault("networks", ModelCache())
+        return networks.get(self.settings)
 
     def _worker(self, cache: dict[str, Any], batch: int | None) -> SegmentWorker:
         key = (self.job.path, batch)
