@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from dynface_video.config import InputSettings, OutputSettings, Overrides, Settings, load_settings
+from dynface_video.config import Overrides, Settings, load_settings
 from dynface_video.errors import InputError
 from dynface_video.jobs.batch import BatchInterrupted, BatchOptions, make_output_folder, run_batch
 from dynface_video.jobs.journal import LOG
@@ -32,6 +32,7 @@ from dynface_video.jobs.worker import segments_of
 from dynface_video.media.io.memory_image import MemoryImage, as_image, image_file_of
 from dynface_video.media.pixels.display import to_display
 from dynface_video.passes.analysis import Analysis
+from dynface_video.passes.model_cache import ModelCache
 from dynface_video.passes.networks import Models, analyze_with, load_models
 from dynface_video.passes.restore import Work
 from dynface_video.passes.span import restored_span
@@ -97,7 +98,7 @@ def restore_image(
 ) -> MemoryImage:
     """Restore all faces of an image: they are detected, aligned, restored and pasted back.
 
-    The models are kept for the next call with the same settings. For aligned face crops use `FacePipeline`.
+    The networks are kept for the next call on the same device. For aligned face crops use `FacePipeline`.
 
     Args:
         image: A PIL image of any mode, or an RGB array (H, W, 3), uint8 or float in [0, 1]; of any size.
@@ -118,8 +119,7 @@ def restore_image(
     settings = still_settings(load_settings(preset, config, overrides))
     file = image_file_of(image)
     with network_threads(settings.execution.threads):
-        relevant = settings.model_copy(update={"input": InputSettings(), "output": OutputSettings()})
-        samples, _ = restored_samples(file, _image_models(relevant), settings, Work())
+        samples, _ = restored_samples(file, _image_networks().get(settings), settings, Work())
     return as_image(samples, image)
 
 
@@ -321,8 +321,8 @@ def _analyze(info: VideoInfo, settings: Settings, models: Models, progress: Prog
 
 
 @functools.lru_cache(maxsize=1)
-def _image_models(settings: Settings) -> Models:
-    return load_models(settings)
+def _image_networks() -> ModelCache:
+    return ModelCache()
 
 
 def _local(source: Path | str, settings: Settings) -> Path:
