@@ -12,6 +12,8 @@ from typing import IO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from dynface_video.cli.summary import count
+
 Report = Callable[[str, int, int | None], None]
 """Called with (stage, frames done, frames in all or None), as the `progress` of `restore_video`."""
 
@@ -132,8 +134,7 @@ class PlainProgress:
             current, self._current = self._current, None
             rate = f" ({speed(current.rate)})" if current.rate else ""
             spent = duration(current.last - current.began)
-            frames = "1 frame" if current.done == 1 else f"{current.done} frames"
-            self._write(f"{current.stage}: done, {frames} in {spent}{rate}")
+            self._write(f"{current.stage}: done, {count(current.done, 'frame')} in {spent}{rate}")
 
     def _write(self, line: str) -> None:
         self._stream.write(line + "\n")
@@ -142,7 +143,8 @@ class PlainProgress:
 
 def describe(clock: StageClock, now: float) -> str:
     """Progress of a stage in one line."""
-    parts = [f"{clock.stage}: {clock.done}{f' of {clock.total}' if clock.total is not None else ''} frames"]
+    done = count(clock.done, "frame") if clock.total is None else f"{clock.done} of {count(clock.total, 'frame')}"
+    parts = [f"{clock.stage}: {done}"]
     if clock.rate is not None:
         parts.append(speed(clock.rate))
     left = clock.left(now)

@@ -223,7 +223,8 @@ def _read_ends(log: Path, begins: int) -> Iterator[tuple[str, str | None]]:
 
 
 def _find_jobs(path: Path) -> Iterator[Path]:
-    beside = job_path(path)
+    # The name of `.` is empty.
+    beside = job_path(path.absolute())
     if (path / PLAN).exists():
         yield path
     elif (beside / PLAN).exists():

@@ -185,3 +185,11 @@ def test_status_needs_a_job_and_no_networks(tmp_path: Path) -> None:
     program = f"import sys, {modules}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_the_working_directory_is_a_place_like_any_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="no unfinished job at"):
+        read_status(Path())
+    begin(tmp_path, "film.mkv", stage="restore")
+    assert len(read_status(Path())["jobs"]) == len(read_status(Path("film.mkv"))["jobs"]) == 1

@@ -20,6 +20,8 @@ PROPOSAL_SCORE = 0.15
 """RetinaFace's boxes below this score are not shown to the landmark network."""
 SMALLEST_SHARE = 0.75
 """Faces are looked for down to this share of the smallest restored: one that grows is known from its start."""
+COUNTED_SIZE = 24.0
+"""Faces of this height in pixels are looked for even if only larger ones are restored, to be counted as skipped."""
 
 
 def make_detector(
@@ -37,7 +39,7 @@ def make_detector(
         ModelError: weights are missing or damaged.
     """
     working_size, minimum_score = settings.working_size, settings.minimum_score
-    minimum_size = SMALLEST_SHARE * settings.minimum_size
+    minimum_size = SMALLEST_SHARE * min(settings.minimum_size, COUNTED_SIZE)
     if settings.detector == "yunet":
         if settings.yunet_model is None:
             raise ModelError("the detector yunet needs its ONNX file: name it as detection.yunet_model")

@@ -7,6 +7,7 @@ from dynface_video.errors import ModelError
 from dynface_video.faces.detection.confirmed import ConfirmedDetector
 from dynface_video.faces.detection.detector import FaceLocator
 from dynface_video.faces.detection.factory import make_detector
+from dynface_video.faces.detection.retinaface import RetinaFaceDetector
 
 EMBEDDED = Path(__file__).parents[3] / "dynface_video" / "models" / "mini"
 
@@ -18,3 +19,13 @@ def test_the_settings_choose_the_detector(tmp_path: Path, knowing: FaceLocator) 
     missing = DetectionSettings(detector="yunet", yunet_model=tmp_path / "yunet.onnx")
     with pytest.raises(ModelError, match="no such file"):
         make_detector(missing, models=tmp_path, locator=knowing)
+
+
+@pytest.mark.parametrize(("minimum_size", "found_from"), [(500.0, 18.0), (24.0, 18.0), (12.0, 9.0)])
+def test_smaller_faces_than_are_restored_are_found_to_be_counted(
+    minimum_size: float, found_from: float, knowing: FaceLocator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, float] = {}
+    monkeypatch.setattr(RetinaFaceDetector, "from_pretrained", lambda *folder, **options: given.update(options))
+    make_detector(DetectionSettings(minimum_size=minimum_size), models=EMBEDDED, locator=knowing)
+    assert given["minimum_size"] == found_from
