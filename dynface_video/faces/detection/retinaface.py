@@ -23,6 +23,11 @@ MEAN_BGR = (104.0, 117.0, 123.0)
 STRIDES = (8, 16, 32)
 ANCHOR_SIDES = ((16, 32), (64, 128), (256, 512))
 CENTRE_VARIANCE, SIZE_VARIANCE = 0.1, 0.2
+CLOSE_UP_SIZE = 112
+"""Longest side of the picture in the second pass, which is for faces that fill it: there noise is averaged out, and a
+face has the size of the middle anchors. It costs about a fiftieth of the first pass."""
+CLOSE_UP_SHARE = 0.25
+"""Faces of the second pass count from this share of the picture's longest side on."""
 LANDMARK_STD = 0.03
 """Of this network's landmarks, as a share of the face's height: they are a by-product of the box."""
 
@@ -80,7 +85,8 @@ class RetinaFaceDetector:
     Attributes:
         network: `RetinaFaceNetwork`, or another with its outputs.
         device: of the network.
-        working_size: longest side in pixels that the network sees; larger pictures are shrunk, smaller ones kept.
+        working_size: longest side in pixels that the network sees; larger pictures are shrunk, smaller ones kept. A
+            second pass at `CLOSE_UP_SIZE` finds blurred and noisy faces that fill the picture.
         minimum_score: faces below are not reported.
         minimum_size: height in pixels of the picture below which a face is not reported.
         suppression: overlap above which the weaker of two boxes is dropped.
@@ -124,11 +130,26 @@ class RetinaFaceDetector:
         return np.array([face.box for face in self.detect(picture)], np.float32).reshape(-1, 4)
 
     def detect_batch(self, pictures: Sequence[np.ndarray]) -> list[list[Detection]]:
-        """Faces in pictures of one size, in one forward pass."""
+        """Faces in pictures of one size, best first; all pictures go through the network together."""
         if not pictures:
             return []
+        found = self._detect_at(pictures, self.working_size)
+        longest = max(pictures[0].shape[:2])
+        if longest <= CLOSE_UP_SIZE:
+            return found
+        close_ups = self._detect_at(pictures, CLOSE_UP_SIZE)
+        return [
+            self._merged([*faces, *(face for face in large if _height(face) >= CLOSE_UP_SHARE * longest)])
+            for faces, large in zip(found, close_ups, strict=True)
+        ]
+
+    def _merged(self, faces: list[Detection]) -> list[Detection]:
+        boxes, scores = np.array([face.box for face in faces]), np.array([face.score for face in faces])
+        return [faces[i] for i in suppress(boxes, scores, self.suppression)]
+
+    def _detect_at(self, pictures: Sequence[np.ndarray], longest: int) -> list[list[Detection]]:
         height, width = pictures[0].shape[:2]
-        seen = np.stack([shrink_to(picture, self.working_size)[0] for picture in pictures])
+        seen = np.stack([shrink_to(picture, longest)[0] for picture in pictures])
         offsets, scores, points = self._forward(seen)
         squares = anchors(*seen.shape[1:3])
         ratio = np.array([width / seen.shape[2], height / seen.shape[1]], np.float32)
@@ -157,3 +178,7 @@ class RetinaFaceDetector:
                 std = np.full(5, max(LANDMARK_STD * tall, 0.5), np.float32)
                 found.append(Detection(box.astype(np.float32), marks.astype(np.float32), std, float(score)))
         return found
+
+
+def _height(face: Detection) -> float:
+    return float(face.box[3] - face.box[1])

@@ -11,6 +11,7 @@ from torch import nn
 from dynface_video.cli.demo_clip import PHOTOGRAPH_LANDMARKS
 from dynface_video.config import DetectionSettings
 from dynface_video.errors import ModelError
+from dynface_video.faces.align import align_transform, apply_transform, extract_crop
 from dynface_video.faces.detection import retinaface
 from dynface_video.faces.detection.confirmed import ConfirmedDetector
 from dynface_video.faces.detection.factory import make_detector
@@ -73,7 +74,8 @@ class Planted(nn.Module):
         )
 
 
-def test_a_face_comes_back_once_in_the_pictures_own_pixels() -> None:
+def test_a_face_comes_back_once_in_the_pictures_own_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retinaface, "CLOSE_UP_SIZE", 320)
     points = np.array([[40, 40], [56, 40], [48, 50], [42, 58], [54, 58.0]])
     network = Planted(np.array([32.0, 24.0, 64.0, 68.0]), points)
     detector = RetinaFaceDetector(network, torch.device("cpu"), working_size=160)
@@ -84,6 +86,23 @@ def test_a_face_comes_back_once_in_the_pictures_own_pixels() -> None:
     assert np.allclose(found.landmarks, points * 2 - 0.5, atol=1e-3)
     assert found.score > 0.9 and (found.landmark_std > 0).all()
     assert np.array_equal(detector.propose(picture), found.box[None])
+
+
+class OnlySmall(Planted):
+    """Sees its face in the second pass alone."""
+
+    def forward(self, batch: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        offsets, logits, points = super().forward(batch)
+        return offsets, logits if max(batch.shape[2:]) <= retinaface.CLOSE_UP_SIZE else -10.0 * logits.abs(), points
+
+
+@pytest.mark.parametrize(("box", "found"), [((20.0, 10.0, 90.0, 90.0), 1), ((40.0, 30.0, 56.0, 50.0), 0)])
+def test_faces_that_fill_the_picture_are_found_in_a_small_one(box: tuple[float, ...], found: int) -> None:
+    detector = RetinaFaceDetector(OnlySmall(np.array(box), np.full((5, 2), 50.0)), torch.device("cpu"))
+    faces = detector.detect(np.zeros((336, 448, 3), np.uint8))
+    assert len(faces) == found
+    for face in faces:
+        assert np.allclose(face.box, np.array(box) * 4 - 0.5, atol=1e-2)
 
 
 def test_faces_below_the_smallest_size_are_not_reported() -> None:
@@ -134,3 +153,21 @@ def test_embedded_detector_finds_the_astronaut_and_nothing_else(embedded: Confir
 def test_embedded_detector_finds_none_in_noise(embedded: ConfirmedDetector) -> None:
     assert embedded.detect(np.random.default_rng(0).integers(0, 255, (160, 160, 3), np.uint8)) == []
     assert embedded.detect(data.coffee()) == []
+
+
+@pytest.mark.parametrize("damage", ["blurred", "grey", "noisy", "cut"])
+def test_embedded_detector_finds_a_face_that_fills_the_picture(embedded: ConfirmedDetector, damage: str) -> None:
+    points = np.array(PHOTOGRAPH_LANDMARKS)
+    transform = align_transform(points, 512)
+    picture = (255 * extract_crop(data.astronaut(), transform, 512)).astype(np.uint8)
+    if damage == "blurred":
+        picture = cv2.GaussianBlur(picture, (0, 0), 10)
+    elif damage == "grey":
+        picture = np.repeat(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
+    elif damage == "noisy":
+        picture = np.clip(picture + np.random.default_rng(0).normal(0, 40, picture.shape), 0, 255).astype(np.uint8)
+    else:
+        picture = np.ascontiguousarray(picture[160:440, 120:400])
+    (face,) = embedded.detect(picture)
+    wanted = apply_transform(transform, points) - ([120, 160] if damage == "cut" else [0, 0])
+    assert np.linalg.norm(face.landmarks - wanted, axis=1).mean() < 15
