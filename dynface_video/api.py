@@ -251,7 +251,9 @@ def analyze_video(
     path = _local(source, settings)
     if is_stills(path, settings.input):
         if path.is_dir():
-            raise InputError(f"{source} holds separate images: analyse them one by one, or give images='sequence'")
+            raise InputError(
+                f"{source} holds separate images: analyse them one by one, or as frames of a video (--images sequence)"
+            )
         settings = still_settings(settings)
     return _analyze(probe_source(path, settings), settings, load_models(settings), progress or _ignore)
 

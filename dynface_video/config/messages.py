@@ -46,6 +46,8 @@ def _explain_one(error: ErrorDetails) -> str:
 def unknown_option(name: str) -> str:
     """What to say of an argument that is no option, perhaps a setting that only configuration files have."""
     homes = _homes(name)
+    if homes and homes[0].rpartition(".")[2] in OPTIONS:
+        return f"unknown option {name!r}; did you mean {homes[0].rpartition('.')[2]}?"
     if homes:
         return f"'{name}' is not an option; set {homes[0]} in a configuration file (--config, config=)"
     return f"unknown option {name!r}; {alternatives(name, OPTIONS)}"
@@ -88,5 +90,7 @@ def _meant(location: list[str]) -> str:
 
 
 def _homes(name: str) -> list[str]:
-    """The settings of this name, with their sections."""
-    return [f"{section}.{name}" for section in section_names() if name in section_fields(section)]
+    """The settings of this name, or with such a flag, with their sections."""
+    homes = [f"{section}.{name}" for section in section_names() if name in section_fields(section)]
+    flag = f"--{name.replace('_', '-')}"
+    return homes or [f"{option.section}.{option.name}" for option in OPTIONS.values() if flag in option.flags]

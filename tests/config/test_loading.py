@@ -82,6 +82,7 @@ def test_every_override_reaches_its_setting() -> None:
         ({"grayscale": "yes"}, "grayscale is 'yes'; it must be 'auto', 'on' or 'off'"),
         ({"detector": "haar"}, "detector is 'haar'; it must be 'retinaface' or 'yunet'"),
         ({"stregth": 0.5}, "unknown option 'stregth'; did you mean strength"),
+        ({"steps": 5}, "unknown option 'steps'; did you mean num_inference_steps"),
     ],
 )
 def test_a_bad_option_is_named_with_its_value_and_what_is_allowed(overrides: dict[str, Any], message: str) -> None:
@@ -130,6 +131,8 @@ def test_a_bad_file_is_named_with_what_is_wrong_in_it(tmp_path: Path, text: str,
         ("restoration: {minimum_size: 30}", "detection.minimum_size"),
         ("detection: {strenght: 0.5}", "restoration.strength"),
         ("seed: 3", "restoration.seed"),
+        ("steps: 3", "restoration.num_inference_steps"),
+        ("detection: {min_size: 3}", "detection.minimum_size"),
     ],
 )
 def test_a_setting_in_the_wrong_section_is_answered_with_the_right_one(tmp_path: Path, text: str, meant: str) -> None:
