@@ -17,6 +17,7 @@ class Overrides(TypedDict, total=False):
     detector: Literal["retinaface", "yunet"]
     minimum_size: float
     minimum_score: float
+    aligned: bool
     strength: float
     num_inference_steps: int
     faces: Literal["all", "largest"]

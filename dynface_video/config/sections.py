@@ -84,6 +84,9 @@ class DetectionSettings(Section):
     detect_rotated: bool = Field(
         default=True, description="also search for sideways and upside-down faces where few are found"
     )
+    aligned: Annotated[bool, Option(commands=ALL)] = Field(
+        default=False, description="every picture is an aligned face crop (FFHQ template): no face is searched for"
+    )
     yunet_model: Annotated[Path | None, Field(strict=False)] = Field(
         default=None, description="ONNX file of the detector yunet; in a configuration, relative to that file"
     )

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dynface_video.config import Settings
-from dynface_video.faces.detection.detector import FaceDetector
+from dynface_video.faces.detection.aligned import AlignedFaces
+from dynface_video.faces.detection.detector import FaceDetector, FaceLocator
 from dynface_video.faces.detection.factory import make_detector
 from dynface_video.faces.landmark_locator import LandmarkLocator
 from dynface_video.media.io.probe import VideoInfo
@@ -21,13 +22,15 @@ class Models:
     """What finds and restores faces."""
 
     restorer: FaceRestorer
-    locator: LandmarkLocator
+    locator: FaceLocator
     detector: FaceDetector
 
 
 def load_models(settings: Settings) -> Models:
     """Load the models that the settings name; raises ModelError where they are missing."""
     restorer = FaceRestorer.from_settings(settings)
+    if settings.detection.aligned:
+        return Models(restorer, AlignedFaces(), AlignedFaces())
     folder = model_folder(settings.models)
     locator = LandmarkLocator.from_pretrained(folder / "landmarks", restorer.device)
     detector = make_detector(settings.detection, models=folder, locator=locator, device=restorer.device)
