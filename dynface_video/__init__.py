@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from dynface_video.errors import ModelError as ModelError
     from dynface_video.jobs.batch import BatchRow as BatchRow
     from dynface_video.passes.analysis import Analysis as Analysis
-    from dynface_video.pipeline import FaceRestorer as FaceRestorer
+    from dynface_video.pipeline import FacePipeline as FacePipeline
     from dynface_video.results import BatchResult as BatchResult
     from dynface_video.results import RestoredFrame as RestoredFrame
     from dynface_video.results import RestoreResult as RestoreResult
@@ -41,7 +41,7 @@ _HOMES = {
     "BatchRow": "dynface_video.jobs.batch",
     "DiskFullError": "dynface_video.errors",
     "DynfaceError": "dynface_video.errors",
-    "FaceRestorer": "dynface_video.pipeline",
+    "FacePipeline": "dynface_video.pipeline",
     "InputError": "dynface_video.errors",
     "Interrupted": "dynface_video.errors",
     "JobError": "dynface_video.errors",

@@ -34,7 +34,7 @@ from dynface_video.media.pixels.display import to_display
 from dynface_video.passes.analysis import Analysis
 from dynface_video.passes.model_cache import ModelCache
 from dynface_video.passes.networks import Models, analyze_with, load_models
-from dynface_video.passes.restore import Work
+from dynface_video.passes.restore import PassContext, Work
 from dynface_video.passes.span import restored_span
 from dynface_video.passes.stills import restored_samples, still_settings
 from dynface_video.results import BatchResult, RestoredFrame, RestoreResult
@@ -291,13 +291,12 @@ def _restore_video(
 def _restored_frames(info: VideoInfo, settings: Settings, progress: Progress) -> Iterator[RestoredFrame]:
     models = load_models(settings)
     analysis, warnings = _analyze(info, settings, models, progress), list[str]()
+    chosen = settings.restoration
+    context = PassContext(info, analysis, models.pipeline, chosen.seed, chosen.grain)
     # The segments of a job: the halo of a segment decides the last bits of its frames.
     for segment in segments_of(analysis, settings):
         frames = restored_span(
-            info,
-            analysis,
-            models.restorer,
-            settings.restoration,
+            context,
             segment.start,
             segment.stop,
             keep_fields=settings.output.interlaced != "deinterlace",

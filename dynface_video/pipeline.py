@@ -1,342 +1,288 @@
-"""FaceRestorer: aligned crops in, restored crops out, by the whole method (DBLM, DSST, guided sampling)."""
+"""FacePipeline: aligned face crops in, restored crops out, stage by stage (DBLM, DSST, guided sampling)."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dynface_video.config import RestorationSettings, Settings, changed_restoration, load_settings
+from dynface_video.config import RestorationSettings, Settings, changed_restoration, load_settings, preset_names
 from dynface_video.device import resolve_device
-from dynface_video.diffusion.cascade import Cascade, enlarged, load_cascade, octave_missing
-from dynface_video.diffusion.engine import FaceJob, GuidedStep, SamplingEngine, SamplingOptions
-from dynface_video.diffusion.guidance import Guide
+from dynface_video.diffusion.engine import GuidedStep
 from dynface_video.diffusion.noise import NoiseKey
 from dynface_video.diffusion.starting_step import StartingStepTable
-from dynface_video.errors import InputError, ModelError
-from dynface_video.faces.align import doubled
-from dynface_video.faces.colour import LUMINANCE
-from dynface_video.models.adjuster import GuidanceAdjuster, GuidanceMap, load_adjuster, sobel_guidance_map
-from dynface_video.models.blur_level import BlurLevelEstimator, level_from_z, load_level_estimator
-from dynface_video.models.prior import GuidedPrior, load_prior
+from dynface_video.errors import ModelError
+from dynface_video.faces.align import extract_crop, scaling
+from dynface_video.faces.paste import paste_face
+from dynface_video.images import Images, as_images, like_input
+from dynface_video.models.adjuster import GuidanceAdjuster
+from dynface_video.models.blur_level import BlurLevelEstimator
+from dynface_video.models.prior import GuidedPrior
 from dynface_video.models.registry import model_folder
-from dynface_video.models.restoration import RestorationModel, load_restoration_model
+from dynface_video.models.restoration import RestorationModel, enlarge_coarse
+from dynface_video.pretrained import load_pretrained
+from dynface_video.stage import SampledFaces, Sampler, Stage, StageConfig
 
-FINEST_DETAIL_LOST = (0.5, 1.5)
-FINEST_LEVEL = 0.25
-LARGE_FACE = (1.0, 1.5)
-"""Frame pixels for one of the crop's from which on a face is drawn by the second stage too, and wholly so."""
-RANGE_SLACK = 0.1
-RM_BATCH = 16
+INDEX = "model_index.json"
+NEXT_STAGE = 1.1
+"""A face goes on to the next stage if its crop covers more frame pixels than this multiple of the last stage's side."""
+CPU_RESOLUTION = 256
+"""Largest stage that `resolution: auto` uses on a CPU."""
 
-
-@dataclass(frozen=True)
-class RestoredFaces:
-    """images: (B, R, R, 3) float32 in [0, 1]; unet_evaluations: network evaluations of the prior spent on them."""
-
-    images: np.ndarray
-    unet_evaluations: int
+StepCallback = Callable[["FacePipeline", int, Tensor, dict[str, Any]], None]
+"""As in diffusers: (pipeline, evaluation counted from 0, timestep of each face (B,), {"denoised", "map", ...})."""
 
 
-@dataclass(frozen=True)
-class FaceRestorer:
-    """The models of a preset and the settings that they are used with; see `from_preset` and `with_settings`.
+@dataclass(frozen=True, eq=False)
+class FacePipeline:
+    """The stages of a model folder, coarse to fine, and the settings that they are used with.
 
-    `settings.strength`: 0 is RM's own estimate, the closest to the input; 1 trusts RM only at twice the measured blur
-    level and lets the prior invent the rest. The blur levels handed to `starting_step`, `source_detail_weight` and
-    `restore` are
-    those of `estimate`: strength is applied inside.
+    Attributes:
+        stages: Coarse to fine.
+        settings: Of all stages.
+        device: Where the networks and the crops are.
+        dtype: Of the networks' arithmetic; everything between them is float32.
+
+    Example:
+        >>> pipeline = FacePipeline.from_pretrained("mini")
+        >>> restored = pipeline(crop, seed=1)
     """
 
-    restoration_model: RestorationModel
-    level_estimator: BlurLevelEstimator
-    prior: GuidedPrior
-    starting_steps: StartingStepTable
-    adjuster: GuidanceAdjuster | None
-    cascade: Cascade | None
+    stages: tuple[Stage, ...]
     settings: RestorationSettings
     device: torch.device
-
-    def __post_init__(self) -> None:
-        # Said here, or a film would be analysed to its end before its first face finds out.
-        if self.settings.guidance_map == "trained" and self.adjuster is None:
-            raise ModelError(
-                "this preset has no trained guidance map; set restoration.guidance_map to sobel or none, "
-                "or train one with scripts/train.py adjuster"
-            )
+    dtype: torch.dtype = torch.float32
 
     @classmethod
-    def from_preset(cls, preset: str = "mini", *, device: str = "auto", **overrides: Any) -> FaceRestorer:
-        """Load the models of a preset.
+    def from_pretrained(
+        cls,
+        name_or_folder: str | Path = "mini",
+        *,
+        torch_dtype: torch.dtype = torch.float32,
+        device: str = "auto",
+        **overrides: Any,
+    ) -> FacePipeline:
+        """Load the models of a preset, or of a folder that has a `model_index.json`.
 
-        device: "auto", "cpu", "cuda" or "cuda:1"; overrides: strength, steps, as on the command line
-        Raises InputError for an unknown preset or an unusable value, ModelError when weights are missing, among them
-        those of a trained guidance map that is asked for.
+        Args:
+            name_or_folder: A preset such as "mini", or a model folder, which is used with the default settings.
+            torch_dtype: Of the networks' arithmetic.
+            device: "auto", "cpu", "cuda", "cuda:1" or "mps".
+            overrides: Settings by the names of the command line, such as `strength`.
+
+        Raises:
+            InputError: An unknown preset, device or setting.
+            ModelError: Weights are missing or do not fit.
         """
-        return cls.from_settings(load_settings(preset, None, {"device": device, **overrides}))
+        name = str(name_or_folder)
+        if name in preset_names():
+            settings = load_settings(name, None, {"device": device, **overrides})
+        else:
+            settings = load_settings("mini", None, {"device": device, **overrides}).model_copy(update={"models": name})
+        return cls.from_settings(settings, torch_dtype=torch_dtype)
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> FaceRestorer:
-        """Load the models that the settings name onto the device that they name."""
-        folder, device = model_folder(settings.models), resolve_device(settings.execution.device)
-        prior = load_prior(folder / "prior", device=device)
-        table = StartingStepTable.load(folder / "starting_steps.json")
-        table.check_fits(prior.resolution, prior.schedule)
-        adjuster = folder / "adjuster"
-        return cls(
-            restoration_model=load_restoration_model(folder / "restoration", device=device),
-            level_estimator=load_level_estimator(folder / "blur_level", device=device),
-            prior=prior,
-            starting_steps=table,
-            adjuster=load_adjuster(adjuster, device=device) if adjuster.is_dir() else None,
-            cascade=load_cascade(folder, device=device),
-            settings=settings.restoration,
-            device=device,
-        )
+    def from_settings(cls, settings: Settings, *, torch_dtype: torch.dtype = torch.float32) -> FacePipeline:
+        """Load the models that the settings name onto the device that they name; raises as `from_pretrained`."""
+        device = resolve_device(settings.execution.device)
+        stages = load_stages(model_folder(settings.models), settings.restoration, device, torch_dtype)
+        return cls(stages, settings.restoration, device, torch_dtype)
 
     @property
     def resolution(self) -> int:
-        """Side of the crops, pixels."""
-        return self.prior.resolution
+        """Side of the first stage's crops, pixels."""
+        return self.stages[0].resolution
 
-    @property
-    def strength(self) -> float:
-        """How much may be invented, in [0, 1]."""
-        return self.settings.strength
+    def to(self, device: torch.device | str) -> FacePipeline:
+        """The same pipeline on another device."""
+        target = resolve_device(str(device))
+        for stage in self.stages:
+            for network in stage.networks():
+                network.to(target)
+        stages = tuple(replace(stage, device=target) for stage in self.stages)
+        return replace(self, stages=stages, device=target)
 
-    def with_settings(self, **changes: Any) -> FaceRestorer:
-        """The same models under other settings, by the names of `RestorationSettings`.
+    def with_settings(self, **changes: Any) -> FacePipeline:
+        """The same networks under other settings, by the names of `RestorationSettings`.
 
-        Raises InputError for a name or a value that is none, ModelError for a trained guidance map without weights.
+        Raises InputError for an unknown name or an unusable value, ModelError for a trained guidance map without
+        weights.
         """
-        return replace(self, settings=changed_restoration(self.settings, changes))
+        settings = changed_restoration(self.settings, changes)
+        return replace(self, stages=tuple(stage.with_settings(settings) for stage in self.stages), settings=settings)
 
-    @property
-    def has_cascade(self) -> bool:
-        """Whether large faces are drawn by a second stage."""
-        return self.cascade is not None and self.settings.cascade
+    def stages_for(self, side: float) -> tuple[Stage, ...]:
+        """The stages that a face goes through: up to the largest that its frame can hold and the settings allow.
 
-    @property
-    def window_radius(self) -> int:
-        """How many neighbouring crops on either side RM reads; 0 where the preset's RM reads single crops."""
-        return 0 if self.restoration_model.fusion is None else self.settings.window_radius
-
-    @torch.inference_mode()
-    def restoration(self, crops: np.ndarray, windows: Sequence[np.ndarray] = ()) -> np.ndarray:
-        """RM alone: (B, R, R, 3) float32 in [0, 1] to the same.
-
-        windows: for each crop its neighbours, warped onto it, (K, R, R, 3) with K of any size; none for single crops
+        Args:
+            side: Side of the face's crop, frame pixels.
         """
-        return _to_images(self._read(self._to_tensor(crops), windows)[1])
+        largest = self.settings.largest_side
+        if largest is None:
+            largest = CPU_RESOLUTION if self.device.type == "cpu" else self.stages[-1].resolution
+        count = 1
+        while count < len(self.stages):
+            enough = side > NEXT_STAGE * self.stages[count - 1].resolution
+            if not enough or self.stages[count].resolution > largest:
+                break
+            count += 1
+        return self.stages[:count]
 
-    @torch.inference_mode()
-    def estimate(self, crops: np.ndarray, windows: Sequence[np.ndarray] = ()) -> tuple[np.ndarray, np.ndarray]:
-        """Raw blur level of each crop in pixels at R, and a confidence in (0, 1]; arguments as of `restoration`.
-
-        The level belongs to what RM makes of the crop *and* its window: SE sees what RM starts from.
-        """
-        starts, estimates = self._read(self._to_tensor(crops), windows)
-        levels, confidences = [], []
-        for part, estimate in zip(starts.split(RM_BATCH), estimates.split(RM_BATCH), strict=True):
-            mean, log_deviation = self.level_estimator(part, estimate)
-            levels.append(level_from_z(mean))
-            confidences.append(1 / (1 + log_deviation.exp()))
-        return torch.cat(levels).cpu().numpy(), torch.cat(confidences).cpu().numpy()
-
-    def effective_blur_levels(self, levels: np.ndarray) -> np.ndarray:
-        """The levels the sampler works with: those of `estimate` under this strength.
-
-        `FINEST_LEVEL` is added first: where RM's error is small enough to be trusted everywhere, its finest octave is
-        still smoother than a face.
-        """
-        return (np.asarray(levels, np.float64) + FINEST_LEVEL) * (2 * self.settings.strength)
-
-    def starting_step(self, levels: np.ndarray) -> np.ndarray:
-        """DSST: the starting step for each level, (B,) int64; 0 leaves RM's estimate as it is."""
-        last = self.starting_steps.schedule.num_train_timesteps - 1
-        return np.minimum(self.starting_steps.lookup(self.effective_blur_levels(levels)), last)
-
-    def guides(self, blur_level: float, starting_step: int) -> tuple[Guide, ...]:
-        """The guides of a face: s, s - d, s - 2d, ... pixels, each active from its own step of the table (METHOD.md 4).
-
-        blur_level: s, as used by the sampler. d is `guide_spacing` pixels at 512. A guide that would be sharper than
-        RM's estimate itself is never active.
-        """
-        spacing = self.settings.guide_spacing * self.resolution / 512
-        levels = [blur_level - i * spacing for i in range(self.settings.guide_count)]
-        own = self.starting_steps.lookup(np.maximum(levels, 0.0))
-        starts = [starting_step, *(int(step) for step in own[1:])]
-        return tuple(Guide(max(level, 0.0), start) for level, start in zip(levels, starts, strict=True))
-
-    def source_detail_weight(self, levels: np.ndarray) -> np.ndarray:
-        """Share of the source's detail above the crop's resolution that is real at these levels, (B,) in [0, 1].
-
-        A face that is sharp at the crop's resolution may well be sharp beyond it; a blurred one has only noise there.
-        """
-        low, high = FINEST_DETAIL_LOST
-        return np.clip((high - np.asarray(levels, np.float64)) / (high - low), 0, 1)
-
-    def max_detail_weight(self, scale: float) -> float:
-        """The `detail_weight` of faces of a size, in [0, 1], that have no detail above the crop's resolution
-        themselves.
-
-        scale: crop pixels for one frame pixel. It is 0 for faces that the crop holds whole.
-        """
-        if not self.has_cascade:
-            return 0.0
-        low, high = LARGE_FACE
-        return float(np.clip((1 / scale - low) / (high - low), 0, 1)) * min(1.0, 2 * self.settings.strength)
-
-    def detail_weight(self, level: float, scale: float, source: np.ndarray) -> float:
-        """How much of its `detail` a face gets, in [0, 1]: as far as the source has none itself, or noise in its place.
-
-        level: that of `estimate`; scale: crop pixels for one frame pixel; source: its crop of (2 R, 2 R, 3)
-        """
-        lost = 1 - float(self.source_detail_weight(np.array([level]))[0])
-        return self.max_detail_weight(scale) * max(lost, octave_missing(source, scale))
-
-    @torch.no_grad()
-    def detail(self, faces: np.ndarray, noise_keys: Sequence[NoiseKey]) -> tuple[np.ndarray, int]:
-        """What the second stage draws into restored faces, (B, R, R, 3) float32 in [0, 1], above their resolution.
-
-        Gives (B, 2 R, 2 R, 3), to be added to the faces at twice their resolution (`align.doubled`), and the network
-        evaluations that were spent. Raises ModelError when the preset has no second stage.
-        """
-        if self.cascade is None:
-            raise ModelError("this preset has no second stage: there is no fine_prior among its models")
-        if len(faces) == 0:
-            return np.zeros((0, 2 * self.resolution, 2 * self.resolution, 3), np.float32), 0
-        estimates = enlarged(self._to_tensor(faces))
-        drawn, evaluations = self.cascade.draw(estimates, noise_keys, batch_size=self.settings.batch_size)
-        pairs = zip(drawn, estimates, strict=True)
-        detailed = _to_images(torch.stack([with_chroma_of(face, estimate) for face, estimate in pairs]))
-        return detailed - np.stack([doubled(face) for face in faces]), evaluations
-
-    @torch.no_grad()
-    def restore(
+    def restore_crops(
         self,
-        crops: np.ndarray,
-        levels: np.ndarray,
-        starting_steps: np.ndarray,
+        stages: Sequence[Stage],
+        crops: Sequence[Tensor],
         noise_keys: Sequence[NoiseKey],
         *,
+        starting_step: int | None = None,
         on_step: Callable[[GuidedStep], None] | None = None,
-    ) -> RestoredFaces:
-        """Restore degraded crops, (B, R, R, 3) float32 in [0, 1], each with its level, starting step and noise.
+    ) -> SampledFaces:
+        """B faces through some stages.
 
-        on_step is shown every network evaluation of the closed form with its guidance map (other guidance uses none);
-        faces are numbered by their place in `crops`.
+        Args:
+            stages: Coarse to fine.
+            crops: Of each stage (B, 3, R, R) in [0, 1].
+            noise_keys: Whose noise each face gets.
+            starting_step: Of every face, instead of its own of the table.
+            on_step: As of `Stage.sample`.
+
+        Returns:
+            The last stage's faces, and the network evaluations of all stages.
         """
-        return self.sample(self.restoration(crops), levels, starting_steps, noise_keys, on_step=on_step)
+        faces: Tensor | None = None
+        evaluations = 0
+        for stage, own in zip(stages, crops, strict=True):
+            coarse = None if faces is None else enlarge_coarse(2 * faces - 1, stage.resolution) / 2 + 0.5
+            estimates = stage.regress(own, coarse)
+            faces = estimates.estimate
+            if stage.sampler is not None and len(own):
+                levels = stage.estimate_levels(estimates)[0].double().cpu().numpy()
+                steps = stage.starting_steps(levels)
+                if starting_step is not None:
+                    steps = np.full_like(steps, starting_step)
+                sampled = stage.sample(faces, levels, steps, noise_keys, on_step=on_step)
+                faces, evaluations = sampled.faces, evaluations + sampled.unet_evaluations
+        if faces is None:
+            raise ValueError("no stages were given")
+        return SampledFaces(faces, evaluations)
 
-    @torch.no_grad()
-    def sample(
+    def __call__(
         self,
-        estimates: np.ndarray,
-        levels: np.ndarray,
-        starting_steps: np.ndarray,
-        noise_keys: Sequence[NoiseKey],
+        images: Images,
         *,
-        on_step: Callable[[GuidedStep], None] | None = None,
-    ) -> RestoredFaces:
-        """Restore from RM's estimates, as `restoration` gives them; else as `restore`."""
-        if len(estimates) == 0:
-            return RestoredFaces(np.zeros((0, self.resolution, self.resolution, 3), np.float32), 0)
-        engine = SamplingEngine(
-            self.prior,
-            _sampling_options(self.settings),
-            self.device,
-            guidance_map=self._guidance_map(),
-            on_step=on_step,
-        )
-        soft = self._to_tensor(estimates)
-        used = self.effective_blur_levels(levels)
-        jobs = (
-            FaceJob(i, soft[i], self.guides(float(used[i]), int(step)), int(step), noise_keys[i])
-            for i, step in enumerate(starting_steps)
-        )
-        faces = torch.empty_like(soft)
-        for number, face in engine.run(jobs):
-            faces[number] = with_chroma_of(face, soft[number])
-        return RestoredFaces(_to_images(faces), engine.evaluations)
+        seed: int = 0,
+        generator: torch.Generator | None = None,
+        strength: float | None = None,
+        num_inference_steps: int | None = None,
+        callback_on_step_end: StepCallback | None = None,
+    ) -> Images:
+        """Restore aligned face crops of any size.
 
-    def __call__(self, crops: Tensor, *, seed: int = 0) -> Tensor:
-        """Restore aligned crops: (B, 3, R, R) float in [0, 1] to the same; each face has the noise of its number."""
-        if crops.ndim != 4 or crops.shape[1:] != (3, self.resolution, self.resolution):
-            expected = f"(B, 3, {self.resolution}, {self.resolution})"
-            raise InputError(f"crops have shape {tuple(crops.shape)}, this restorer takes {expected}")
-        if not crops.is_floating_point():
-            raise InputError(f"crops are {crops.dtype}, not floats in [0, 1]; divide 8-bit crops by 255")
-        if len(crops) == 0:
-            return crops.clone()
-        if not bool(((crops >= -RANGE_SLACK) & (crops <= 1 + RANGE_SLACK)).all()):
-            raise InputError("crops have values outside [0, 1] or that are no numbers; divide 8-bit crops by 255")
-        images = crops.detach().float().cpu().permute(0, 2, 3, 1).numpy()
-        levels, _ = self.estimate(images)
-        keys = [NoiseKey(seed, i) for i in range(len(images))]
-        restored = self.restore(images, levels, self.starting_step(levels), keys).images
-        return torch.from_numpy(restored).permute(0, 3, 1, 2).to(crops)
+        Args:
+            images: A square PIL image or NumPy array (S, S, 3), uint8 or float in [0, 1]; a list of these; or a float
+                tensor (B, 3, S, S) in [0, 1]. Faces are aligned by the FFHQ template (`faces.align.template`).
+            seed: Of the noise that detail is drawn from; each face has the noise of its position.
+            generator: Draws the seed instead.
+            strength: Instead of the settings', in [0, 1].
+            num_inference_steps: Instead of the stages', at least 1.
+            callback_on_step_end: Called after every network evaluation of the prior.
 
-    def _guidance_map(self) -> GuidanceMap | None:
-        if self.settings.guidance_map == "trained":
-            return self.adjuster
-        return sobel_guidance_map if self.settings.guidance_map == "sobel" else None
+        Returns:
+            The same kind as `images`, of the same sizes.
 
-    def _read(self, degraded: Tensor, windows: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
-        """What RM starts from, and its estimates, (B, 3, R, R) in [-1, 1] both."""
-        if len(degraded) == 0:
-            return degraded, degraded
-        neighbours, valid = self._neighbours(windows, len(degraded))
-        parts = zip(degraded.split(RM_BATCH), neighbours.split(RM_BATCH), valid.split(RM_BATCH), strict=True)
-        read = [self.restoration_model.read(crops, None, *window) for crops, *window in parts]
-        starts, estimates = zip(*read, strict=True)
-        return torch.cat(starts), torch.cat(estimates).float().clamp(-1, 1)
+        Raises:
+            InputError: An image is not square or not RGB, or has values that are no colours.
+        """
+        changes = {"strength": strength, "num_inference_steps": num_inference_steps}
+        pipeline = self.with_settings(**{name: value for name, value in changes.items() if value is not None})
+        if generator is not None:
+            seed = int(torch.randint(2**31, (1,), generator=generator, device=generator.device))
+        pictures = as_images(images)
+        on_step = None if callback_on_step_end is None else _StepCounter(self, callback_on_step_end)
+        restored = [pipeline._restore(picture, NoiseKey(seed, i), on_step) for i, picture in enumerate(pictures)]
+        result: Images = like_input(restored, images)
+        return result
 
-    def _neighbours(self, windows: Sequence[np.ndarray], count: int) -> tuple[Tensor, Tensor]:
-        """The windows side by side, (B, K, 3, R, R) in [-1, 1], and which of them are there, (B, K)."""
-        most, size = max(map(len, windows), default=0), self.resolution
-        neighbours, valid = np.zeros((count, most, size, size, 3), np.float32), np.zeros((count, most), np.float32)
-        for row, window in enumerate(windows):
-            neighbours[row, : len(window)] = window
-            valid[row, : len(window)] = 1
-        return torch.from_numpy(neighbours).movedim(-1, 2).to(self.device) * 2 - 1, torch.from_numpy(valid).to(
-            self.device
-        )
-
-    def _to_tensor(self, crops: np.ndarray) -> Tensor:
-        if crops.ndim != 4 or crops.shape[1:] != (self.resolution, self.resolution, 3):
-            expected = f"(B, {self.resolution}, {self.resolution}, 3)"
-            raise InputError(f"crops have shape {crops.shape}, this restorer takes {expected}")
-        return torch.from_numpy(np.ascontiguousarray(crops)).permute(0, 3, 1, 2).to(self.device) * 2 - 1
+    def _restore(self, picture: np.ndarray, key: NoiseKey, on_step: Callable[[GuidedStep], None] | None) -> np.ndarray:
+        """One aligned picture (S, S, 3) float32 in [0, 1]."""
+        side = picture.shape[0]
+        stages = self.stages_for(side)
+        crops = [extract_crop(picture, scaling(side, stage.resolution), stage.resolution) for stage in stages]
+        tensors = [to_tensor(np.clip(crop, 0, 1)[None], self.device) for crop in crops]
+        face = to_array(self.restore_crops(stages, tensors, [key], on_step=on_step).faces)[0]
+        size = stages[-1].resolution
+        everywhere = np.ones((size, size), np.float32)
+        transform = scaling(side, size)
+        return paste_face(
+            picture, np.clip(crops[-1], 0, 1), face, transform, mask=everywhere, source_detail_weight=0.0
+        )[0]
 
 
-def with_chroma_of(face: Tensor, estimate: Tensor) -> Tensor:
-    """The sampled face's luminance with RM's colour differences; (3, R, R) RGB each.
+@dataclass(eq=False)
+class _StepCounter:
+    """Translates `GuidedStep`s for a diffusers callback."""
 
-    Detail is seen in the luminance, and film and codecs hardly carry any in the colour: what a prior invents there is
-    coloured noise. (On held-out faces it costs 0.4 dB PSNR and adds nothing to the eye.)
+    pipeline: FacePipeline
+    callback: StepCallback
+    count: int = 0
+
+    def __call__(self, step: GuidedStep) -> None:
+        seen = {name: getattr(step, name) for name in ("denoised", "target", "map", "guide", "blur_level", "numbers")}
+        self.callback(self.pipeline, self.count, step.timestep, seen)
+        self.count += 1
+
+
+def load_stages(
+    folder: Path, settings: RestorationSettings, device: torch.device, dtype: torch.dtype
+) -> tuple[Stage, ...]:
+    """The stages of a model folder, coarse to fine; raises ModelError for whatever is missing or does not fit.
+
+    A subfolder that several stages name is loaded once.
     """
-    weights = torch.from_numpy(LUMINANCE).to(face.device)[:, None, None]
-    return estimate + ((face - estimate) * weights).sum(dim=0)
+    try:
+        described = json.loads((folder / INDEX).read_text())["stages"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{folder / INDEX}: not a list of stages: {error}") from error
+    if not isinstance(described, list) or not all(isinstance(values, dict) for values in described):
+        raise ModelError(f"{folder / INDEX}: `stages` is not a list of stages")
+    configs = [StageConfig.from_dict(values) for values in described]
+    if not configs or any(a.resolution >= b.resolution for a, b in pairwise(configs)):
+        raise ModelError(f"{folder / INDEX}: the stages must go from coarse to fine")
+    loaded: dict[str, Any] = {}
+
+    def network(model_class: type[Any], name: str) -> Any:
+        if name not in loaded:
+            loaded[name] = load_pretrained(model_class, folder / name, device=device)
+        return loaded[name]
+
+    stages: list[Stage] = []
+    for config in configs:
+        restoration = network(RestorationModel, config.restoration)
+        if restoration.reads_coarse and not stages:
+            raise ModelError(f"{folder / INDEX}: the first stage's restoration model needs a coarser stage")
+        sampler = None
+        if config.prior and config.blur_estimator and config.starting_steps:
+            prior = network(GuidedPrior, config.prior)
+            table = StartingStepTable.load(folder / config.starting_steps)
+            table.check_fits(prior.resolution, prior.schedule)
+            adjuster = network(GuidanceAdjuster, config.adjuster) if config.adjuster else None
+            sampler = Sampler(network(BlurLevelEstimator, config.blur_estimator), prior, table, adjuster)
+        stages.append(Stage(config, restoration, sampler, settings, device, dtype))
+    return tuple(stages)
 
 
-def _sampling_options(settings: RestorationSettings) -> SamplingOptions:
-    return SamplingOptions(
-        evaluations=settings.num_inference_steps,
-        trust=settings.trust,
-        eta_scale=settings.eta_scale,
-        temperature=settings.temperature,
-        guidance=settings.guidance,
-        guidance_scale=settings.guidance_scale,
-        level_rate=settings.level_rate,
-        slots=settings.batch_size,
-    )
+def to_tensor(images: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
+    """Pictures (B, R, R, 3) in [0, 1] as a float32 tensor (B, 3, R, R) on a device."""
+    return torch.from_numpy(np.ascontiguousarray(images, np.float32)).permute(0, 3, 1, 2).contiguous().to(device)
 
 
-def _to_images(faces: Tensor) -> np.ndarray:
-    images: np.ndarray = ((faces.clamp(-1, 1) + 1) / 2).permute(0, 2, 3, 1).cpu().numpy()
-    return images
+def to_array(images: Tensor) -> np.ndarray:
+    """Inverse of `to_tensor`."""
+    return np.ascontiguousarray(images.permute(0, 2, 3, 1).cpu().numpy())

@@ -1,13 +1,14 @@
-"""The faces of a segment on their way from crop to restored face, each with the frames around it.
+"""Faces over time: a segment's faces on their way through the stages, each with the frames around it.
 
-    crops t-w .. t+w --RM--> estimate t     estimates t-r .. t+r --along the flow--> guide t
-    guide t --sampler--> face t             faces t-r .. t+r --along the flow--> shown t
-    shown t --second stage--> detail t      details t-d .. t+d --along the flow--> detail shown with t
+At every stage, with w, r of that stage:
 
-w is `window_radius`, r `temporal_radius`, d `DETAIL_RADIUS`; all go along the flow of the estimates. What is shown in a
-frame depends on the w + 2 r + d frames on either side that the face has in its shot, and on no others: a segment that
-is given those makes what the whole video would make.
-(Drawing faces towards each other at every step of the sampler would make it depend on r frames more for each step.)
+    crops t-w .. t+w (and the coarser face t) --RM--> estimate t
+    estimates t-r .. t+r --flow-guided average--> guide t --sampler--> sample t
+    samples t-r .. t+r --flow-guided average, colour of the source--> face t
+
+The flow is that of the first stage's estimates, scaled to every other stage. A face depends on the frames within
+`reach` on either side, on no others: a segment that is given those makes what the whole video would make. (Averaging at
+every step of the sampler would make it depend on r frames more for each step.)
 
 At the sampler's last step rho (see `guidance`) is so large that the guides have no say any more, and the closed form
 with the temporal term is the weighted mean of `temporal_average`.
@@ -15,214 +16,313 @@ with the temporal term is the weighted mean of `temporal_average`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TypeVar
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from dynface_video.config import RestorationSettings
+from dynface_video.analyzed_track import AnalyzedTrack
 from dynface_video.diffusion.noise import NoiseKey
 from dynface_video.faces.colour import ColourMatch, colour_match, mean_match, with_colour
-from dynface_video.passes.analysis import AnalyzedTrack
-from dynface_video.pipeline import FaceRestorer
-from dynface_video.temporal.averaging import (
-    Motion,
-    motion,
-    packed,
-    temporal_average,
-    temporal_average_detail,
-    unpacked,
-    warped_neighbours,
-)
+from dynface_video.models.restoration import enlarge_coarse
+from dynface_video.pipeline import FacePipeline, to_array, to_tensor
+from dynface_video.stage import Estimates, Stage
+from dynface_video.temporal.flow_averaging import neighbour_motions, temporal_average, warp_neighbours
+from dynface_video.temporal.motion import Motion, motion_both_ways, stack_motions
 
-Value = TypeVar("Value")
+Item = TypeVar("Item")
 
-WINDOWS_AT_ONCE = 16
-"""Windows that are held for RM at a time: a crowd has a thousand faces within reach of a frame."""
-FULLY_DRAWN = 1.5 / 128
-"""Blur level, in sides of the crop, from which on faces are drawn together as strongly as is set; less below it, by the
-square."""
-DETAIL_RADIUS = 4
-"""Frames on either side that the second stage's detail is drawn towards, where `temporal_radius` is no smaller."""
+FULL_WEIGHT_LEVEL = 1.5 / 128
+"""Relative blur level from which on faces are averaged with the full weight; less below it, by the square: a face that
+is nearly sharp has little noise to lose, and motion finer than the flow can follow."""
+PAIRS_AT_ONCE = 16
+PIXELS_AT_ONCE = 1 << 22
+"""Pixels of neighbours that are held for one batch of averages: a crowd has a thousand faces within reach."""
 
 
-def reach(restorer: FaceRestorer) -> int:
-    """How many frames on either side a restored face depends on."""
-    return restorer.window_radius + 2 * drawn_radius(restorer.settings) + detail_radius(restorer)
-
-
-def drawn_radius(settings: RestorationSettings) -> int:
-    """How many frames on either side a face is drawn towards at once."""
-    return settings.temporal_radius if settings.temporal_weight > 0 else 0
-
-
-def detail_radius(restorer: FaceRestorer) -> int:
-    """How many frames on either side a face's detail is drawn towards."""
-    return min(DETAIL_RADIUS, drawn_radius(restorer.settings)) if restorer.has_cascade else 0
-
-
-@dataclass(frozen=True)
-class FaceAt:
-    """A face in one frame: its track, and the frame counted from the track's start."""
+@dataclass(frozen=True, order=True)
+class FaceKey:
+    """A face in one frame: the number of its track, and the frame counted from the track's start."""
 
     track: int
     at: int
 
 
-@dataclass(frozen=True, eq=False)
-class ShownFace:
-    """picture: (R, R, 3); detail: what the second stage draws above that, (2 R, 2 R, 3), and how much of it to add."""
+@dataclass(eq=False)
+class StageState:
+    """What one stage has made of a face so far; None is not made yet. Tensors (3, R, R) in [0, 1]."""
 
-    picture: np.ndarray
-    detail: np.ndarray | None = None
-    detail_weight: float = 0.0
+    estimate: Tensor | None = None
+    sample: Tensor | None = None
+    colour: ColourMatch | None = None
+    face: Tensor | None = None
 
 
 @dataclass(eq=False)
-class FacesInTime:
-    """Restores faces frame by frame, keeping what their neighbours will ask for.
+class FaceRecord:
+    """One face in one frame.
 
-    tracks: those that may be asked for, by number. Pictures are (R, R, 3) float32 in [0, 1], details (2 R, 2 R, 3).
+    Attributes:
+        crops: The source at each stage's resolution, (3, R, R) in [0, 1].
+        stages: What each stage has made of it.
+        motions: The motion from this face to the same face in other frames, by `at`.
     """
 
-    restorer: FaceRestorer
-    tracks: dict[int, AnalyzedTrack]
-    seed: int
-    unet_evaluations: int = 0
-    _crops: dict[FaceAt, np.ndarray] = field(default_factory=dict)
-    _estimates: dict[FaceAt, np.ndarray] = field(default_factory=dict)
-    _motions: dict[FaceAt, dict[FaceAt, Motion]] = field(default_factory=dict)
-    _guides: dict[FaceAt, np.ndarray] = field(default_factory=dict)
-    _faces: dict[FaceAt, np.ndarray] = field(default_factory=dict)
-    _matches: dict[FaceAt, ColourMatch] = field(default_factory=dict)
-    _shown: dict[FaceAt, np.ndarray] = field(default_factory=dict)
-    _details: dict[FaceAt, np.ndarray] = field(default_factory=dict)
-    _shares: dict[FaceAt, float] = field(default_factory=dict)
+    crops: tuple[Tensor, ...]
+    stages: tuple[StageState, ...]
+    motions: dict[int, Motion] = field(default_factory=dict)
 
-    def see(self, face: FaceAt, crop: np.ndarray, detail_weight: float = 0.0) -> None:
-        """Take in the crop of a face; those of the frames within `reach` must be there before a face is asked for.
 
-        detail_weight: as of `FaceRestorer`, for this frame alone
+def averaging_passes(stage: Stage) -> int:
+    """How often a stage averages over time: its estimates, and its samples where it has a sampler."""
+    if stage.temporal_radius == 0:
+        return 0
+    return 1 if stage.sampler is None else 2
+
+
+def reach(stages: Sequence[Stage]) -> int:
+    """How many frames on either side a restored face depends on."""
+    return sum(stage.window_radius + averaging_passes(stage) * stage.temporal_radius for stage in stages)
+
+
+@dataclass(frozen=True)
+class _Needs:
+    """The faces of which a stage has to make estimates, samples and faces."""
+
+    estimates: list[FaceKey]
+    samples: list[FaceKey]
+    faces: list[FaceKey]
+
+
+class VideoPipeline:
+    """Restores tracked faces frame by frame and keeps what their neighbours will need.
+
+    Args:
+        pipeline: The stages.
+        tracks: Those that may be asked for, by number.
+        seed: Of the job.
+    """
+
+    def __init__(self, pipeline: FacePipeline, tracks: Mapping[int, AnalyzedTrack], seed: int) -> None:
+        self.pipeline, self.tracks, self.seed = pipeline, tracks, seed
+        self.unet_evaluations = 0
+        most = max((track.stage_count for track in tracks.values()), default=1)
+        self.stages = pipeline.stages[:most]
+        self._records: dict[FaceKey, FaceRecord] = {}
+
+    def add(self, key: FaceKey, crops: Sequence[np.ndarray]) -> None:
+        """Take in the source crops of a face, (R, R, 3) in [0, 1], one for each of its stages.
+
+        Those of the frames within `reach` must be there before a face is asked for.
         """
-        self._crops[face] = crop
-        self._shares[face] = detail_weight
+        tensors = tuple(to_tensor(crop[None], self.pipeline.device)[0] for crop in crops)
+        self._records[key] = FaceRecord(tensors, tuple(StageState() for _ in tensors))
 
-    def shown(self, wanted: Sequence[FaceAt]) -> list[ShownFace]:
-        """The restored faces, in the colour of their source, with the second stage's detail where it has a share."""
-        radius = drawn_radius(self.restorer.settings)
-        shares = {face: self._share(face) for face in wanted}
-        drawn = _all_of(self._around(face, detail_radius(self.restorer)) for face in wanted if shares[face] > 0)
-        finished = list(dict.fromkeys([*wanted, *drawn]))
-        sampled = _all_of(self._around(face, radius) for face in finished)
-        estimated = _all_of(self._around(face, radius) for face in sampled)
-        _fill(self._estimates, estimated, self._estimate)
-        _fill(self._guides, sampled, lambda faces: [self._drawn(self._estimates, face) for face in faces])
-        _fill(self._faces, sampled, self._sample)
-        _fill(self._matches, sampled, lambda faces: [self._match(face) for face in faces])
-        _fill(self._shown, finished, lambda faces: [self._finished(face, radius) for face in faces])
-        _fill(self._details, drawn, self._draw_detail)
-        details = {face: self._drawn_detail(face) for face, share in shares.items() if share > 0}
-        return [ShownFace(self._shown[face], details.get(face), shares[face]) for face in wanted]
+    def restore(self, wanted: Sequence[FaceKey]) -> list[np.ndarray]:
+        """The faces of their last stage, (R, R, 3) in [0, 1], in the colour of their source."""
+        for number, needs in enumerate(self._plan(wanted)):
+            self._estimate(number, needs.estimates)
+            self._sample(number, needs.samples)
+            self._finish(number, needs.faces)
+        return [to_array(_present(self._records[key].stages[-1].face)[None])[0] for key in wanted]
 
-    def forget(self, still_wanted: dict[int, int]) -> None:
+    def discard(self, following: Mapping[int, int]) -> None:
         """Drop what no face will need any more.
 
-        still_wanted: for each track the first frame, counted from its start, that may still be asked for
+        Args:
+            following: For each track the first frame, counted from its start, that may still be asked for.
         """
-        near, drawn = detail_radius(self.restorer), drawn_radius(self.restorer.settings)
-        finished = (self._shown, self._details, self._shares)
-        sources = (self._crops, self._estimates, self._guides)
-        for far, group in (
-            (near, finished),
-            (near + drawn, (self._faces, self._matches)),
-            (reach(self.restorer), sources),
-        ):
-            for kept in group:
-                for face in [face for face in kept if face.at < still_wanted.get(face.track, face.at) - far]:
-                    del kept[face]
-        # A motion serves the face's guide, the face itself and its detail.
-        for face in [face for face in self._motions if face.at < still_wanted.get(face.track, face.at)]:
-            del self._motions[face]
+        lookback = self._lookback()
+        for key, record in list(self._records.items()):
+            age = following.get(key.track, key.at) - key.at
+            if age > 0:
+                record.motions.clear()
+            if age > lookback[0].estimate + self.stages[0].window_radius:
+                del self._records[key]
+                continue
+            for state, kept in zip(record.stages, lookback, strict=False):
+                state.estimate = state.estimate if age <= kept.estimate else None
+                state.sample = state.sample if age <= kept.sample else None
+                state.face = state.face if age <= kept.face else None
 
-    def _around(self, face: FaceAt, radius: int) -> list[FaceAt]:
+    def _lookback(self) -> list[_Lookback]:
+        kept, after = [], 0
+        for stage in reversed(self.stages):
+            radius, passes = stage.temporal_radius, averaging_passes(stage)
+            sample = after + (radius if passes == 2 else 0)
+            estimate = after + passes * radius
+            kept.append(_Lookback(estimate, sample, after))
+            after = estimate
+        return kept[::-1]
+
+    def _plan(self, wanted: Sequence[FaceKey]) -> list[_Needs]:
+        """What each stage has to make, coarse to fine."""
+        plan: list[_Needs] = []
+        coarse: list[FaceKey] = []
+        for number, stage in reversed(list(enumerate(self.stages))):
+            top = [key for key in wanted if self.tracks[key.track].stage_count == number + 1]
+            faces = _unique([top, coarse])
+            samples = self._spread(faces, stage) if averaging_passes(stage) == 2 else faces
+            estimates = self._spread(samples, stage) if averaging_passes(stage) else samples
+            plan.append(_Needs(estimates, samples, faces))
+            coarse = estimates
+        return plan[::-1]
+
+    def _spread(self, keys: Iterable[FaceKey], stage: Stage) -> list[FaceKey]:
+        return _unique(self._around(key, stage.temporal_radius) for key in keys)
+
+    def _around(self, key: FaceKey, radius: int) -> list[FaceKey]:
         """The face itself and its neighbours that were seen: a bridged gap may show anything in the face's place."""
-        observed = self.tracks[face.track].track.observed
-        near = (FaceAt(face.track, at) for at in range(face.at - radius, face.at + radius + 1))
-        return [other for other in near if other == face or (other in self._crops and observed[other.at])]
+        observed = self.tracks[key.track].track.observed
+        near = (FaceKey(key.track, at) for at in range(key.at - radius, key.at + radius + 1))
+        return [other for other in near if other == key or (other in self._records and observed[other.at])]
 
-    def _estimate(self, faces: Sequence[FaceAt]) -> Iterator[np.ndarray]:
-        for first in range(0, len(faces), WINDOWS_AT_ONCE):
-            yield from self._estimate_together(faces[first : first + WINDOWS_AT_ONCE])
+    def _estimate(self, number: int, keys: Sequence[FaceKey]) -> None:
+        """RM of a stage on faces that have no estimate yet."""
+        missing = [key for key in keys if self._records[key].stages[number].estimate is None]
+        stage = self.stages[number]
+        for part in _batches(missing, stage.config.batch_size):
+            records = [self._records[key] for key in part]
+            crops = torch.stack([record.crops[number] for record in records])
+            coarse = None
+            if number > 0 and stage.restoration.reads_coarse:
+                faces = torch.stack([_present(record.stages[number - 1].face) for record in records])
+                coarse = enlarge_coarse(2 * faces - 1, stage.resolution) / 2 + 0.5
+            windows = [self._window(key, number) for key in part] if stage.window_radius else []
+            estimates: Estimates = stage.regress(crops, coarse, windows)
+            for record, estimate in zip(records, estimates.estimate, strict=True):
+                record.stages[number].estimate = estimate
 
-    def _estimate_together(self, faces: Sequence[FaceAt]) -> np.ndarray:
-        windows = []
-        for face in faces:
-            others = [self._crops[other] for other in self._around(face, self.restorer.window_radius) if other != face]
-            stack = np.array(others, np.float32).reshape(-1, *self._crops[face].shape)
-            windows.append(warped_neighbours(self._crops[face], stack, np.ones(len(others), bool)))
-        return self.restorer.restoration(np.stack([self._crops[face] for face in faces]), windows)
+    def _window(self, key: FaceKey, number: int) -> Tensor:
+        """The neighbouring crops of a face, warped onto it, (K, 3, R, R)."""
+        others = [other for other in self._around(key, self.stages[number].window_radius) if other != key]
+        own = self._records[key].crops
+        if not others:
+            return own[number].new_zeros(0, *own[number].shape)
+        first = torch.stack([self._records[other].crops[0] for other in others])[None]
+        motions = neighbour_motions(own[0][None], first)
+        neighbours = torch.stack([self._records[other].crops[number] for other in others])[None]
+        return warp_neighbours(own[number][None], neighbours, motions)[0]
 
-    def _drawn(self, pictures: dict[FaceAt, np.ndarray], face: FaceAt) -> np.ndarray:
-        settings, level = self.restorer.settings, float(self.tracks[face.track].levels[face.at])
-        # What is nearly sharp has little noise to lose, and motion finer than the flow can follow.
-        needed = min(1.0, level / (FULLY_DRAWN * self.restorer.resolution)) ** 2
-        near = (other for other in self._around(face, drawn_radius(settings)) if other != face)
-        others = ((pictures[other], unpacked(self._motion(face, other))) for other in near)
-        return temporal_average(pictures[face], others, needed * settings.temporal_weight)
+    def _sample(self, number: int, keys: Sequence[FaceKey]) -> None:
+        """The sampler of a stage, from guides averaged over time; without a sampler the averages are the samples."""
+        missing = [key for key in keys if self._records[key].stages[number].sample is None]
+        stage = self.stages[number]
+        for part in _batches(missing, self._averages_at_once(stage)):
+            guides = self._average(number, part, "estimate")
+            plans = [self.tracks[key.track] for key in part]
+            result = stage.sample(
+                guides,
+                np.array([plan.levels[number, key.at] for plan, key in zip(plans, part, strict=True)]),
+                np.array([plan.starting_steps[number, key.at] for plan, key in zip(plans, part, strict=True)]),
+                [self._noise_key(key) for key in part],
+            )
+            self.unet_evaluations += result.unet_evaluations
+            for key, guide, sample in zip(part, guides, result.faces, strict=True):
+                plan, state = self.tracks[key.track], self._records[key].stages[number]
+                drawn = stage.sampler is not None and plan.starting_steps[number, key.at] > 0
+                state.sample = sample if drawn else guide
 
-    def _motion(self, face: FaceAt, other: FaceAt) -> Motion:
-        """Where a face's points lie in another frame, packed."""
-        known = self._motions.setdefault(face, {})
-        if other not in known:
-            known[other] = packed(motion(self._estimates[face], self._estimates[other]))
-        return known[other]
+    def _finish(self, number: int, keys: Sequence[FaceKey]) -> None:
+        """Average the samples of a stage over time and give them the colour of their source."""
+        stage = self.stages[number]
+        missing = [key for key in keys if self._records[key].stages[number].face is None]
+        for part in _batches(missing, self._averages_at_once(stage)):
+            twice = averaging_passes(stage) == 2
+            faces = self._average(number, part, "sample") if twice else self._stack(number, part, "sample")
+            for key, face in zip(part, faces, strict=True):
+                near = self._around(key, stage.temporal_radius if twice else 0)
+                match = mean_match([self._colour(other, number) for other in near])
+                coloured = with_colour(to_array(face[None])[0], match)
+                self._records[key].stages[number].face = to_tensor(coloured[None], self.pipeline.device)[0]
 
-    def _sample(self, faces: Sequence[FaceAt]) -> np.ndarray:
-        tracks = [self.tracks[face.track] for face in faces]
-        result = self.restorer.sample(
-            np.stack([self._guides[face] for face in faces]),
-            np.array([track.levels[face.at] for track, face in zip(tracks, faces, strict=True)]),
-            np.array([track.starting_steps[face.at] for track, face in zip(tracks, faces, strict=True)]),
-            [self._noise_key(face) for face in faces],
+    def _colour(self, key: FaceKey, number: int) -> ColourMatch:
+        record = self._records[key]
+        state = record.stages[number]
+        if state.colour is None:
+            sample, crop = (to_array(picture[None])[0] for picture in (_present(state.sample), record.crops[number]))
+            state.colour = colour_match(sample, crop, grey=self.tracks[key.track].grey)
+        return state.colour
+
+    def _average(self, number: int, keys: Sequence[FaceKey], name: str) -> Tensor:
+        """Flow-guided averages of what a stage has made of these faces, (B, 3, R, R)."""
+        stage = self.stages[number]
+        own = self._stack(number, keys, name)
+        near = [[o for o in self._around(key, stage.temporal_radius) if o != key] for key in keys]
+        most = max(map(len, near), default=0)
+        if most == 0:
+            return own
+        self._find_motions([(key, other) for key, others in zip(keys, near, strict=True) for other in others])
+        others = own.new_zeros(len(keys), most, *own.shape[1:])
+        motions = []
+        for row, (key, neighbours) in enumerate(zip(keys, near, strict=True)):
+            known = [self._records[key].motions[other.at] for other in neighbours]
+            if neighbours:
+                others[row, : len(neighbours)] = self._stack(number, neighbours, name)
+            motions.append(_padded(known, most, own.device))
+        weights = torch.tensor([self._temporal_weight(key) for key in keys], dtype=torch.float32, device=own.device)
+        return temporal_average(own, others, stack_motions(motions), weights)
+
+    def _temporal_weight(self, key: FaceKey) -> float:
+        level = float(self.tracks[key.track].levels[0, key.at])
+        return min(1.0, level / FULL_WEIGHT_LEVEL) ** 2 * self.pipeline.settings.temporal_weight
+
+    def _find_motions(self, pairs: Sequence[tuple[FaceKey, FaceKey]]) -> None:
+        """The motions of pairs of faces that are not known yet, there and back at once."""
+        missing = dict.fromkeys(
+            (min(pair), max(pair)) for pair in pairs if pair[1].at not in self._records[pair[0]].motions
         )
-        self.unet_evaluations += result.unet_evaluations
-        return result.images
+        for part in _batches(list(missing), PAIRS_AT_ONCE):
+            first, second = (self._stack(0, [pair[side] for pair in part], "estimate") for side in (0, 1))
+            there, back = motion_both_ways(first, second)
+            for row, (one, other) in enumerate(part):
+                self._records[one].motions[other.at] = there[row]
+                self._records[other].motions[one.at] = back[row]
 
-    def _finished(self, face: FaceAt, radius: int) -> np.ndarray:
-        matches = [self._matches[other] for other in self._around(face, radius)]
-        return with_colour(self._drawn(self._faces, face), mean_match(matches))
+    def _stack(self, number: int, keys: Sequence[FaceKey], name: str) -> Tensor:
+        return torch.stack([_present(getattr(self._records[key].stages[number], name)) for key in keys])
 
-    def _share(self, face: FaceAt) -> float:
-        """Mean of the shares around a face: by its own alone the detail would come and go with a codec's frames."""
-        return float(np.mean([self._shares[other] for other in self._around(face, detail_radius(self.restorer))]))
+    def _averages_at_once(self, stage: Stage) -> int:
+        pixels = (2 * stage.temporal_radius + 1) * stage.resolution**2
+        return max(1, PIXELS_AT_ONCE // pixels)
 
-    def _draw_detail(self, faces: Sequence[FaceAt]) -> np.ndarray:
-        details, evaluations = self.restorer.detail(
-            np.stack([self._shown[face] for face in faces]), [self._noise_key(face) for face in faces]
-        )
-        self.unet_evaluations += evaluations
-        return details
-
-    def _drawn_detail(self, face: FaceAt) -> np.ndarray:
-        near = self._around(face, detail_radius(self.restorer))
-        others = ((self._details[other], unpacked(self._motion(face, other), 4)) for other in near if other != face)
-        return temporal_average_detail(self._details[face], others, self.restorer.settings.temporal_weight)
-
-    def _noise_key(self, face: FaceAt) -> NoiseKey:
-        return NoiseKey(self.seed, self.tracks[face.track].noise, face.at, self.restorer.settings.noise_correlation)
-
-    def _match(self, face: FaceAt) -> ColourMatch:
-        return colour_match(self._faces[face], self._crops[face], grey=self.tracks[face.track].grey)
+    def _noise_key(self, key: FaceKey) -> NoiseKey:
+        settings = self.pipeline.settings
+        return NoiseKey(self.seed, self.tracks[key.track].noise, key.at, settings.noise_correlation)
 
 
-def _all_of(groups: Iterable[Iterable[FaceAt]]) -> list[FaceAt]:
-    return list(dict.fromkeys(face for group in groups for face in group))
+@dataclass(frozen=True)
+class _Lookback:
+    """How many frames before the next wanted one a stage's estimates, samples and faces are still needed."""
+
+    estimate: int
+    sample: int
+    face: int
 
 
-def _fill(
-    known: dict[FaceAt, Value], wanted: Iterable[FaceAt], make: Callable[[list[FaceAt]], Iterable[Value]]
-) -> None:
-    missing = [face for face in wanted if face not in known]
-    if missing:
-        known.update(zip(missing, make(missing), strict=True))
+def _padded(motions: Sequence[Motion], length: int, device: torch.device) -> Motion:
+    """Motions with a first axis of `length`; those that are missing have weight 0."""
+    if not motions:
+        return Motion(torch.zeros(length, 2, 1, 1, device=device), torch.zeros(length, 1, 1, 1, device=device))
+    absent = Motion(torch.zeros_like(motions[0].flow), torch.zeros_like(motions[0].weight))
+    return stack_motions([*motions, *[absent] * (length - len(motions))])
+
+
+def _batches(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
+    source = iter(items)
+    while batch := list(islice(source, size)):
+        yield batch
+
+
+def _present(picture: Tensor | None) -> Tensor:
+    if picture is None:
+        raise RuntimeError("a face was asked for before the faces that it depends on were made")
+    return picture
+
+
+def _unique(groups: Iterable[Iterable[FaceKey]]) -> list[FaceKey]:
+    return list(dict.fromkeys(key for group in groups for key in group))

@@ -18,11 +18,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from dynface_video.diffusion.noise import NoiseKey
 from dynface_video.errors import DynfaceError
-from dynface_video.pipeline import FaceRestorer
-from dynface_video.temporal.averaging import motion, packed, temporal_average, unpacked, warped_neighbours
+from dynface_video.models.restoration import enlarge_coarse
+from dynface_video.pipeline import FacePipeline, to_tensor
+from dynface_video.stage import Stage
+from dynface_video.temporal.flow_averaging import neighbour_motions, temporal_average, warp_neighbours
 from evaluation.baselines import classical_baselines
 from evaluation.faces import CleanFace, DegradedFace, degrade_faces
 
@@ -42,8 +45,8 @@ def main() -> int:
     if options.threads:
         torch.set_num_threads(options.threads)
     try:
-        restorer = FaceRestorer.from_preset(options.preset, device=options.device)
-        print(_parts_table(_parts(restorer, options.batch_size), options.rounds, options.batch_size))
+        pipeline = FacePipeline.from_pretrained(options.preset, device=options.device)
+        print(_parts_table(_parts(pipeline, options.batch_size), options.rounds, options.batch_size))
         if options.video:
             print("\n" + _stages_table(options.video, options.preset))
     except DynfaceError as error:
@@ -52,23 +55,26 @@ def main() -> int:
     return 0
 
 
-def _parts(restorer: FaceRestorer, count: int) -> dict[str, Callable[[], object]]:
+def _parts(pipeline: FacePipeline, count: int) -> dict[str, Callable[[], object]]:
     """What is timed, each on the same `count` faces."""
-    faces = _faces(count, restorer.resolution)
-    crops = np.stack([face.image for face in faces])
-    levels, _ = restorer.estimate(crops)
-    steps = restorer.starting_step(levels)
+    stage = pipeline.stages[0]
+    faces = _faces(count, stage.resolution)
+    crops = to_tensor(np.stack([face.image for face in faces]), pipeline.device)
+    estimates = stage.regress(crops)
+    levels = stage.estimate_levels(estimates)[0].double().cpu().numpy()
+    steps = stage.starting_steps(levels)
     keys = [NoiseKey(0, i) for i in range(count)]
     parts: dict[str, Callable[[], object]] = {
-        REFERENCE: lambda: restorer.restoration(crops),
-        "RM and blur level": lambda: restorer.estimate(crops),
-        "RM with a window of 4 crops": lambda: restorer.restoration(crops, _windows(crops)),
-        "one evaluation of the prior": lambda: _evaluate_prior(restorer, crops),
-        f"full, strength {restorer.strength:g}": lambda: restorer.restore(crops, levels, steps, keys),
-        "drawn towards 16 neighbours twice": lambda: [_draw(crop, crops) for crop in crops],
+        REFERENCE: lambda: stage.regress(crops),
+        "RM and blur level": lambda: stage.estimate_levels(stage.regress(crops)),
+        "RM with a window of 4 crops": lambda: stage.regress(crops, None, _windows(crops)),
+        "one evaluation of the prior": lambda: _evaluate_prior(stage, crops),
+        f"full, strength {pipeline.settings.strength:g}": lambda: stage.sample(estimates.estimate, levels, steps, keys),
+        "averaged with 16 neighbours twice": lambda: _average(crops),
     }
-    if restorer.cascade is not None:
-        parts["second stage"] = lambda: restorer.detail(crops, keys)
+    for finer in pipeline.stages[1:]:
+        larger = enlarge_coarse(2 * crops - 1, finer.resolution) / 2 + 0.5
+        parts[f"RM at {finer.resolution}"] = lambda finer=finer, larger=larger: finer.regress(larger, larger)  # type: ignore[misc]
     for name, baseline in classical_baselines().items():
         if name != "degraded":
             chosen = replace(baseline, chosen=baseline.settings[len(baseline.settings) // 2])
@@ -76,23 +82,30 @@ def _parts(restorer: FaceRestorer, count: int) -> dict[str, Callable[[], object]
     return parts
 
 
-def _windows(crops: np.ndarray) -> list[np.ndarray]:
-    around = [np.stack([crops[(i + k) % len(crops)] for k in (-2, -1, 1, 2)]) for i in range(len(crops))]
-    return [warped_neighbours(crop, window, np.ones(4, bool)) for crop, window in zip(crops, around, strict=True)]
+def _neighbours(crops: Tensor, count: int) -> Tensor:
+    """For each of B crops `count` others, (B, count, 3, R, R)."""
+    return torch.stack([torch.roll(crops, k + 1, dims=0) for k in range(count)], dim=1)
 
 
-def _evaluate_prior(restorer: FaceRestorer, crops: np.ndarray) -> None:
-    guide = torch.from_numpy(crops).permute(0, 3, 1, 2).to(restorer.device) * 2 - 1
-    step = torch.full((len(crops),), 100, device=restorer.device)
-    with torch.inference_mode():
-        restorer.prior.predict(guide, step, guide, torch.ones(len(crops), device=restorer.device))
+def _windows(crops: Tensor) -> list[Tensor]:
+    neighbours = _neighbours(crops, 4)
+    return list(warp_neighbours(crops, neighbours, neighbour_motions(crops, neighbours)))
 
 
-def _draw(crop: np.ndarray, crops: np.ndarray) -> None:
-    others = [crops[k % len(crops)] for k in range(16)]
-    motions = [packed(motion(crop, other)) for other in others]
+def _evaluate_prior(stage: Stage, crops: Tensor) -> None:
+    if stage.sampler is not None:
+        guide = 2 * crops - 1
+        step = torch.full((len(crops),), 100, device=stage.device)
+        with torch.inference_mode():
+            level = torch.full((len(crops),), 1 / stage.resolution, device=stage.device)
+            stage.sampler.prior.predict(guide, step, guide, level)
+
+
+def _average(crops: Tensor) -> None:
+    neighbours = _neighbours(crops, 16)
+    motions = neighbour_motions(crops, neighbours)
     for _ in range(2):
-        temporal_average(crop, ((other, unpacked(moved)) for other, moved in zip(others, motions, strict=True)), 1.0)
+        temporal_average(crops, neighbours, motions)
 
 
 def _faces(count: int, size: int) -> list[DegradedFace]:

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
 from pathlib import Path
 
 import numpy as np
 
+from dynface_video.diffusion.levels import PAPER_RESOLUTION, level_in_pixels, relative_level
 from dynface_video.diffusion.schedule import NoiseSchedule
 from dynface_video.diffusion.starting_step import build_table
-from dynface_video.models.folder import read_config
+from dynface_video.pretrained import CONFIG
 from training.data import load_faces, plain_crop
 
 BLUR_LEVELS_512 = (0.5, 1, 1.5, 2, 3, 4, 5, 6, 8, 10, 12, 15, 18, 22, 26, 32)
@@ -35,21 +37,21 @@ def main() -> None:
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
 
-    config = read_config(options.prior)
-    resolution, schedule = config["network"]["resolution"], NoiseSchedule(**config["schedule"])
+    config = json.loads((options.prior / CONFIG).read_text())
+    resolution, schedule = config["resolution"], NoiseSchedule(**config["schedule"])
     last_step = config["last_timestep"] - 1
     faces = load_faces(options.data / "faces_train", ("modern_256",), options.cache)
     sharp = faces.indices(held_out=False, largest_scale=options.largest_scale)
     chosen = sharp[:: max(1, len(faces.images) // options.faces)]
     images = np.stack([plain_crop(faces, int(i), resolution) for i in chosen]) * 2 - 1
-    levels = tuple(level * resolution / 512 for level in BLUR_LEVELS_512)
+    levels = tuple(relative_level(level, PAPER_RESOLUTION) for level in BLUR_LEVELS_512)
     digest = hashlib.sha256(images.tobytes()).hexdigest()
     table = build_table(
         images, schedule, tolerance=options.tolerance, blur_levels=levels, last_step=last_step, data_digest=digest
     )
     table.save(options.out)
     for level, step in zip(table.blur_levels, table.steps, strict=True):
-        print(f"s = {level:6.3f} px at {resolution}: t = {step}")
+        print(f"s = {level_in_pixels(level, resolution):6.3f} px at {resolution}: t = {step}")
     if options.plot:
         import matplotlib
 
@@ -57,7 +59,7 @@ def main() -> None:
         from matplotlib import pyplot
 
         pyplot.plot(table.blur_levels, table.steps, "o-")
-        pyplot.xlabel(f"blur level, px at {resolution}")
+        pyplot.xlabel("blur level, std as a share of the side of the crop")
         pyplot.ylabel(f"starting step (tolerance {options.tolerance})")
         pyplot.savefig(options.plot)
 

@@ -16,9 +16,9 @@ from pathlib import Path
 import torch
 
 from dynface_video.config import load_settings
-from dynface_video.models.folder import CONFIG, read_config
 from dynface_video.models.registry import model_folder
-from dynface_video.pipeline import FaceRestorer
+from dynface_video.pipeline import FacePipeline
+from dynface_video.pretrained import CONFIG
 from evaluation.calibration import plot_calibration, pooled, read_levels
 from evaluation.faces import CleanFace, degrade_faces
 from evaluation.report import level_table
@@ -37,23 +37,23 @@ def main() -> None:
     torch.set_num_threads(1)
 
     settings = load_settings(options.preset, None, {"device": "cpu"})
-    restorer = FaceRestorer.from_settings(settings)
+    pipeline = FacePipeline.from_settings(settings)
     faces = load_faces(options.data / "faces_train", ("modern_256", "archive_256"), options.cache)
     chosen = faces.indices(held_out=True)
-    clean = [CleanFace(str(i), plain_crop(faces, int(i), restorer.resolution)) for i in chosen]
-    readings = {strength: read_levels(restorer, degrade_faces(clean, strength)) for strength in STRENGTHS}
+    clean = [CleanFace(str(i), plain_crop(faces, int(i), pipeline.resolution)) for i in chosen]
+    readings = {strength: read_levels(pipeline.stages[0], degrade_faces(clean, strength)) for strength in STRENGTHS}
     print(level_table(readings))
 
     factor = pooled(readings.values()).std_scale
-    in_all = scale_deviations(model_folder(settings.models) / "blur_level", factor)
+    in_all = scale_std(model_folder(settings.models) / "blur_level", factor)
     print(f"deviations are multiplied by {factor:.3f}: {in_all:.3f} in all")
     if options.plot:
         plot_calibration(readings, options.plot)
 
 
-def scale_deviations(folder: Path, factor: float) -> float:
-    """Multiply the deviations that an exported SE states by a factor; returns what they are multiplied by in all."""
-    config = read_config(folder)
+def scale_std(folder: Path, factor: float) -> float:
+    """Multiply the stds that an exported SE states by a factor; returns what they are multiplied by in all."""
+    config = json.loads((folder / CONFIG).read_text())
     config["std_scale"] = float(config.get("std_scale", 1.0) * factor)
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
     return config["std_scale"]

@@ -22,8 +22,9 @@ from pathlib import Path
 from dynface_video.cli.demo_clip import write_clip
 from dynface_video.config import Settings, load_settings
 from dynface_video.errors import DynfaceError, InputError
-from dynface_video.models.restoration import load_restoration_model
+from dynface_video.models.restoration import RestorationModel
 from dynface_video.passes.networks import Models, load_models
+from dynface_video.pretrained import load_pretrained
 from dynface_video.threads import network_threads
 from evaluation.clips import load_clean_clip
 from evaluation.report import write_rows
@@ -79,7 +80,7 @@ def _run(options: argparse.Namespace) -> None:
     if not options.clips:
         raise InputError("there is no clean clip: name some, or set DYNFACE_DATA to the folder of the data")
     models, rows = _models(options, settings), list[Row]()
-    size = options.crop or models.restorer.resolution
+    size = options.crop or models.pipeline.resolution
     options.out.mkdir(parents=True, exist_ok=True)
     for path in options.clips:
         clip = load_clean_clip(path, models.detector, models.locator, frames=options.frames or None, crop=size)
@@ -107,8 +108,10 @@ def _models(options: argparse.Namespace, settings: Settings) -> Models:
     models = load_models(settings)
     if options.restoration is None:
         return models
-    model = load_restoration_model(options.restoration, device=models.restorer.device)
-    return replace(models, restorer=replace(models.restorer, restoration_model=model))
+    pipeline = models.pipeline
+    model = load_pretrained(RestorationModel, options.restoration, pipeline.device)
+    stages = (replace(pipeline.stages[0], restoration=model), *pipeline.stages[1:])
+    return replace(models, pipeline=replace(pipeline, stages=stages))
 
 
 if __name__ == "__main__":

@@ -23,24 +23,20 @@ import logging
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
-from diffusers.models.modeling_utils import ModelMixin
 from safetensors.torch import load_file
-from torch import nn
 
 from dynface_video import pretrained
 from dynface_video.config import changed_settings, load_settings
 from dynface_video.diffusion.engine import SamplingOptions
 from dynface_video.faces.detection.retinaface import RetinaFaceDetector
 from dynface_video.jobs.plan import file_digest
-from dynface_video.models.adjuster import AdjusterConfig
-from dynface_video.models.blur_level import LevelEstimatorConfig
-from dynface_video.models.folder import WEIGHTS, save_folder
-from dynface_video.models.prior import PriorConfig, load_prior
-from dynface_video.models.restoration import RestorationConfig, load_restoration_model
-from dynface_video.pipeline import FaceRestorer
+from dynface_video.models.adjuster import GuidanceAdjuster
+from dynface_video.models.blur_level import BlurLevelEstimator
+from dynface_video.models.prior import GuidedPrior
+from dynface_video.models.restoration import RestorationModel
+from dynface_video.pipeline import FacePipeline
 from teachers.weights import teacher_folder
 from training.adjuster import AdjusterTraining
 from training.blur_level import BlurLevelTraining
@@ -62,14 +58,14 @@ COMPONENTS = (
     "prior", "fine_prior", "restoration", "restoration_window", "local_restoration", "blur_level", "landmarks",
     "detector", "adjuster", "sampler",
 )  # fmt: skip
-FINE_PRIOR = PriorConfig(resolution=256, block_out_channels=(64, 64, 128))
+FINE_PRIOR = {"resolution": 256, "block_out_channels": (64, 64, 128), "label_levels": (0.25 / 256, 8 / 256)}
 FUSION = 32
 """Channels of the network that weighs neighbouring crops."""
 VIEWS = 16
 """Answers of the teacher that a training label is the median of."""
 PROPOSED = 0.05
 """Score from which on what the detector sees and the teacher does not is a mistake to learn from."""
-FEW_EVALUATIONS = SamplingOptions(evaluations=2, last_step=60, trust=0.1)
+FEW_EVALUATIONS = SamplingOptions(num_inference_steps=2, last_step=60, trust=0.1)
 SAMPLER_LOSS = LossWeights(adversarial=0.07)
 CROWD = 224
 """Side in pixels of the pictures that the detector is trained on."""
@@ -78,10 +74,11 @@ CROWD = 224
 def make_component(name: str, faces: FaceSet, options: argparse.Namespace) -> Component:
     """The component of that name on these faces."""
     if name == "prior":
-        return PriorTraining(faces, PriorConfig())
+        return PriorTraining(faces, GuidedPrior())
     if name == "fine_prior":
         # Archive photographs have grain at this size, which it would learn to draw.
-        return FinePriorTraining(load_faces(options.data / "faces_train", ("modern_256",), options.cache), FINE_PRIOR)
+        sharp = load_faces(options.data / "faces_train", ("modern_256",), options.cache)
+        return FinePriorTraining(sharp, GuidedPrior(**FINE_PRIOR))
     if name == "landmarks":
         scenes = load_scenes(options.data / "faces_train")
         detector = RetinaFaceDetector.from_pretrained(options.detector, minimum_score=PROPOSED)
@@ -96,10 +93,10 @@ def make_component(name: str, faces: FaceSet, options: argparse.Namespace) -> Co
         return DetectorTraining(CrowdComposer(faces, scenes, CROWD, smallest=14, largest=320), smallest=12)
     if name in ("sampler", "adjuster"):
         return make_sampler_training(name, options)
-    restoration = RestorationTraining(faces, RestorationConfig())
+    restoration = RestorationTraining(faces, RestorationModel())
     if name == "restoration":
         return restoration
-    model = load_restoration_model(options.restoration, device=torch.device("cpu"))
+    model = pretrained.load_pretrained(RestorationModel, options.restoration)
     if name == "local_restoration":
         root, cache = options.data / "faces_train", options.cache
         portraits = load_faces(root, ("modern_256",), cache)
@@ -108,7 +105,7 @@ def make_component(name: str, faces: FaceSet, options: argparse.Namespace) -> Co
         return LocalRestorationTraining(portraits, large, model, losses)
     if name == "restoration_window":
         return WindowTraining(faces, model, FUSION)
-    return BlurLevelTraining(restoration, WindowTraining(faces, model, FUSION), model, LevelEstimatorConfig())
+    return BlurLevelTraining(restoration, WindowTraining(faces, model, FUSION), model, BlurLevelEstimator())
 
 
 def make_sampler_training(name: str, options: argparse.Namespace) -> SamplerTraining | AdjusterTraining:
@@ -117,22 +114,16 @@ def make_sampler_training(name: str, options: argparse.Namespace) -> SamplerTrai
     faces = load_faces(options.data / "faces_train", ("modern_256",), options.cache)
     settings = load_settings("mini", None, {"device": options.device})
     # The preset may ask for the very map that is to be trained.
-    restorer = FaceRestorer.from_settings(changed_settings(settings, {"restoration": {"guidance_map": "none"}}))
-    if options.prior:
-        restorer = replace(restorer, prior=load_prior(options.prior, device=device))
-    sampled = SampledFaces(RestorationTraining(faces, RestorationConfig()), restorer, FEW_EVALUATIONS)
+    pipeline = FacePipeline.from_settings(changed_settings(settings, {"restoration": {"guidance_map": "none"}}))
+    stage = pipeline.stages[0]
+    if options.prior and stage.sampler:
+        prior = pretrained.load_pretrained(GuidedPrior, options.prior, device)
+        stage = replace(stage, sampler=replace(stage.sampler, prior=prior))
+    sampled = SampledFaces(RestorationTraining(faces, RestorationModel()), stage, FEW_EVALUATIONS)
     losses = FaceLosses.from_folder(teacher_folder(options.data), SAMPLER_LOSS, device=device)
     if name == "adjuster":
-        return AdjusterTraining(sampled, losses, AdjusterConfig())
-    return SamplerTraining(sampled, losses, PriorTraining(faces, restorer.prior.config))
-
-
-def export(model: nn.Module, config: dict[str, Any], folder: Path) -> None:
-    """Write a trained model to its folder."""
-    if isinstance(model, ModelMixin):
-        pretrained.save_pretrained(model, folder)
-    else:
-        save_folder(model, config, folder)
+        return AdjusterTraining(sampled, losses, GuidanceAdjuster())
+    return SamplerTraining(sampled, losses, PriorTraining(faces, sampled.sampler.prior))
 
 
 def main() -> None:
@@ -178,7 +169,7 @@ def main() -> None:
     if options.export:
         average = load_average(component, options.out)
         network = average.generator if isinstance(average, Adversarial) else average
-        export(network, component.config(), options.export)
+        pretrained.save_pretrained(network, options.export)
         return
     config = LoopConfig(
         crops=options.crops,
@@ -199,8 +190,7 @@ def main() -> None:
         return
     initial = None
     if options.initial:
-        names = (pretrained.WEIGHTS, WEIGHTS)
-        weights = load_file(next(options.initial / name for name in names if (options.initial / name).is_file()))
+        weights = load_file(options.initial / pretrained.WEIGHTS)
         initial = {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
     train(component, config, options.out, torch.device(options.device), initial)
 

@@ -62,7 +62,7 @@ def test_the_command_answers_without_the_checkout(environment: Path) -> None:
 def test_the_preset_and_its_models_load_without_the_checkout(environment: Path) -> None:
     program = (
         "import dynface_video; from dynface_video.config import load_preset; load_preset('mini');"
-        "print(dynface_video.__file__); print(dynface_video.FaceRestorer.from_preset('mini').resolution)"
+        "print(dynface_video.__file__); print(dynface_video.FacePipeline.from_pretrained('mini').resolution)"
     )
     where, resolution = run([str(executable(environment, "python")), "-c", program], environment).split()
     assert Path(where).is_relative_to(environment.resolve())

@@ -20,6 +20,7 @@ class Overrides(TypedDict, total=False):
     aligned: bool
     strength: float
     num_inference_steps: int
+    resolution: str
     faces: Literal["all", "largest"]
     seed: int
     grayscale: Literal["auto", "on", "off"]

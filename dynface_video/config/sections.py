@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from dynface_video.config.option import ALL, ANALYZE, RESTORE, Option
 
+SMALLEST_SIDE = 32
 RATE = re.compile(r"\d+(\.\d+|/[1-9]\d*)?")
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
@@ -106,8 +107,15 @@ class RestorationSettings(Section):
     strength: Annotated[float, Option("0..1")] = Field(
         default=0.6, ge=0, le=1, description="0 stays closest to the input, 1 invents most detail"
     )
-    num_inference_steps: Annotated[int, Option("N", aliases=("--steps",))] = Field(
-        default=12, ge=1, le=1000, description="most network evaluations per face; less blurred faces take fewer"
+    num_inference_steps: Annotated[int | None, Option("N", aliases=("--steps",))] = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="most network evaluations per face and stage, fewer for less blurred faces; unset: the stage's own",
+    )
+    resolution: Annotated[str, Option("auto|N")] = Field(
+        default="auto",
+        description="largest stage that a face goes through, pixels; auto: 256 on a CPU, no limit on a GPU",
     )
     faces: Annotated[Literal["all", "largest"], Option(commands=ALL)] = Field(
         default="all", description="which faces are restored; largest: one per shot"
@@ -119,15 +127,17 @@ class RestorationSettings(Section):
     guide_spacing: float = Field(
         default=1.0, ge=0, description="difference of blur level between guides, pixels at a resolution of 512"
     )
-    trust: float = Field(default=0.01, gt=0, description="lambda: weight of the prior against the guides")
+    trust: float | None = Field(
+        default=None, gt=0, description="lambda: weight of the prior against the guides; unset: the stage's own"
+    )
     eta_scale: float = Field(
         default=0.0, ge=0, description="stochasticity of sampling: 0 is deterministic (DDIM), 1 as in the paper"
     )
-    temperature: float = Field(
-        default=1.1,
+    temperature: float | None = Field(
+        default=None,
         gt=0,
         le=2,
-        description="standard deviation of the initial noise: 1 as in training, more gives more texture",
+        description="standard deviation of the initial noise: more gives more texture; unset: the stage's own",
     )
     guidance: Literal["closed_form", "gradient", "none"] = Field(
         default="closed_form",
@@ -162,17 +172,20 @@ class RestorationSettings(Section):
     noise_correlation: float = Field(
         default=1.0, ge=0, le=1, description="correlation of the noise between frames of a face: 1 shares it"
     )
-    window_radius: int = Field(
-        default=2, ge=0, le=8, description="neighbouring crops on either side that the restoration model reads, frames"
+    window_radius: int | None = Field(
+        default=None,
+        ge=0,
+        le=8,
+        description="neighbouring crops on either side that RM reads, frames; unset: the stage's own",
     )
-    temporal_radius: int = Field(
-        default=8, ge=0, le=16, description="neighbours on either side of flow-guided averaging, frames; 0: off"
+    temporal_radius: int | None = Field(
+        default=None,
+        ge=0,
+        le=16,
+        description="most neighbours on either side of flow-guided averaging, frames; 0: off; unset: the stage's own",
     )
     temporal_weight: float = Field(
         default=1.0, ge=0, description="weight of a neighbour in flow-guided averaging relative to the face itself"
-    )
-    cascade: bool = Field(
-        default=True, description="restore faces larger than the models' crop at twice its resolution too"
     )
     grayscale: Annotated[Literal["auto", "on", "off"], Option(commands=ALL)] = Field(
         default="auto", description="restore faces without colour: auto decides per shot"
@@ -180,6 +193,19 @@ class RestorationSettings(Section):
     grain: Annotated[float, Option("0..1")] = Field(
         default=0.0, ge=0, le=1, description="share of the surrounding grain added to restored faces that lack it"
     )
+
+    @field_validator("resolution", mode="before")
+    @classmethod
+    def _resolution_is_a_side(cls, resolution: Any) -> str:
+        side = str(resolution)
+        if isinstance(resolution, bool) or not (side == "auto" or (side.isdecimal() and int(side) >= SMALLEST_SIDE)):
+            raise ValueError(f"it must be auto, or a side in pixels of at least {SMALLEST_SIDE}")
+        return side
+
+    @property
+    def largest_side(self) -> int | None:
+        """Side of the largest stage that is allowed, pixels; None for "auto"."""
+        return None if self.resolution == "auto" else int(self.resolution)
 
     @model_validator(mode="after")
     def _guidance_has_what_it_takes(self) -> RestorationSettings:

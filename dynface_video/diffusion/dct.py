@@ -13,19 +13,19 @@ import torch
 from torch import Tensor
 
 
-@lru_cache(maxsize=16)
-@torch.inference_mode(False)  # what is kept must also serve where gradients are wanted
-def _dct_matrix_cpu(size: int) -> Tensor:
+@lru_cache(maxsize=32)
+@torch.inference_mode(False)  # a cached matrix must also serve where gradients are wanted
+def _dct_matrix(size: int, device: torch.device) -> Tensor:
     k = torch.arange(size, dtype=torch.float64)[:, None]
     i = torch.arange(size, dtype=torch.float64)[None, :]
     matrix = torch.cos(torch.pi * (i + 0.5) * k / size) * (2.0 / size) ** 0.5
     matrix[0] /= 2.0**0.5
-    return matrix.float()
+    return matrix.float().to(device)
 
 
 def dct_matrix(size: int, *, device: torch.device | str = "cpu") -> Tensor:
-    """Orthonormal DCT-II matrix D, (size, size) float32: `D @ x` transforms, `D.T @ X` goes back."""
-    return _dct_matrix_cpu(size).to(device)
+    """Orthonormal DCT-II matrix D, (size, size) float32, kept per device: `D @ x` transforms, `D.T @ X` inverts."""
+    return _dct_matrix(size, torch.device(device))
 
 
 def dct2(x: Tensor) -> Tensor:

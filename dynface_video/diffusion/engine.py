@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
@@ -21,20 +21,25 @@ from dynface_video.diffusion.guidance import (
     guide_spectra,
     prior_trust,
 )
+from dynface_video.diffusion.levels import level_in_pixels, relative_level
 from dynface_video.diffusion.noise import START, NoiseKey, noise_for
 from dynface_video.diffusion.sampler import LAST_STEP, ddim_step, eta_for, renoise, timesteps_for
-from dynface_video.models.adjuster import GuidanceMap
-from dynface_video.models.prior import Denoiser
+
+if TYPE_CHECKING:
+    from dynface_video.models.protocols import Denoiser, GuidanceMap
 
 COLUMN = (slice(None), None, None, None)
-SMALLEST_REFINED_LEVEL = 0.1
+SMALLEST_REFINED_LEVEL = 0.1 / 128
+"""Relative level below which Eq. 7 refines no further."""
 
 
 @dataclass(frozen=True)
 class SamplingOptions:
     """How a face is sampled.
 
-    evaluations: network evaluations for a face that starts at `reference_step` or above; in proportion below
+    num_inference_steps: network evaluations for a face that starts at `reference_step` or above; in proportion below
+    reference_step: see `num_inference_steps`
+    least_steps: network evaluations that every sampled face gets
     last_step:   timestep of the last evaluation, whose estimate is the face; a prior that was trained on the faces that
                  come out is used where it was trained
     trust:       lambda of `rho_t = lambda abar / (1 - abar)`
@@ -42,14 +47,15 @@ class SamplingOptions:
     guidance:    "closed_form", the paper's "gradient" through the network, or "none"; without guidance the prior is
                  not told the guide either
     guidance_scale: of the guidance everywhere (closed form: in [0, 1]), before the map; of the gradient's step
-    level_rate:  gradient mode: how fast the level follows its own gradient (Eq. 7); 0 keeps it
+    level_rate:  gradient mode: how fast the level in pixels at R follows its own gradient (Eq. 7); 0 keeps it
     temperature: deviation of the noise that a face begins with, 1 as trained; below, a face has less texture
     slots:       faces in one network evaluation
     """
 
-    evaluations: int = 12
+    num_inference_steps: int = 12
     reference_step: int = 500
     last_step: int = LAST_STEP
+    least_steps: int = 2
     trust: float = 0.01
     eta_scale: float = 0.0
     guidance: Literal["closed_form", "gradient", "none"] = "closed_form"
@@ -78,7 +84,8 @@ class FaceJob:
 class GuidedStep:
     """What one network evaluation of B faces gave, for those who look on (training of DGSA, pictures of its maps).
 
-    numbers: of the jobs; timestep, alphas_cumprod, blur_level: (B,); guide, denoised (x0), target (u): (B, 3, R, R);
+    numbers: of the jobs; timestep, alphas_cumprod, blur_level (relative): (B,)
+    guide, denoised (x0), target (u): (B, 3, R, R);
     map: A_t, (B, 1, R, R)
     """
 
@@ -180,17 +187,22 @@ class SamplingEngine:
                 self._advance([slot for slot in slots if slot and len(slot.timesteps) - slot.done == remaining])
         return torch.stack([slot.sample if slot else job.estimate for slot, job in zip(slots, jobs, strict=True)])
 
+    def _pixels(self, levels: Tensor) -> Tensor:
+        # Of the prior's crop, not of what is sampled: a local prior also draws parts of a crop.
+        return level_in_pixels(levels, self.prior.resolution)
+
     def _fill(self, job: FaceJob) -> _Slot | None:
         options = self.options
         share = min(1.0, job.starting_step / options.reference_step)
-        count = min(options.evaluations, max(2, round(options.evaluations * share)))
+        most = options.num_inference_steps
+        count = min(most, max(options.least_steps, round(most * share)))
         timesteps = timesteps_for(job.starting_step, count, options.last_step)
         if not timesteps or job.guides[0].level <= 0:
             return None
         size = job.estimate.shape[-1]
         levels = torch.tensor([guide.level for guide in job.guides], device=self.device)
         estimate = job.estimate.to(self.device).float()
-        guides = gaussian_blur(estimate[None].expand(len(levels), -1, -1, -1), levels)
+        guides = gaussian_blur(estimate[None].expand(len(levels), -1, -1, -1), self._pixels(levels))
         start_noise = options.temperature * noise_for(job.key, START, size).to(self.device)
         return _Slot(
             job,
@@ -241,7 +253,7 @@ class SamplingEngine:
         options, level = self.options, batch.levels[0]
         denoised = self.prior.predict(batch.sample, batch.timestep, batch.guide, level)
         rho = prior_trust(batch.alphas_now, options.trust)
-        target = closed_form_guidance(denoised, batch.spectra, batch.levels, batch.weights, rho)
+        target = closed_form_guidance(denoised, batch.spectra, self._pixels(batch.levels), batch.weights, rho)
         if self.guidance_map is None:
             scale = torch.ones_like(denoised[:, :1])
         else:
@@ -261,16 +273,17 @@ class SamplingEngine:
             lambda state: self.prior.predict(state, batch.timestep, batch.guide, level),
             batch.sample,
             batch.guide,
-            level,
+            self._pixels(level),
         )
         distance = gradient.distance.clamp(min=1e-6)
-        refined = (level - options.level_rate * gradient.level / distance).clamp(min=SMALLEST_REFINED_LEVEL)
+        step = relative_level(options.level_rate * gradient.level / distance, self.prior.resolution)
+        refined = (level - step).clamp(min=SMALLEST_REFINED_LEVEL)
         for slot, value in zip(batch.slots, refined, strict=True):
             slot.levels[0] = value
         return self._ddim(batch, gradient.denoised) - options.guidance_scale * gradient.sample / distance[COLUMN]
 
     def _ddim(self, batch: _Batch, denoised: Tensor) -> Tensor:
-        eta = eta_for(batch.levels[0], batch.sample.shape[-1], self.options.eta_scale)
+        eta = eta_for(batch.levels[0], self.options.eta_scale)
         noise = torch.zeros_like(batch.sample)
         if self.options.eta_scale > 0:
             size = batch.sample.shape[-1]

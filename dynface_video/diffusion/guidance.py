@@ -13,7 +13,7 @@ from dynface_video.diffusion.dct import dct2, gaussian_blur, gaussian_transfer, 
 
 @dataclass(frozen=True)
 class Guide:
-    """One guide of a face: RM's estimate blurred to `level` pixels at R, heeded from timestep `active_from` down."""
+    """One guide of a face: RM's estimate blurred to the relative `level`, active from timestep `active_from` down."""
 
     level: float
     active_from: int

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dynface_video.diffusion.levels import PAPER_RESOLUTION, level_in_pixels
+
 SPACING = 2.0
 LAST_STEP = 2
 
@@ -48,9 +50,12 @@ def ddim_step(
     return alphas_next.sqrt() * denoised + towards * direction + sigma * noise
 
 
-def eta_for(blur_level: Tensor, resolution: int, scale: float) -> Tensor:
-    """`eta = scale * s / 10` with s in pixels at 512, clamped to [0, 1] (the authors' README; scale 1 is theirs)."""
-    return (scale * blur_level * (512 / resolution) / 10).clamp(0, 1)
+def eta_for(blur_level: Tensor, scale: float) -> Tensor:
+    """`eta = scale * s / 10` with s in pixels at 512, clamped to [0, 1] (the authors' README; scale 1 is theirs).
+
+    blur_level: relative, (B,)
+    """
+    return (scale * level_in_pixels(blur_level, PAPER_RESOLUTION) / 10).clamp(0, 1)
 
 
 def renoise(guide: Tensor, noise: Tensor, alphas_cumprod: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dynface_video.diffusion.levels import level_in_pixels
 from dynface_video.diffusion.schedule import NoiseSchedule
 from dynface_video.errors import ModelError
 
@@ -16,7 +17,7 @@ from dynface_video.errors import ModelError
 class StartingStepTable:
     """The table and everything it depends on.
 
-    blur_levels: rising, pixels at `resolution`; steps: the starting step for each, never falling
+    blur_levels: rising, relative to `resolution`; steps: the starting step for each, never falling
     tolerance:   largest gap of log10 power between diffused clean and diffused blurred faces that counts as none
     data_digest: SHA-256 of the crops it was built from
     """
@@ -29,7 +30,7 @@ class StartingStepTable:
     data_digest: str
 
     def lookup(self, blur_level: np.ndarray | float) -> np.ndarray:
-        """Starting steps for levels in pixels, int64 of the same shape; linear between entries, 0 at level 0."""
+        """Starting steps for relative levels, int64 of the same shape; linear between entries, 0 at level 0."""
         levels = np.concatenate([[0.0], self.blur_levels])
         steps = np.concatenate([[0.0], self.steps])
         return np.round(np.interp(blur_level, levels, steps)).astype(np.int64)
@@ -85,9 +86,10 @@ def build_table(
 ) -> StartingStepTable:
     """Build the DSST from clean crops in [-1, 1], (N, R, R, 3).
 
+    blur_levels: rising, relative to R
     last_step: the highest that the prior was trained at; levels that would ask for a higher one start there.
 
-    With S the radial power of clean faces, `X_t = abar S + (1 - abar)` and
+    With S the radial power of clean faces and s in pixels, `X_t = abar S + (1 - abar)` and
     `Y_t^s = abar S exp(-4 pi^2 s^2 f^2) + (1 - abar)`; the starting step for s is the first t at which
     `max_f log10 X_t - log10 Y_t^s <= tolerance`.
     """
@@ -96,7 +98,8 @@ def build_table(
     clean = alphas * power + (1 - alphas)
     steps = []
     for level in blur_levels:
-        blurred = alphas * power * np.exp(-4 * np.pi**2 * level**2 * frequency**2) + (1 - alphas)
+        pixels = level_in_pixels(level, images.shape[1])
+        blurred = alphas * power * np.exp(-4 * np.pi**2 * pixels**2 * frequency**2) + (1 - alphas)
         gap = (np.log10(clean) - np.log10(blurred)).max(axis=1)
         reached = np.flatnonzero(gap <= tolerance)
         steps.append(int(reached[0]) if len(reached) else schedule.num_train_timesteps - 1)

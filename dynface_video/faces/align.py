@@ -26,6 +26,12 @@ CUBIC_REACH = 2.0
 GAUSSIAN_REACH = 3.0
 
 
+def scaling(side: int, size: int) -> np.ndarray:
+    """The transform from a square picture of `side` pixels to the same picture of `size` pixels, (2, 3)."""
+    factor = size / side
+    return np.array([[factor, 0.0, (factor - 1) / 2], [0.0, factor, (factor - 1) / 2]])
+
+
 def template(size: int) -> np.ndarray:
     """The five points in a crop of `size` pixels, (5, 2) float64."""
     return (TEMPLATE_512 + 0.5) * (size / 512) - 0.5

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from dynface_video.faces.align import TWICE, compose, sample
+from dynface_video.faces.align import sample
 
 FALLOFF = 0.2
 """Share of the crop, from each border, over which a restored face gives way to its source."""
@@ -40,8 +40,6 @@ def paste_face(
     *,
     mask: np.ndarray,
     source_detail_weight: float,
-    detail: np.ndarray | None = None,
-    detail_weight: float = 1.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Paste a restored face into the region of the frame that its crop came from.
 
@@ -50,22 +48,16 @@ def paste_face(
     transform:      (2, 3) region to crop, the one the crop was taken by
     mask:           (R, R) float32 in [0, 1], 0 at its border
     source_detail_weight:    share in [0, 1] of the region's detail above the crop's resolution that stays
-    detail:         (2 R, 2 R, 3) float32 RGB, what the restored face has above the crop's resolution, of which
-                    `detail_weight`, in [0, 1], is added
 
     Returns the region with the face, (h, w, 3) float32, and the mask in region pixels, (h, w) float32 in [0, 1]:
-    `region + mask * (warp(restored - crop) + (source_detail_weight - 1) * (region - warp(crop)) + detail_weight *
-    warp(detail))`.
-    With `source_detail_weight` 1 only the change is pasted, with 0 the face is replaced. Values are limited to [0,
-    1], or to
-    what the region had beyond it; where the mask is 0 the region is unchanged.
+    `region + mask * (warp(restored - crop) + (source_detail_weight - 1) * (region - warp(crop)))`.
+    With `source_detail_weight` 1 only the change is pasted, with 0 the face is replaced. Values are limited to [0, 1],
+    or to what the region had beyond it; where the mask is 0 the region is unchanged.
     """
     height, width = region.shape[:2]
     change = _to_region(restored - crop, transform, width, height)
     if source_detail_weight < 1:
         change += (source_detail_weight - 1) * (region - _to_region(crop, transform, width, height))
-    if detail is not None:
-        change += detail_weight * _to_region(detail, compose(TWICE, transform), width, height)
     weight = np.clip(sample(mask, transform, (width, height), cv2.BORDER_CONSTANT), 0, 1)
     pasted = np.clip(region + weight[..., None] * change, np.minimum(region, 0), np.maximum(region, 1))
     return pasted, weight

@@ -29,9 +29,9 @@ from dynface_video.media.output.write import EncodeSettings, write_segment
 from dynface_video.passes.analysis import Analysis
 from dynface_video.passes.model_cache import ModelCache
 from dynface_video.passes.networks import Models, analyze_with
-from dynface_video.passes.restore import Work
+from dynface_video.passes.restore import PassContext, Work
 from dynface_video.passes.span import restored_span
-from dynface_video.pipeline import FaceRestorer
+from dynface_video.pipeline import FacePipeline
 from dynface_video.threads import network_threads
 
 logger = logging.getLogger(__name__)
@@ -108,10 +108,10 @@ class VideoPerformer:
     def _worker(self, cache: dict[str, Any], batch: int | None) -> SegmentWorker:
         key = (self.job.path, batch)
         if cache.get("worker", (None,))[0] != key:
-            restorer = self._models(cache).restorer
+            pipeline = self._models(cache).pipeline
             if batch is not None:
-                restorer = restorer.with_settings(batch_size=batch)
-            worker = SegmentWorker(self.job, self.info, self.output.encoding, self.settings, restorer)
+                pipeline = pipeline.with_settings(batch_size=batch)
+            worker = SegmentWorker(self.job, self.info, self.output.encoding, self.settings, pipeline)
             cache["worker"] = (key, worker)
         found: SegmentWorker = cache["worker"][1]
         return found
@@ -121,9 +121,9 @@ class SegmentWorker:
     """Restores segments of one job. It shares only the job's directory with other workers."""
 
     def __init__(
-        self, job: JobDirectory, info: VideoInfo, encoding: EncodeSettings, settings: Settings, restorer: FaceRestorer
+        self, job: JobDirectory, info: VideoInfo, encoding: EncodeSettings, settings: Settings, pipeline: FacePipeline
     ) -> None:
-        self.job, self.info, self.encoding, self.settings, self.restorer = job, info, encoding, settings, restorer
+        self.job, self.info, self.encoding, self.settings, self.pipeline = job, info, encoding, settings, pipeline
         self.analysis = Analysis.load(job.analysis_path)
 
     def run(self, segment: Segment, on_frame: Callable[[int], None]) -> SegmentResult:
@@ -145,11 +145,9 @@ class SegmentWorker:
         if segment.copied and self.encoding.parameter_set:
             count = copy_segment(path, self.info, self.analysis.frames, segment.start, segment.stop)
         else:
+            chosen = self.settings.restoration
             frames = restored_span(
-                self.info,
-                self.analysis,
-                self.restorer,
-                self.settings.restoration,
+                PassContext(self.info, self.analysis, self.pipeline, chosen.seed, chosen.grain),
                 segment.start,
                 segment.stop,
                 keep_fields=self.encoding.interlaced,

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 
 import torch
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
-from dynface_video.models.folder import load_folder
 from dynface_video.models.prior import level_label
 
-GuidanceMap = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-"""(guide (B, 3, R, R), x0 (B, 3, R, R), alphas_cumprod (B,), blur_level (B,)) -> A_t, (B, 1, R, R) in [0, 1]."""
 
-
-@dataclass(frozen=True)
-class AdjusterConfig:
-    """Shape of the embedded DGSA; saved beside its weights."""
-
-    unshuffle: int = 4
-    width: int = 32
-
-
-class GuidanceAdjuster(nn.Module):
+class GuidanceAdjuster(ModelMixin, ConfigMixin):
     """Three convolutions from the guide, the prior's estimate, the step and the blur level to the map `A_t`.
 
     The paper's network is told the guide, `x0` and t. Here the blur level comes with them: the same step means another
@@ -32,15 +20,17 @@ class GuidanceAdjuster(nn.Module):
     it is interpolated. As initialised it is one half everywhere.
     """
 
-    def __init__(self, config: AdjusterConfig) -> None:
+    @register_to_config
+    def __init__(
+        self, unshuffle: int = 4, width: int = 32, label_levels: Sequence[float] = (0.25 / 128, 8 / 128)
+    ) -> None:
         super().__init__()
-        self.config = config
         self.layers = nn.Sequential(
-            nn.Conv2d(6 * config.unshuffle**2 + 2, config.width, 3, padding=1, padding_mode="reflect"),
+            nn.Conv2d(6 * unshuffle**2 + 2, width, 3, padding=1, padding_mode="reflect"),
             nn.ReLU(),
-            nn.Conv2d(config.width, config.width, 3, padding=1, padding_mode="reflect"),
+            nn.Conv2d(width, width, 3, padding=1, padding_mode="reflect"),
             nn.ReLU(),
-            nn.Conv2d(config.width, 1, 3, padding=1, padding_mode="reflect"),
+            nn.Conv2d(width, 1, 3, padding=1, padding_mode="reflect"),
         )
         last = self.layers[-1]
         nn.init.zeros_(last.weight)  # type: ignore[arg-type]
@@ -51,7 +41,9 @@ class GuidanceAdjuster(nn.Module):
         guide, denoised = guide.float(), denoised.float()
         seen = nn.functional.pixel_unshuffle(torch.cat([guide, denoised - guide], dim=1), self.config.unshuffle)
         snr = torch.log(alphas_cumprod / (1 - alphas_cumprod)).float() / 8
-        condition = torch.stack([snr, level_label(blur_level) / 500 - 1], dim=1)[:, :, None, None]
+        condition = torch.stack([snr, level_label(blur_level, self.config.label_levels) / 500 - 1], dim=1)[
+            :, :, None, None
+        ]
         blocks = torch.sigmoid(self.layers(torch.cat([seen, condition.expand(-1, -1, *seen.shape[-2:])], dim=1)))
         return nn.functional.interpolate(blocks, size=guide.shape[-2:], mode="bilinear", align_corners=False)
 
@@ -78,8 +70,3 @@ def sobel_guidance_map(
     texture = 1 - torch.exp(-2 * magnitude)
     smooth = nn.functional.interpolate(texture, size=guide.shape[-2:], mode="bilinear", align_corners=False)
     return 1 - (1 - lowest) * smooth
-
-
-def load_adjuster(folder: Path, *, device: torch.device) -> GuidanceAdjuster:
-    """Load the DGSA that `scripts/train.py adjuster` exported to `folder`."""
-    return load_folder(folder, lambda c: GuidanceAdjuster(AdjusterConfig(**c["network"])), device)

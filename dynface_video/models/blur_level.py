@@ -7,56 +7,62 @@ a known degradation, whatever the real one was.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
 from dynface_video.diffusion.dct import dct2, gaussian_transfer
-from dynface_video.models.folder import load_folder
+from dynface_video.diffusion.levels import level_in_pixels
 from dynface_video.models.restoration import ResidualBlock
 
-LEVEL_OFFSET = 0.2
-LARGEST_LEVEL = 6.0
+LEVEL_OFFSET = 0.2 / 128
+"""Added to relative levels before their logarithm: errors count in proportion above it, and level 0 stays finite."""
+LARGEST_LEVEL = 6.0 / 128
+"""Relative level above which faces are not told apart."""
+SMALLEST_GRID_LEVEL = 0.2 / 128
 TRUSTED_ERROR = 0.05
+"""Rms error of an estimate, on the scale of [-1, 1], up to which it is trusted."""
 
 
-@dataclass(frozen=True)
-class LevelEstimatorConfig:
-    """Shape of the embedded SE; saved beside its weights. bands: rings of the spectrum that it is told the power of."""
+class BlurLevelEstimator(ModelMixin, ConfigMixin):
+    """SE: reads the evidence and RM's estimate of it; says the blur level and how sure it is. A `BlurEstimator`.
 
-    resolution: int = 128
-    unshuffle: int = 4
-    channels: tuple[int, ...] = (48, 64, 96)
-    bands: int = 20
+    It is told the spectra of the evidence, of the estimate and of what RM took away, which show noise and blur plainly;
+    a small convolutional network adds what only the picture shows. It works on `z = log(1 + s / s0)` of the relative
+    level s, with s0 = `LEVEL_OFFSET`.
 
-
-class BlurLevelEstimator(nn.Module):
-    """SE: reads the degraded crop and RM's estimate of it; says the blur level and how sure it is.
-
-    It is told the spectra of the crop, of the estimate and of what RM took away, which show noise and blur plainly; a
-    small convolutional network adds what only the picture shows. It works on `z = log(s + 0.2)`: errors count in
-    proportion to the level, and level 0 stays finite.
-
-    std_scale: what the stated deviation is multiplied by; found after training, on faces that took no part in it
+    Args:
+        resolution: Side of the crops, pixels.
+        unshuffle: Side of the block of pixels that becomes one position of the first layer.
+        channels: Of each level of the convolutional network.
+        bands: Rings of the spectrum whose power it is told.
+        std_scale: Factor on the std that it states; fitted after training on faces that took no part in it.
     """
 
     rings: Tensor
 
-    def __init__(self, config: LevelEstimatorConfig, std_scale: float = 1.0) -> None:
+    @register_to_config
+    def __init__(
+        self,
+        resolution: int = 128,
+        unshuffle: int = 4,
+        channels: Sequence[int] = (48, 64, 96),
+        bands: int = 20,
+        std_scale: float = 1.0,
+    ) -> None:
         super().__init__()
-        self.config, self.std_scale = config, std_scale
-        widths = config.channels
-        layers: list[nn.Module] = [_convolution(6 * config.unshuffle**2, widths[0]), ResidualBlock(widths[0])]
+        widths = tuple(channels)
+        layers: list[nn.Module] = [_convolution(6 * unshuffle**2, widths[0]), ResidualBlock(widths[0])]
         for narrow, wide in pairwise(widths):
             layers += [_convolution(narrow, wide, stride=2), nn.ReLU(), ResidualBlock(wide)]
         self.features = nn.Sequential(*layers)
-        self.head = nn.Sequential(nn.Linear(2 * widths[-1] + 3 * config.bands, 128), nn.ReLU(), nn.Linear(128, 2))
-        self.register_buffer("rings", spectrum_rings(config.resolution, config.bands), persistent=False)
+        self.head = nn.Sequential(nn.Linear(2 * widths[-1] + 3 * bands, 128), nn.ReLU(), nn.Linear(128, 2))
+        self.register_buffer("rings", spectrum_rings(resolution, bands), persistent=False)
 
     def forward(self, degraded: Tensor, estimate: Tensor) -> tuple[Tensor, Tensor]:
         """Crops (B, 3, R, R) in [-1, 1] to the mean of z and the log of its standard deviation, (B,) each."""
@@ -64,7 +70,12 @@ class BlurLevelEstimator(nn.Module):
         pooled = [features.mean(dim=(2, 3)), features.std(dim=(2, 3))]
         spectra = [self._log_spectrum(x) for x in (degraded, estimate, degraded - estimate)]
         out = self.head(torch.cat([*pooled, *spectra], dim=1)).float()
-        return out[:, 0], out[:, 1].clamp(-4, 2) + math.log(self.std_scale)
+        return out[:, 0], out[:, 1].clamp(-4, 2) + math.log(self.config.std_scale)
+
+    def estimate_level(self, evidence: Tensor, estimate: Tensor) -> tuple[Tensor, Tensor]:
+        """See `BlurEstimator.estimate_level`; the confidence is `1 / (1 + std of z)`."""
+        mean, log_std = self(evidence, estimate)
+        return level_from_z(mean), 1 / (1 + log_std.exp())
 
     def _log_spectrum(self, x: Tensor) -> Tensor:
         """log10 of the power in each ring, (B, bands), roughly in [-2, 2]."""
@@ -88,35 +99,38 @@ def spectrum_rings(size: int, count: int) -> Tensor:
 
 
 def level_from_z(z: Tensor) -> Tensor:
-    """Blur level in pixels, within [0, `LARGEST_LEVEL`]."""
-    return (z.exp() - LEVEL_OFFSET).clamp(0, LARGEST_LEVEL)
+    """Relative blur level, within [0, `LARGEST_LEVEL`]."""
+    return (LEVEL_OFFSET * z.expm1()).clamp(0, LARGEST_LEVEL)
 
 
 def z_from_level(level: Tensor) -> Tensor:
     """Inverse of `level_from_z`."""
-    return torch.log(level + LEVEL_OFFSET)
+    return torch.log1p(level / LEVEL_OFFSET)
 
 
 def trusted_level(error: Tensor, *, tolerance: float = TRUSTED_ERROR) -> Tensor:
     """The label of SE: the smallest s with `rms(G_s (RM(y) - x)) <= tolerance`, on a fine grid.
 
-    error: RM(y) - x, (B, 3, R, R) on the scale of [-1, 1]. Returns (B,) pixels in [0, `LARGEST_LEVEL`]. By Parseval the
-    blurred error's rms is a sum over DCT coefficients; no picture is blurred.
+    By Parseval the blurred error's rms is a sum over DCT coefficients; no picture is blurred.
+
+    Args:
+        error: RM(y) - x, (B, 3, R, R) on the scale of [-1, 1].
+        tolerance: eps, on the same scale.
+
+    Returns:
+        Relative levels, (B,), within [0, `LARGEST_LEVEL`].
     """
     power = dct2(error.float()).square().mean(dim=1)
     size = error.shape[-1]
-    grid = torch.cat([torch.zeros(1), torch.exp(torch.linspace(-1.6, 1.8, 48))]).to(error.device)
-    transfer = gaussian_transfer(grid, size)[:, 0].square().flatten(1)
+    grid = level_grid().to(error.device)
+    transfer = gaussian_transfer(level_in_pixels(grid, size), size)[:, 0].square().flatten(1)
     rms = (power.flatten(1) @ transfer.T / size**2).sqrt()
     reached = rms <= tolerance
     first = torch.where(reached.any(dim=1), reached.float().argmax(dim=1), len(grid) - 1)
     return grid[first].clamp(max=LARGEST_LEVEL)
 
 
-def load_level_estimator(folder: Path, *, device: torch.device) -> BlurLevelEstimator:
-    """Load the SE that `scripts/train.py blur_level` exported to `folder`."""
-
-    def build(config: dict[str, Any]) -> BlurLevelEstimator:
-        return BlurLevelEstimator(LevelEstimatorConfig(**config["network"]), config.get("std_scale", 1.0))
-
-    return load_folder(folder, build, device)
+def level_grid(count: int = 48) -> Tensor:
+    """Relative levels at which an estimate is tried: 0, then `count` in even ratios up to `LARGEST_LEVEL`."""
+    ratios = torch.linspace(math.log(SMALLEST_GRID_LEVEL), math.log(LARGEST_LEVEL), count)
+    return torch.cat([torch.zeros(1), torch.exp(ratios)])

@@ -9,11 +9,13 @@ from dynface_video.errors import ModelError
 
 def embedded_models() -> list[str]:
     """Names of the model sets that are part of the package."""
-    return sorted(p.name for p in Path(__file__).parent.iterdir() if (p / "prior").is_dir())
+    return sorted(p.name for p in Path(__file__).parent.iterdir() if (p / "model_index.json").is_file())
 
 
 def model_folder(name: str) -> Path:
-    """The folder of an embedded model set; raises ModelError when there is none of that name."""
+    """The folder of an embedded model set, or the folder of that path; raises ModelError for an unknown name."""
+    if (Path(name) / "model_index.json").is_file():
+        return Path(name)
     folder = Path(__file__).parent / name
     if name not in embedded_models():
         raise ModelError(

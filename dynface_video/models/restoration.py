@@ -6,32 +6,17 @@ and compression of its own (METHOD.md 7.4).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
 from dynface_video.faces.align import low_pass_std
-from dynface_video.models.folder import load_folder
-
-
-@dataclass(frozen=True)
-class RestorationConfig:
-    """Shape of the embedded RM; saved beside its weights.
-
-    fusion: channels of the network that weighs neighbouring crops; 0 has none, and neighbours are not taken
-    reads_coarse: whether it reads the enlarged face of the coarser stage beside the degraded crop
-    """
-
-    resolution: int = 128
-    unshuffle: int = 2
-    channels: tuple[int, ...] = (32, 64, 128, 192)
-    blocks: tuple[int, ...] = (1, 2, 2, 3)
-    fusion: int = 0
-    reads_coarse: bool = False
+from dynface_video.models.protocols import Regression
 
 
 class ResidualBlock(nn.Module):
@@ -87,29 +72,54 @@ class WindowFusion(nn.Module):
         return fused, features
 
 
-class RestorationModel(nn.Module):
-    """A U-Net of plain residual blocks that regresses the clean face as a residual of the degraded one.
+class RestorationModel(ModelMixin, ConfigMixin):
+    """RM: a U-Net of plain residual blocks that regresses the clean face as a residual of the degraded one.
 
     With neighbours it does so from their weighted mean; without them it is the network of a single crop. One that
     reads the coarser stage starts from that stage's face with the finest octave of the crop (`on_coarse`), and sees the
     crop beside it. Fully convolutional: crops of any side that is a multiple of `unshuffle * 2 ** (levels - 1)` go
-    through.
+    through. A `FaceModel`.
+
+    Args:
+        resolution: Side of the crops that it was trained on, pixels.
+        unshuffle: Side of the block of pixels that becomes one position of the first layer.
+        channels: Of each level of the U-Net.
+        blocks: Residual blocks of each level.
+        fusion_channels: Channels of the network that weighs neighbouring crops; 0 has none, and neighbours are ignored.
+        reads_coarse: Whether it reads the enlarged result of the coarser stage beside the crop.
     """
 
-    def __init__(self, config: RestorationConfig) -> None:
+    @register_to_config
+    def __init__(
+        self,
+        resolution: int = 128,
+        unshuffle: int = 2,
+        channels: Sequence[int] = (32, 64, 128, 192),
+        blocks: Sequence[int] = (1, 2, 2, 3),
+        fusion_channels: int = 0,
+        reads_coarse: bool = False,
+    ) -> None:
         super().__init__()
-        self.config = config
-        widths = config.channels
-        inputs = 2 if config.reads_coarse else 1
-        self.head = nn.Conv2d(inputs * 3 * config.unshuffle**2, widths[0], 3, padding=1)
-        self.encoders = nn.ModuleList(_blocks(c, n) for c, n in zip(widths, config.blocks, strict=True))
+        widths, inputs = tuple(channels), 6 if reads_coarse else 3
+        self.head = nn.Conv2d(inputs * unshuffle**2, widths[0], 3, padding=1)
+        self.encoders = nn.ModuleList(_blocks(c, n) for c, n in zip(widths, blocks, strict=True))
         self.downs = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths))
         self.ups = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in pairwise(widths))
-        self.decoders = nn.ModuleList(_blocks(c, n) for c, n in zip(widths[:-1], config.blocks[:-1], strict=True))
-        self.tail = nn.Conv2d(widths[0], 3 * config.unshuffle**2, 3, padding=1)
+        self.decoders = nn.ModuleList(_blocks(c, n) for c, n in zip(widths[:-1], blocks[:-1], strict=True))
+        self.tail = nn.Conv2d(widths[0], 3 * unshuffle**2, 3, padding=1)
         nn.init.normal_(self.tail.weight, std=1e-3)
         nn.init.zeros_(self.tail.bias)  # type: ignore[arg-type]
-        self.fusion = WindowFusion(config.unshuffle, config.fusion, widths[0]) if config.fusion else None
+        self.fusion = WindowFusion(unshuffle, fusion_channels, widths[0]) if fusion_channels else None
+
+    @property
+    def reads_windows(self) -> bool:
+        """Whether neighbouring crops make a difference."""
+        return self.fusion is not None
+
+    @property
+    def reads_coarse(self) -> bool:
+        """Whether it needs the result of a coarser stage."""
+        return bool(self.config.reads_coarse)
 
     def forward(
         self,
@@ -118,41 +128,29 @@ class RestorationModel(nn.Module):
         neighbours: Tensor | None = None,
         valid: Tensor | None = None,
     ) -> Tensor:
-        """Degraded crops (B, 3, R, R) in [-1, 1] to estimates of the same shape, not clipped; arguments as `read`."""
-        return self.read(degraded, coarse, neighbours, valid)[1]
+        """The estimate of `regress`."""
+        return self.regress(degraded, coarse, neighbours, valid).estimate
 
-    def read(
+    def regress(
         self,
         degraded: Tensor,
         coarse: Tensor | None = None,
         neighbours: Tensor | None = None,
         valid: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """What the network starts from, and its estimates.
-
-        Args:
-            degraded: (B, 3, R, R) in [-1, 1].
-            coarse: (B, 3, R, R) in [-1, 1], the result of the coarser stage as `enlarge_coarse` gives it; needed by
-                a network that reads it, and by no other.
-            neighbours: (B, K, 3, R, R), other crops of each face, warped onto it; left out by a network without fusion.
-            valid: (B, K), 0 for a missing neighbour.
-
-        Returns:
-            The crops, or the weighted means of their windows, on the coarser faces where there are some, and the
-            estimates, both (B, 3, R, R).
-
-        Raises:
-            ValueError: `coarse` is missing, or given to a network that does not read it.
-        """
-        if (coarse is not None) != self.config.reads_coarse:
-            needs = "needs" if self.config.reads_coarse else "does not read"
-            raise ValueError(f"this restoration network {needs} the face of the coarser stage")
+    ) -> Regression:
+        """See `FaceModel.regress`; raises ValueError if `coarse` is missing, or is given to a network without it."""
+        if (coarse is not None) != self.reads_coarse:
+            needs = "needs" if self.reads_coarse else "does not read"
+            raise ValueError(f"this restoration model {needs} the face of the coarser stage")
         features: Tensor | float = 0.0
         if self.fusion is not None and neighbours is not None and valid is not None and neighbours.shape[1] > 0:
             degraded, features = self.fusion(degraded, neighbours, valid)
-        start = degraded if coarse is None else on_coarse(degraded, coarse)
-        seen = start if coarse is None else torch.cat([start, degraded], dim=1)
+        evidence = degraded if coarse is None else on_coarse(degraded, coarse)
+        seen = evidence if coarse is None else torch.cat([evidence, degraded], dim=1)
         x = self.head(F.pixel_unshuffle(seen, self.config.unshuffle)) + features
+        return Regression(evidence, evidence + F.pixel_shuffle(self._unet(x), self.config.unshuffle))
+
+    def _unet(self, x: Tensor) -> Tensor:
         skips = []
         for encoder, down in zip(self.encoders, self.downs, strict=False):
             x = encoder(x)
@@ -161,7 +159,8 @@ class RestorationModel(nn.Module):
         x = self.encoders[-1](x)
         for decoder, up, skip in zip(reversed(self.decoders), reversed(self.ups), reversed(skips), strict=True):
             x = decoder(up(x) + skip)
-        return start, start + F.pixel_shuffle(self.tail(x), self.config.unshuffle)
+        tail: Tensor = self.tail(x)
+        return tail
 
 
 def enlarge_coarse(faces: Tensor, size: int) -> Tensor:
@@ -211,7 +210,7 @@ def reading_coarse(model: RestorationModel) -> RestorationModel:
     Returns:
         A trainable copy that treats `on_coarse` as `model` treats a crop; its weights for the crop beside it are zero.
     """
-    finer = RestorationModel(replace(model.config, fusion=0, reads_coarse=True))
+    finer = RestorationModel.from_config(model.config, fusion_channels=0, reads_coarse=True)
     state = {name: value for name, value in model.state_dict().items() if not name.startswith("fusion.")}
     state["head.weight"] = torch.cat([state["head.weight"], torch.zeros_like(state["head.weight"])], dim=1)
     finer.load_state_dict(state)
@@ -232,8 +231,3 @@ def _halved(crops: Tensor) -> Tensor:
 
 def _blocks(channels: int, count: int) -> nn.Sequential:
     return nn.Sequential(*(ResidualBlock(channels) for _ in range(count)))
-
-
-def load_restoration_model(folder: Path, *, device: torch.device) -> RestorationModel:
-    """Load the RM that `scripts/train.py restoration` exported to `folder`."""
-    return load_folder(folder, lambda c: RestorationModel(RestorationConfig(**c["network"])), device)

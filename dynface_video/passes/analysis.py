@@ -14,32 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from dynface_video.analyzed_track import AnalyzedTrack
 from dynface_video.errors import JobError
 from dynface_video.media.io.files import write_atomically
 from dynface_video.media.io.read import FrameIndex
 from dynface_video.media.timing.shots import Shot
 from dynface_video.tracking.observation import HIDDEN, FaceTrack, SkippedFace
 
-FORMAT = 2
-
-
-@dataclass(frozen=True)
-class AnalyzedTrack:
-    """A face over the frames `track.start .. track.stop - 1` and how it is to be restored.
-
-    levels:         (T,) float64, smoothed blur levels, pixels of the crop
-    starting_steps: (T,) int64, from the DSST, held by hysteresis; 0 leaves RM's estimate as it is
-    grey:           whether the source shows this face without colour
-    restore:        false to leave the face alone
-    noise:          number of its noise: that of its face within its shot, so that a shot looks the same in every video
-    """
-
-    track: FaceTrack
-    levels: np.ndarray
-    starting_steps: np.ndarray
-    grey: bool
-    restore: bool = True
-    noise: int = 0
+FORMAT = 3
 
 
 @dataclass(frozen=True)
@@ -138,8 +120,8 @@ def _track_to_json(analyzed: AnalyzedTrack) -> dict[str, Any]:
         "restore": analyzed.restore,
         "grey": analyzed.grey,
         "noise": analyzed.noise,
-        "levels": [round(float(level), 4) for level in analyzed.levels],
-        "starting_steps": [int(step) for step in analyzed.starting_steps],
+        "levels": [[round(float(level), 7) for level in row] for row in analyzed.levels],
+        "starting_steps": analyzed.starting_steps.tolist(),
         "track": analyzed.track.to_json(),
     }
 
@@ -147,9 +129,6 @@ def _track_to_json(analyzed: AnalyzedTrack) -> dict[str, Any]:
 def _track_from_json(raw: dict[str, Any]) -> AnalyzedTrack:
     track = FaceTrack.from_json(raw["track"])
     levels, steps = np.array(raw["levels"], np.float64), np.array(raw["starting_steps"], np.int64)
-    length = track.stop - track.start
-    if len(levels) != length or len(steps) != length:
-        raise ValueError(f"track {track.number} has {length} frames, {len(levels)} levels and {len(steps)} steps")
     for name in ("grey", "restore"):
         if not isinstance(raw[name], bool):
             raise ValueError(f"track {track.number}: {name} is {raw[name]!r}, it must be true or false")

@@ -4,115 +4,37 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
+from dynface_video.analyzed_track import AnalyzedTrack
 from dynface_video.config import Settings
-from dynface_video.faces.align import align_transform, extract_crop
-from dynface_video.faces.colour import is_grey
+from dynface_video.faces.align import align_transform, transform_scale
 from dynface_video.faces.detection.detector import FaceDetector, FaceLocator
 from dynface_video.media.io.probe import VideoInfo
 from dynface_video.media.io.read import Frame, IndexBuilder, read_frames, to_display
 from dynface_video.media.output.stream_copy import closed_spans
 from dynface_video.media.pixels.interlace import first_fields
 from dynface_video.media.timing.shots import Shot, ShotDetector
-from dynface_video.passes.analysis import Analysis, AnalyzedTrack
-from dynface_video.pipeline import FaceRestorer
-from dynface_video.temporal.averaging import warped_neighbours
+from dynface_video.passes.analysis import Analysis
+from dynface_video.passes.level_reader import LevelReader, LevelReading
+from dynface_video.pipeline import FacePipeline
 from dynface_video.temporal.level_smoothing import hold_steps, smooth_levels
 from dynface_video.tracking.observation import FaceTrack, Observation, SkippedFace
 from dynface_video.tracking.orientation import TurningTracker
 from dynface_video.tracking.post_processing import post_process_tracks
 
-READING_BATCH = 8
 CERTAIN_READINGS = 3
-
-
-@dataclass(frozen=True)
-class LevelReading:
-    """SE's word on one face of one frame. centre: (2,) of the landmarks; grey: whether the crop has no colour."""
-
-    frame: int
-    centre: np.ndarray
-    level: float
-    confidence: float
-    grey: bool
-
-
-@dataclass
-class LevelReader:
-    """Reads blur levels of tracked faces, every `interval` frames of a track, in batches.
-
-    A level belongs to what RM makes of a crop and its window, so a reading waits for the crops that come after it.
-    """
-
-    restorer: FaceRestorer
-    interval: int
-    readings: list[LevelReading] = field(default_factory=list)
-    _last: dict[int, int] = field(default_factory=dict)
-    _crops: dict[int, dict[int, np.ndarray]] = field(default_factory=dict)
-    _due: list[Observation] = field(default_factory=list)
-    _waiting: list[tuple[Observation, np.ndarray, np.ndarray]] = field(default_factory=list)
-
-    def see(self, index: int, picture: np.ndarray, observations: Sequence[Observation]) -> None:
-        """Take the crops of this frame's faces; picture: (H, W, 3) uint8, display coordinates."""
-        radius, size = self.restorer.window_radius, self.restorer.resolution
-        for observation in observations:
-            last = self._last.get(observation.track)
-            due = last is None or index - last >= self.interval
-            if observation.frame != index or not (due or radius):
-                continue
-            transform = align_transform(observation.detection.landmarks, size)
-            self._crops.setdefault(observation.track, {})[index] = extract_crop(picture, transform, size)
-            if due:
-                self._last[observation.track] = index
-                self._due.append(observation)
-        self._gather(index - radius)
-        if len(self._waiting) >= READING_BATCH:
-            self._read()
-
-    def flush(self) -> None:
-        """Read the levels of the crops that wait; those at the end have no neighbours after them."""
-        while self._due:
-            self._gather(self._due[0].frame)
-        self._read()
-
-    def _gather(self, last: int) -> None:
-        """Put crops due up to a frame with their windows, and drop those that no window will want."""
-        radius = self.restorer.window_radius
-        while self._due and self._due[0].frame <= last:
-            observation = self._due.pop(0)
-            own, frame = self._crops[observation.track], observation.frame
-            near = [own[k] for k in range(frame - radius, frame + radius + 1) if k in own and k != frame]
-            stack = np.array(near, np.float32).reshape(-1, *own[frame].shape)
-            window = warped_neighbours(own[frame], stack, np.ones(len(near), bool))
-            self._waiting.append((observation, own[frame], window))
-        for track, crops in list(self._crops.items()):
-            kept = {frame: crop for frame, crop in crops.items() if frame > last - radius}
-            if kept:
-                self._crops[track] = kept
-            else:
-                del self._crops[track]
-
-    def _read(self) -> None:
-        if not self._waiting:
-            return
-        crops, windows = np.stack([crop for _, crop, _ in self._waiting]), [window for _, _, window in self._waiting]
-        levels, confidences = self.restorer.estimate(crops, windows)
-        for (observation, crop, _), level, confidence in zip(self._waiting, levels, confidences, strict=True):
-            centre = observation.detection.landmarks.mean(axis=0)
-            self.readings.append(
-                LevelReading(observation.frame, centre, float(level), float(confidence), is_grey(crop))
-            )
-        self._waiting.clear()
+SIDE_QUANTILE = 0.9
+"""Of a track's crop sides: the stages are chosen by a size that it has for some time."""
 
 
 def analyze(
     info: VideoInfo,
     detector: FaceDetector,
     locator: FaceLocator,
-    restorer: FaceRestorer,
+    pipeline: FacePipeline,
     settings: Settings,
     *,
     decoded: Iterable[Frame] | None = None,
@@ -126,7 +48,7 @@ def analyze(
     warnings: list[str] = []
     builder, shots = IndexBuilder(info), ShotDetector()
     tracker = TurningTracker(detector, locator, settings.detection)
-    reader = LevelReader(restorer, settings.restoration.level_interval)
+    reader = LevelReader(pipeline, settings.restoration.level_interval)
     observations: list[Observation] = []
     if decoded is None:
         source = read_frames(info, index=builder, on_warning=warnings.append)
@@ -151,7 +73,7 @@ def analyze(
         settings=settings.detection,
         frame_count=len(frames.pts),
     )
-    analyzed = _with_levels(tracks, reader.readings, restorer, settings, shot_list)
+    analyzed = _with_levels(tracks, reader.readings, pipeline, settings, shot_list)
     skipped_faces += _never_read(tracks, analyzed)
     if settings.restoration.faces == "largest":
         analyzed = keep_largest(analyzed, shot_list)
@@ -167,7 +89,7 @@ def _indexed(frames: Iterable[Frame], builder: IndexBuilder) -> Iterator[Frame]:
 def _with_levels(
     tracks: Sequence[FaceTrack],
     readings: Sequence[LevelReading],
-    restorer: FaceRestorer,
+    pipeline: FacePipeline,
     settings: Settings,
     shots: Sequence[Shot],
 ) -> list[AnalyzedTrack]:
@@ -177,16 +99,42 @@ def _with_levels(
     for track, own, grey, noise in zip(tracks, belonging, greys, noise_numbers(tracks, shots), strict=True):
         if not own:
             continue
-        levels = smooth_levels(
-            np.array([reading.frame - track.start for reading in own]),
-            np.array([reading.level for reading in own]),
-            np.array([reading.confidence for reading in own]),
-            track.stop - track.start,
-            deviation=settings.restoration.level_smoothing,
-        )
-        steps = hold_steps(restorer.starting_step(levels), band=settings.restoration.step_hysteresis)
+        levels, steps = _levels_over_time(track, own, pipeline, settings)
         analyzed.append(AnalyzedTrack(track, levels, steps, grey, noise=noise))
     return analyzed
+
+
+def _levels_over_time(
+    track: FaceTrack, readings: Sequence[LevelReading], pipeline: FacePipeline, settings: Settings
+) -> tuple[np.ndarray, np.ndarray]:
+    """Levels and starting steps of a track at each of its stages, (S, T) each."""
+    length = track.stop - track.start
+    levels: list[np.ndarray] = []
+    steps: list[np.ndarray] = []
+    for number, stage in enumerate(pipeline.stages_for(_side(track))):
+        own = [reading for reading in readings if len(reading.levels) > number]
+        if stage.sampler is None:
+            levels.append(np.zeros(length))
+        elif own:
+            levels.append(
+                smooth_levels(
+                    np.array([reading.frame - track.start for reading in own]),
+                    np.array([reading.levels[number] for reading in own]),
+                    np.array([reading.confidences[number] for reading in own]),
+                    length,
+                    std=settings.restoration.level_smoothing,
+                )
+            )
+        else:
+            break
+        steps.append(hold_steps(stage.starting_steps(levels[-1]), band=settings.restoration.step_hysteresis))
+    return np.stack(levels), np.stack(steps)
+
+
+def _side(track: FaceTrack) -> float:
+    """Side of the crop of a track, frame pixels."""
+    sides = [1 / transform_scale(align_transform(points, 1)) for points in track.landmarks]
+    return float(np.quantile(sides, SIDE_QUANTILE))
 
 
 def noise_numbers(tracks: Sequence[FaceTrack], shots: Sequence[Shot]) -> list[int]:

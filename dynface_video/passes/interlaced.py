@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from dynface_video.analyzed_track import AnalyzedTrack
 from dynface_video.media.io.probe import VideoInfo
 from dynface_video.media.io.read import Frame, read_span
 from dynface_video.media.pixels.interlace import Fields, first_fields, split_fields, weave
 from dynface_video.media.timing.shots import Shot
-from dynface_video.passes.analysis import Analysis, AnalyzedTrack
-from dynface_video.passes.restore import Work, restored_frames, span_with_halo
-from dynface_video.pipeline import FaceRestorer
+from dynface_video.passes.analysis import Analysis
+from dynface_video.passes.restore import PassContext, Work, restored_frames, span_with_halo
 
 
 def deinterlaced_span(
@@ -26,22 +26,12 @@ def deinterlaced_span(
             yield frame
 
 
-def restored_fields(
-    info: VideoInfo,
-    analysis: Analysis,
-    restorer: FaceRestorer,
-    start: int,
-    stop: int,
-    *,
-    seed: int,
-    work: Work,
-    warnings: list[str],
-    grain: float = 0.0,
-) -> Iterator[Frame]:
-    """The frames start .. stop - 1 with the faces of both fields restored; those without a face as they are."""
+def restored_fields(context: PassContext, start: int, stop: int, *, work: Work, warnings: list[str]) -> Iterator[Frame]:
+    """The frames start .. stop - 1 with the faces of both fields restored; frames without a face are unchanged."""
     waiting: deque[Fields] = deque()
-    doubled = by_field(analysis)
-    first_field, last_field = span_with_halo(doubled, restorer, 2 * start, 2 * stop)
+    info, analysis = context.info, context.analysis
+    doubled = replace(context, analysis=by_field(analysis))
+    first_field, last_field = span_with_halo(doubled.analysis, context.pipeline, 2 * start, 2 * stop)
     from_frame, to_frame = first_field // 2, -(-last_field // 2)
 
     def pictures() -> Iterator[Frame]:
@@ -51,9 +41,7 @@ def restored_fields(
             if from_frame <= fields.frame.index < to_frame:
                 yield from (fields.first, fields.second)
 
-    restored = restored_frames(
-        pictures(), info, doubled, restorer, 2 * start, 2 * stop, seed=seed, grain=grain, work=work
-    )
+    restored = restored_frames(pictures(), doubled, 2 * start, 2 * stop, work=work)
     for first, second in zip(restored, restored, strict=True):
         fields = waiting.popleft()
         if first is fields.first and second is fields.second:
@@ -86,8 +74,8 @@ def _track_by_field(analyzed: AnalyzedTrack) -> AnalyzedTrack:
     return replace(
         analyzed,
         track=doubled,
-        levels=np.repeat(analyzed.levels, 2),
-        starting_steps=np.repeat(analyzed.starting_steps, 2),
+        levels=np.repeat(analyzed.levels, 2, axis=1),
+        starting_steps=np.repeat(analyzed.starting_steps, 2, axis=1),
     )
 
 

@@ -30,13 +30,13 @@ class ModelCache:
             self._loaded[key] = (settings, load_models(settings))
         before, models = self._loaded[key]
         if before.restoration != settings.restoration:
-            models = replace(models, restorer=models.restorer.with_settings(**settings.restoration.model_dump()))
+            models = replace(models, pipeline=models.pipeline.with_settings(**settings.restoration.model_dump()))
         if before.detection != settings.detection:
             detector = make_detector(
                 settings.detection,
                 models=model_folder(settings.models),
                 locator=models.locator,
-                device=models.restorer.device,
+                device=models.pipeline.device,
             )
             models = replace(models, detector=detector)
         self._loaded[key] = (settings, models)

@@ -14,29 +14,29 @@ from dynface_video.media.io.probe import VideoInfo
 from dynface_video.models.registry import model_folder
 from dynface_video.passes.analysis import Analysis
 from dynface_video.passes.analyze import analyze
-from dynface_video.pipeline import FaceRestorer
+from dynface_video.pipeline import FacePipeline
 
 
 @dataclass(frozen=True)
 class Models:
     """What finds and restores faces."""
 
-    restorer: FaceRestorer
+    pipeline: FacePipeline
     locator: FaceLocator
     detector: FaceDetector
 
 
 def load_models(settings: Settings) -> Models:
     """Load the models that the settings name; raises ModelError where they are missing."""
-    restorer = FaceRestorer.from_settings(settings)
+    pipeline = FacePipeline.from_settings(settings)
     if settings.detection.aligned:
-        return Models(restorer, AlignedFaces(), AlignedFaces())
+        return Models(pipeline, AlignedFaces(), AlignedFaces())
     folder = model_folder(settings.models)
-    locator = LandmarkLocator.from_pretrained(folder / "landmarks", restorer.device)
-    detector = make_detector(settings.detection, models=folder, locator=locator, device=restorer.device)
-    return Models(restorer, locator, detector)
+    locator = LandmarkLocator.from_pretrained(folder / "landmarks", pipeline.device)
+    detector = make_detector(settings.detection, models=folder, locator=locator, device=pipeline.device)
+    return Models(pipeline, locator, detector)
 
 
 def analyze_with(models: Models, info: VideoInfo, settings: Settings, on_frame: Callable[[int], None]) -> Analysis:
     """The first pass over a video; on_frame is told how many frames are done."""
-    return analyze(info, models.detector, models.locator, models.restorer, settings, on_frame=on_frame)
+    return analyze(info, models.detector, models.locator, models.pipeline, settings, on_frame=on_frame)

@@ -1,4 +1,4 @@
-"""The second pass, for one segment: decode, crop, sample, paste, encode."""
+"""The second pass, for one segment: decode, crop, restore through the stages, paste, encode."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from itertools import islice
 
 import numpy as np
 
-from dynface_video.faces.align import TWICE, align_transform, compose, crop_box, extract_crop, transform_scale
+from dynface_video.analyzed_track import AnalyzedTrack
+from dynface_video.faces.align import align_transform, compose, crop_box, extract_crop, scaling
 from dynface_video.faces.grain import add_grain
 from dynface_video.faces.paste import face_mask, paste_face
 from dynface_video.media.io.probe import VideoInfo
 from dynface_video.media.io.read import Frame
 from dynface_video.media.pixels.colour import writable_copy
 from dynface_video.media.pixels.working_range import blend_working_region, read_working_region
-from dynface_video.passes.analysis import Analysis, AnalyzedTrack
-from dynface_video.pipeline import FaceRestorer
-from dynface_video.video_pipeline import FaceAt, FacesInTime, ShownFace, reach
+from dynface_video.passes.analysis import Analysis
+from dynface_video.pipeline import FacePipeline
+from dynface_video.stage import source_detail_weight
+from dynface_video.video_pipeline import FaceKey, VideoPipeline, reach
 
-WINDOW = 16
-WINDOW_FACES = 64
+FRAMES_AT_ONCE = 16
+FACES_AT_ONCE = 64
 FADE = 5
 
 
@@ -35,12 +37,15 @@ class Work:
     seconds: dict[str, float] = field(default_factory=lambda: {"decode": 0.0, "faces": 0.0, "paste": 0.0})
 
 
-@dataclass(frozen=True)
-class _Placed:
+@dataclass(frozen=True, eq=False)
+class _PlacedFace:
     """A face of a frame.
 
-    box: its region of the frame; to_crop: region pixels to crop pixels; crop: (R, R, 3)
-    source_detail_weight, detail_weight: as of `paste_face`
+    Attributes:
+        box: Its region of the frame.
+        to_crop: Region pixels to pixels of the last stage's crop.
+        crop: The source at the last stage's resolution, (R, R, 3).
+        source_detail_weight: As of `paste_face`.
     """
 
     analyzed: AnalyzedTrack
@@ -49,69 +54,82 @@ class _Placed:
     to_crop: np.ndarray
     crop: np.ndarray
     source_detail_weight: float
-    detail_weight: float
 
     @property
-    def key(self) -> FaceAt:
-        """Its name among the faces in time."""
-        return FaceAt(self.analyzed.track.number, self.at)
+    def key(self) -> FaceKey:
+        """Its name in the video pipeline."""
+        return FaceKey(self.analyzed.track.number, self.at)
 
 
-def span_with_halo(analysis: Analysis, restorer: FaceRestorer, start: int, stop: int) -> tuple[int, int]:
+@dataclass(frozen=True, eq=False)
+class PassContext:
+    """What the second pass knows of a segment's video.
+
+    Attributes:
+        info: The video.
+        analysis: Of the first pass.
+        pipeline: What restores.
+        seed: Of the job's noise.
+        grain: Share of the surroundings' grain that faces get, in [0, 1].
+    """
+
+    info: VideoInfo
+    analysis: Analysis
+    pipeline: FacePipeline
+    seed: int
+    grain: float = 0.0
+
+
+def span_with_halo(analysis: Analysis, pipeline: FacePipeline, start: int, stop: int) -> tuple[int, int]:
     """The frames, first and one past the last, that `restored_frames` needs to be given for start .. stop - 1."""
-    far, tracks = reach(restorer), [analyzed.track for analyzed in analysis.faces_in(start, stop)]
-    first = min((max(track.start, start - far) for track in tracks), default=start)
-    last = max((min(track.stop, stop + far) for track in tracks), default=stop)
+    faces = analysis.faces_in(start, stop)
+    spans = [(face.track, reach(pipeline.stages[: face.stage_count])) for face in faces]
+    first = min((max(track.start, start - far) for track, far in spans), default=start)
+    last = max((min(track.stop, stop + far) for track, far in spans), default=stop)
     return min(first, start), max(last, stop)
 
 
 def restored_frames(
-    frames: Iterable[Frame],
-    info: VideoInfo,
-    analysis: Analysis,
-    restorer: FaceRestorer,
-    start: int,
-    stop: int,
-    *,
-    seed: int,
-    work: Work,
-    grain: float = 0.0,
+    frames: Iterable[Frame], context: PassContext, start: int, stop: int, *, work: Work
 ) -> Iterator[Frame]:
     """The frames start .. stop - 1 with their faces restored.
 
-    frames: those of `span_with_halo`; at most `WINDOW` and what faces depend on after them are held at a time
-    grain: how much of the surroundings' grain the faces get, in [0, 1]
-    Frames without a face to restore come through as they are, the same object.
+    Args:
+        frames: Those of `span_with_halo`; at most `FRAMES_AT_ONCE`, and those that their faces depend on, are held.
+        context: The video and what restores it.
+        start: The first frame to give.
+        stop: One past the last.
+        work: Gets what was done.
+
+    Yields:
+        A frame without a face to restore is the same object.
     """
-    tracks = {analyzed.track.number: analyzed for analyzed in analysis.faces_in(start, stop)}
-    faces, mask = FacesInTime(restorer, tracks, seed), face_mask(restorer.resolution)
-    source, held = iter(frames), deque[tuple[Frame, list[_Placed]]]()
+    tracks = {analyzed.track.number: analyzed for analyzed in context.analysis.faces_in(start, stop)}
+    video = VideoPipeline(context.pipeline, tracks, context.seed)
+    masks = {stage.resolution: face_mask(stage.resolution) for stage in context.pipeline.stages}
+    source, held = iter(frames), deque[tuple[Frame, list[_PlacedFace]]]()
     while True:
         began = time.perf_counter()
-        for frame in islice(source, WINDOW + reach(restorer) - len(held)):
-            placed = list(_faces_of(frame, info, analysis, restorer))
-            for face in placed:
-                faces.see(face.key, face.crop, face.detail_weight)
-            held.append((frame, placed))
+        for frame in islice(source, FRAMES_AT_ONCE + reach(video.stages) - len(held)):
+            held.append((frame, list(_place_faces(frame, context, video))))
         work.seconds["decode"] += time.perf_counter() - began
         if not held:
             return
         block = [held.popleft() for _ in range(_block_length([len(placed) for _, placed in held]))]
         block = [(frame, placed if start <= frame.index < stop else []) for frame, placed in block]
-        began, evaluated = time.perf_counter(), faces.unet_evaluations
-        wanted = [face for _, placed in block for face in placed]
-        shown = iter(faces.shown([face.key for face in wanted]))
+        began, evaluated = time.perf_counter(), video.unet_evaluations
+        restored = iter(video.restore([face.key for _, placed in block for face in placed]))
         following = block[-1][0].index + 1
-        faces.forget({number: following - analyzed.track.start for number, analyzed in tracks.items()})
+        video.discard({number: following - analyzed.track.start for number, analyzed in tracks.items()})
         work.seconds["faces"] += time.perf_counter() - began
         began = time.perf_counter()
         done = [
-            _paste(frame, placed, shown, info, analysis, mask, seed, grain)
+            _paste(frame, [(face, next(restored)) for face in placed], context, masks)
             for frame, placed in block
             if start <= frame.index < stop
         ]
         work.faces += sum(len(placed) for _, placed in block)
-        work.unet_evaluations += faces.unet_evaluations - evaluated
+        work.unet_evaluations += video.unet_evaluations - evaluated
         work.seconds["paste"] += time.perf_counter() - began
         yield from done
 
@@ -119,68 +137,70 @@ def restored_frames(
 def _block_length(crowds: Sequence[int]) -> int:
     """How many frames are restored at once, given how many faces each has: fewer where there are crowds."""
     total = 0
-    for length, count in enumerate(crowds[:WINDOW], 1):
+    for length, count in enumerate(crowds[:FRAMES_AT_ONCE], 1):
         total += count
-        if total >= WINDOW_FACES:
+        if total >= FACES_AT_ONCE:
             return length
-    return min(len(crowds), WINDOW)
+    return min(len(crowds), FRAMES_AT_ONCE)
 
 
-def _faces_of(frame: Frame, info: VideoInfo, analysis: Analysis, restorer: FaceRestorer) -> Iterator[_Placed]:
-    size = restorer.resolution
-    for analyzed in analysis.faces_in(frame.index, frame.index + 1):
+def _place_faces(frame: Frame, context: PassContext, video: VideoPipeline) -> Iterator[_PlacedFace]:
+    """The faces of a frame, whose crops are given to the video pipeline."""
+    info, stages = context.info, context.pipeline.stages
+    for analyzed in context.analysis.faces_in(frame.index, frame.index + 1):
         at = frame.index - analyzed.track.start
-        if analyzed.track.shown_at(at) == 0:
+        if analyzed.track.shown_at(at) == 0 or analyzed.track.number not in video.tracks:
             continue
-        to_crop = compose(align_transform(analyzed.track.landmarks[at], size), info.display.transform)
-        box = crop_box(to_crop, size, info.width, info.height)
+        first = stages[0].resolution
+        to_first = compose(align_transform(analyzed.track.landmarks[at], first), info.display.transform)
+        last = stages[analyzed.stage_count - 1]
+        box = crop_box(to_first, first, info.width, info.height)
         if box[2] - box[0] < 2 or box[3] - box[1] < 2:
             continue
-        to_crop = compose(to_crop, np.array([[1.0, 0.0, box[0]], [0.0, 1.0, box[1]]]))
+        to_first = compose(to_first, np.array([[1.0, 0.0, box[0]], [0.0, 1.0, box[1]]]))
         region = read_working_region(frame.picture, box, info.colour)
-        crop = np.clip(extract_crop(region, to_crop, size), 0, 1)
-        source_detail_weight = float(restorer.source_detail_weight(analyzed.levels[at : at + 1])[0])
-        detail_weight, scale = 0.0, transform_scale(to_crop)
-        if restorer.max_detail_weight(scale) > 0:
-            source = np.clip(extract_crop(region, compose(TWICE, to_crop), 2 * size), 0, 1)
-            detail_weight = restorer.detail_weight(float(analyzed.levels[at]), scale, source)
-        yield _Placed(analyzed, at, box, to_crop, crop, source_detail_weight, detail_weight)
+        crops = []
+        for stage in stages[: analyzed.stage_count]:
+            to_crop = compose(scaling(first, stage.resolution), to_first)
+            crops.append(np.clip(extract_crop(region, to_crop, stage.resolution), 0, 1))
+        face = _PlacedFace(
+            analyzed, at, box, to_crop, crops[-1], source_detail_weight(_level_above(analyzed, at), last.resolution)
+        )
+        video.add(face.key, crops)
+        yield face
+
+
+def _level_above(analyzed: AnalyzedTrack, at: int) -> float:
+    """The finest level that a stage has read off this face."""
+    read = [float(level[at]) for level in analyzed.levels if level.any()]
+    return read[-1] if read else 0.0
 
 
 def _paste(
-    frame: Frame,
-    faces: Sequence[_Placed],
-    shown: Iterator[ShownFace],
-    info: VideoInfo,
-    analysis: Analysis,
-    mask: np.ndarray,
-    seed: int,
-    grain: float,
+    frame: Frame, faces: Sequence[tuple[_PlacedFace, np.ndarray]], context: PassContext, masks: dict[int, np.ndarray]
 ) -> Frame:
-    """The frame with its faces pasted, which are the next of `shown`."""
+    """The frame with its restored faces, each (R, R, 3), pasted."""
     if not faces:
         return frame
+    colour = context.info.colour
     frame = replace(frame, picture=writable_copy(frame.picture))
-    for face in faces:
-        region = read_working_region(frame.picture, face.box, info.colour)
-        visible = mask * fade(face.analyzed, face.at, analysis)
-        restored = next(shown)
+    for face, restored in faces:
+        region = read_working_region(frame.picture, face.box, colour)
+        visible = masks[len(restored)] * fade(face.analyzed, face.at, context.analysis)
         rgb, weight = paste_face(
             region,
             face.crop,
-            restored.picture,
+            restored,
             face.to_crop,
             mask=visible,
             source_detail_weight=face.source_detail_weight,
-            detail=restored.detail,
-            detail_weight=restored.detail_weight,
         )
-        if grain > 0:
+        if context.grain > 0:
             # As the noise: by face and shot, so that a shot looks the same in every video.
-            key = (seed, face.analyzed.noise, face.at)
-            rgb = add_grain(rgb, region, weight, amount=grain, key=key)
-        # The face is blended already; what remains to be said is which samples may change at all.
-        blend_working_region(frame.picture, face.box, rgb, (weight > 0).astype(np.float32), info.colour)
+            key = (context.seed, face.analyzed.noise, face.at)
+            rgb = add_grain(rgb, region, weight, amount=context.grain, key=key)
+        # The face is blended already; the mask now only says which samples may change at all.
+        blend_working_region(frame.picture, face.box, rgb, (weight > 0).astype(np.float32), colour)
     return frame
 
 

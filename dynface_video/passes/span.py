@@ -5,34 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from dynface_video.config import RestorationSettings
-from dynface_video.media.io.probe import VideoInfo
 from dynface_video.media.io.read import Frame, read_span
-from dynface_video.passes.analysis import Analysis
 from dynface_video.passes.interlaced import deinterlaced_span, restored_fields
-from dynface_video.passes.restore import Work, restored_frames, span_with_halo
-from dynface_video.pipeline import FaceRestorer
+from dynface_video.passes.restore import PassContext, Work, restored_frames, span_with_halo
 
 
 def restored_span(
-    info: VideoInfo,
-    analysis: Analysis,
-    restorer: FaceRestorer,
-    settings: RestorationSettings,
-    start: int,
-    stop: int,
-    *,
-    keep_fields: bool,
-    work: Work,
-    warnings: list[str],
+    context: PassContext, start: int, stop: int, *, keep_fields: bool, work: Work, warnings: list[str]
 ) -> Iterator[Frame]:
     """Decode and restore the frames start .. stop - 1.
 
     Args:
-        info: The video.
-        analysis: Of the whole video.
-        restorer: What restores.
-        settings: Seed and grain.
+        context: The video, its whole analysis, and what restores it.
         start: The first frame.
         stop: One past the last.
         keep_fields: Restore interlaced video field by field and keep it interlaced, instead of deinterlacing it.
@@ -43,16 +27,14 @@ def restored_span(
         A frame without a face to restore is as decoded.
     """
     # A film has thousands of tracks, and what follows searches them for every frame.
-    analysis = replace(analysis, tracks=tuple(analysis.faces_in(start, stop)))
-    seed, grain = settings.seed, settings.grain
+    analysis = replace(context.analysis, tracks=tuple(context.analysis.faces_in(start, stop)))
+    context, info = replace(context, analysis=analysis), context.info
     if info.interlaced and keep_fields:
-        yield from restored_fields(
-            info, analysis, restorer, start, stop, seed=seed, grain=grain, work=work, warnings=warnings
-        )
+        yield from restored_fields(context, start, stop, work=work, warnings=warnings)
         return
-    first, last = span_with_halo(analysis, restorer, start, stop)
+    first, last = span_with_halo(analysis, context.pipeline, start, stop)
     if info.interlaced:
         frames = deinterlaced_span(info, analysis, first, last, warnings)
     else:
         frames = read_span(info, analysis.frames, first, last, on_warning=warnings.append)
-    yield from restored_frames(frames, info, analysis, restorer, start, stop, seed=seed, grain=grain, work=work)
+    yield from restored_frames(frames, context, start, stop, work=work)

@@ -16,7 +16,7 @@ from dynface_video.media.pixels.frame import Frame
 from dynface_video.passes.analysis import Analysis
 from dynface_video.passes.analyze import analyze
 from dynface_video.passes.networks import Models
-from dynface_video.passes.restore import Work, restored_frames
+from dynface_video.passes.restore import PassContext, Work, restored_frames
 
 IN_MEMORY = Path("the image")
 """What messages call an image that was not read from a file."""
@@ -98,10 +98,9 @@ def restored_samples(image: ImageFile, models: Models, settings: Settings, work:
     info = image_info(image, image.path or IN_MEMORY)
     frame = Frame(0, 0, info.time_base, picture_of(image), info.colour)
     began = time.perf_counter()
-    analysis = analyze(info, models.detector, models.locator, models.restorer, settings, decoded=[frame])
+    analysis = analyze(info, models.detector, models.locator, models.pipeline, settings, decoded=[frame])
     work.seconds["analyze"] = work.seconds.get("analyze", 0.0) + time.perf_counter() - began
     chosen = settings.restoration
-    (restored,) = restored_frames(
-        [frame], info, analysis, models.restorer, 0, 1, seed=chosen.seed, grain=chosen.grain, work=work
-    )
+    context = PassContext(info, analysis, models.pipeline, chosen.seed, chosen.grain)
+    (restored,) = restored_frames([frame], context, 0, 1, work=work)
     return samples_of(restored.picture, restored.colour), analysis

@@ -14,48 +14,48 @@ from dynface_video.models.blur_level import LEVEL_OFFSET
 
 HAMPEL_RADIUS = 3
 HAMPEL_THRESHOLD = 3.0
-SMALLEST_DEVIATION = 0.05
-MAD_TO_DEVIATION = 1.4826
+SMALLEST_STD = 0.05
+MAD_TO_STD = 1.4826
 
 
 def hampel(values: np.ndarray, *, radius: int = HAMPEL_RADIUS, threshold: float = HAMPEL_THRESHOLD) -> np.ndarray:
     """Whether each of (N,) values is an outlier among its neighbours, (N,) bool (Hampel's identifier).
 
     A value is one when it lies further from the median of the `radius` values on either side than `threshold` times
-    their deviation, estimated from the median absolute deviation and at least `SMALLEST_DEVIATION`.
+    their std, estimated from the median absolute deviation and at least `SMALLEST_STD`.
     """
     outlier = np.zeros(len(values), bool)
     for i in range(len(values)):
         window = values[max(0, i - radius) : i + radius + 1]
         median = np.median(window)
-        deviation = max(MAD_TO_DEVIATION * float(np.median(np.abs(window - median))), SMALLEST_DEVIATION)
-        outlier[i] = abs(values[i] - median) > threshold * deviation
+        std = max(MAD_TO_STD * float(np.median(np.abs(window - median))), SMALLEST_STD)
+        outlier[i] = abs(values[i] - median) > threshold * std
     return outlier
 
 
 def smooth_levels(
-    positions: np.ndarray, levels: np.ndarray, confidences: np.ndarray, length: int, *, deviation: float
+    positions: np.ndarray, levels: np.ndarray, confidences: np.ndarray, length: int, *, std: float
 ) -> np.ndarray:
     """A blur level for every frame of a track from the levels read off some of them.
 
     positions:   (N,) frames of the track, rising, within [0, length), at which a level was read; at least one
-    levels:      (N,) pixels; confidences: (N,) positive weights
-    deviation:   of the smoothing Gaussian, frames; 0 takes the readings as they are and interpolates
-    Returns (length,) float64 pixels. Smoothing is zero-phase (a symmetric kernel, normalised by the weights it meets)
-    and works on `log(s + 0.2)`, in which the estimator's errors are even.
+    levels:      (N,) relative; confidences: (N,) positive weights
+    std:         of the smoothing Gaussian, frames; 0 takes the readings as they are and interpolates
+    Returns (length,) float64 relative levels. Smoothing is zero-phase (a symmetric kernel, normalised by the weights it
+    meets) and works on `log(s + s0)` (`LEVEL_OFFSET`), in which the estimator's errors are even.
     """
     if len(positions) == 0:
         raise ValueError("a track without any level read off it cannot be smoothed")
     z = np.log(np.asarray(levels, np.float64) + LEVEL_OFFSET)
-    kept = ~hampel(z) if deviation > 0 else np.ones(len(z), bool)
+    kept = ~hampel(z) if std > 0 else np.ones(len(z), bool)
     positions, z, weights = np.asarray(positions)[kept], z[kept], np.asarray(confidences, np.float64)[kept]
     frames = np.arange(length)
     dense = np.interp(frames, positions, z)
-    if deviation > 0:
+    if std > 0:
         # Frames between two readings carry the interpolated weight, or a long gap would be ruled by its far ends.
         dense_weights = np.interp(frames, positions, weights)
-        total = gaussian_filter1d(dense_weights * dense, deviation, mode="nearest")
-        dense = total / gaussian_filter1d(dense_weights, deviation, mode="nearest")
+        total = gaussian_filter1d(dense_weights * dense, std, mode="nearest")
+        dense = total / gaussian_filter1d(dense_weights, std, mode="nearest")
     return np.asarray(np.maximum(np.exp(dense) - LEVEL_OFFSET, 0.0))
 
 

@@ -11,8 +11,9 @@ import torch
 
 from dynface_video.errors import InputError
 from dynface_video.models.blur_level import LARGEST_LEVEL, LEVEL_OFFSET, trusted_level, z_from_level
+from dynface_video.pipeline import to_tensor
+from dynface_video.stage import Stage
 from evaluation.faces import DegradedFace
-from evaluation.methods import Restorer
 
 ONE_SIGMA = 0.6827
 
@@ -21,12 +22,12 @@ ONE_SIGMA = 0.6827
 class LevelReadings:
     """SE's readings of N faces.
 
-    predicted, measured: blur levels in pixels at R, (N,); deviation: SE's own, of z = log(s + 0.2), (N,)
+    predicted, measured: relative blur levels, (N,); std: SE's own, of z = log(1 + s / s0), (N,)
     """
 
     predicted: np.ndarray
     measured: np.ndarray
-    deviation: np.ndarray
+    std: np.ndarray
 
     @property
     def error_share(self) -> float:
@@ -35,17 +36,17 @@ class LevelReadings:
 
     @property
     def coverage(self) -> float:
-        """Share of the faces whose measured level lies within one stated deviation; 0.68 is honest."""
+        """Share of the faces whose measured level lies within one stated std; 0.68 is honest."""
         return float((self._surprise() <= 1).mean())
 
     @property
     def std_scale(self) -> float:
-        """The factor that would make the stated deviations honest on these faces."""
+        """The factor that would make the stated stds honest on these faces."""
         return float(np.quantile(self._surprise(), ONE_SIGMA))
 
     def _surprise(self) -> np.ndarray:
         predicted, measured = (z_from_level(torch.from_numpy(x)).numpy() for x in (self.predicted, self.measured))
-        return np.asarray(np.abs(measured - predicted) / self.deviation)
+        return np.asarray(np.abs(measured - predicted) / self.std)
 
 
 def pooled(readings: Iterable[LevelReadings]) -> LevelReadings:
@@ -54,33 +55,35 @@ def pooled(readings: Iterable[LevelReadings]) -> LevelReadings:
     return LevelReadings(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(LevelReadings)))
 
 
-def read_levels(restorer: Restorer, faces: Sequence[DegradedFace], *, batch: int = 16) -> LevelReadings:
-    """Read the levels of degraded faces and measure them against the clean ones."""
-    predicted, measured, deviation = [], [], []
+def read_levels(stage: Stage, faces: Sequence[DegradedFace], *, batch: int = 16) -> LevelReadings:
+    """Read the levels of degraded faces of the stage's size and measure them against the clean ones."""
+    predicted, measured, std = [], [], []
     for start in range(0, len(faces), batch):
         part = faces[start : start + batch]
-        crops = np.stack([face.image for face in part])
-        levels, confidence = restorer.estimate(crops)
-        error = 2 * (restorer.restoration(crops) - np.stack([face.clean.image for face in part]))
-        predicted.append(np.asarray(levels, np.float64))
-        measured.append(trusted_level(torch.from_numpy(error).permute(0, 3, 1, 2)).double().numpy())
-        deviation.append(1 / np.asarray(confidence, np.float64) - 1)
-    return LevelReadings(*(np.concatenate(values) for values in (predicted, measured, deviation)))
+        estimates = stage.regress(to_tensor(np.stack([face.image for face in part]), stage.device))
+        levels, confidence = stage.estimate_levels(estimates)
+        error = 2 * (estimates.estimate.cpu() - to_tensor(np.stack([face.clean.image for face in part])))
+        predicted.append(levels.double().cpu().numpy())
+        measured.append(trusted_level(error).double().numpy())
+        std.append(1 / confidence.double().cpu().numpy() - 1)
+    return LevelReadings(*(np.concatenate(values) for values in (predicted, measured, std)))
 
 
 def plot_calibration(readings: Mapping[str, LevelReadings], path: Path) -> None:
-    """Predicted against measured level of every face, with the stated deviation, one colour a strength.
+    """Predicted against measured level of every face, with the stated std, one colour a strength.
 
     Raises InputError where matplotlib is not installed.
     """
     pyplot = pyplot_or_error()
     figure, axes = pyplot.subplots(figsize=(6, 6))
     for strength, read in readings.items():
-        low, high = ((read.predicted + LEVEL_OFFSET) * np.exp(sign * read.deviation) - LEVEL_OFFSET for sign in (-1, 1))
+        low, high = ((read.predicted + LEVEL_OFFSET) * np.exp(sign * read.std) - LEVEL_OFFSET for sign in (-1, 1))
         bars = np.clip([read.predicted - low, high - read.predicted], 0, None)
         axes.errorbar(read.measured, read.predicted, yerr=bars, fmt="o", ms=3, lw=0.6, alpha=0.6, label=strength)
     axes.plot([0, LARGEST_LEVEL], [0, LARGEST_LEVEL], color="black", lw=0.8)
-    axes.set(xlabel="measured level, pixels", ylabel="predicted level, pixels, with its stated deviation")
+    axes.set(
+        xlabel="measured level, share of the side", ylabel="predicted level, share of the side, with its stated std"
+    )
     axes.set(xlim=(0, LARGEST_LEVEL), ylim=(0, LARGEST_LEVEL))
     axes.legend()
     figure.savefig(path, dpi=110, bbox_inches="tight")

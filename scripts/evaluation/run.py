@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 
 from dynface_video.errors import InputError
-from dynface_video.pipeline import FaceRestorer
+from dynface_video.pipeline import FacePipeline
 from evaluation.calibration import LevelReadings, plot_calibration, read_levels
 from evaluation.contact_sheet import contact_sheet
 from evaluation.faces import CleanFace, degrade_faces, load_clean_faces, load_held_out
@@ -71,23 +71,23 @@ def run_evaluation(options: EvaluationOptions, out: Path, *, progress: Callable[
         InputError: For unusable faces or options.
         ModelError: When weights are missing.
     """
-    restorer = None
+    pipeline = None
     if set(options.methods) & LEARNED or options.fixed_steps or options.guidance_scales:
-        restorer = FaceRestorer.from_preset(options.preset, device=options.device)
-    size = options.resolution or (restorer.resolution if restorer else WITHOUT_MODELS)
+        pipeline = FacePipeline.from_pretrained(options.preset, device=options.device)
+    size = options.resolution or (pipeline.resolution if pipeline else WITHOUT_MODELS)
     clean = _clean_faces(options, size)
     faces = {strength: degrade_faces(clean, strength, seed=options.seed) for strength in STRENGTHS}
-    methods = make_methods(options.methods, restorer, _variants(options, restorer))
+    methods = make_methods(options.methods, pipeline, _variants(options, pipeline))
     measures, missing = network_measures(options.teachers or teacher_folder())
     for message in missing:
         progress(message)
     _make_folder(out)
     evaluation = evaluate(faces, methods, measures=measures, progress=progress)
-    at_crop = restorer is not None and size == restorer.resolution
-    readings = {s: read_levels(restorer, faces[s]) for s in STRENGTHS} if restorer and at_crop else {}
-    report = _write_report(evaluation, readings, restorer, out)
-    if restorer and at_crop:
-        _write_picture(out / "maps.png", map_sheet(with_map(restorer), faces))
+    at_crop = pipeline is not None and size == pipeline.resolution
+    readings = {s: read_levels(pipeline.stages[0], faces[s]) for s in STRENGTHS} if pipeline and at_crop else {}
+    report = _write_report(evaluation, readings, pipeline, out)
+    if pipeline and at_crop:
+        _write_picture(out / "maps.png", map_sheet(with_map(pipeline), faces))
     if options.plots:
         _draw(evaluation, readings, out)
     return report
@@ -99,9 +99,9 @@ def _clean_faces(options: EvaluationOptions, size: int) -> list[CleanFace]:
     return load_clean_faces(options.faces, size, limit=options.limit)
 
 
-def _variants(options: EvaluationOptions, restorer: FaceRestorer | None) -> Variants:
+def _variants(options: EvaluationOptions, pipeline: FacePipeline | None) -> Variants:
     return Variants(
-        strengths=sorted({*options.strengths, restorer.strength}) if restorer else (),
+        strengths=sorted({*options.strengths, pipeline.settings.strength}) if pipeline else (),
         fixed_steps=options.fixed_steps,
         scales=options.guidance_scales,
         preset=options.preset,
@@ -110,19 +110,21 @@ def _variants(options: EvaluationOptions, restorer: FaceRestorer | None) -> Vari
 
 
 def _write_report(
-    evaluation: Evaluation, readings: dict[str, LevelReadings], restorer: FaceRestorer | None, out: Path
+    evaluation: Evaluation, readings: dict[str, LevelReadings], pipeline: FacePipeline | None, out: Path
 ) -> str:
     write_csv(evaluation, out / "results.csv")
     targets = []
-    if restorer is not None:
-        name = product_name if product_name(restorer.strength) in evaluation.methods else full_name
-        targets = check_targets(evaluation, name(restorer.strength), name(1.0), stages=1 + restorer.has_cascade)
+    if pipeline is not None:
+        name = product_name if product_name(pipeline.settings.strength) in evaluation.methods else full_name
+        side = next(iter(evaluation.faces.values()))[0].image.shape[0]
+        own = pipeline.settings.strength
+        targets = check_targets(evaluation, name(own), name(1.0), stages=len(pipeline.stages_for(side)))
     report = markdown(evaluation, targets)
     if readings:
         report += f"\nSE's blur levels against those measured from the truth:\n\n{level_table(readings)}\n"
     (out / "table.md").write_text(report)
     for strength in evaluation.faces:
-        columns = _columns(evaluation, strength, restorer)
+        columns = _columns(evaluation, strength, pipeline)
         _write_picture(out / f"contact_{strength}.png", contact_sheet(evaluation, strength, columns))
     return report
 
@@ -133,11 +135,11 @@ def _draw(evaluation: Evaluation, readings: dict[str, LevelReadings], out: Path)
         plot_calibration(readings, out / "calibration.png")
 
 
-def _columns(evaluation: Evaluation, strength: str, restorer: FaceRestorer | None) -> dict[str, str]:
+def _columns(evaluation: Evaluation, strength: str, pipeline: FacePipeline | None) -> dict[str, str]:
     """Heading to method of the contact sheet: the input, and what was measured of best classical, RM, full, product."""
     wanted = ["degraded"]
-    if restorer:
-        wanted += ["rm", full_name(restorer.strength), product_name(restorer.strength)]
+    if pipeline:
+        wanted += ["rm", full_name(pipeline.settings.strength), product_name(pipeline.settings.strength)]
     elif best := best_classical(evaluation, strength):
         wanted.append(best)
     return {"input" if m == "degraded" else m: m for m in wanted if m in evaluation.methods}

@@ -21,7 +21,7 @@ from dynface_video.metrics.fidelity import log_spectrum_distance, psnr
 from dynface_video.metrics.temporal import flicker, flow_warped_error, landmark_motion_error
 from dynface_video.passes.analysis import Analysis
 from dynface_video.passes.networks import Models, analyze_with
-from dynface_video.passes.restore import Work, restored_frames, span_with_halo
+from dynface_video.passes.restore import PassContext, Work, restored_frames, span_with_halo
 from evaluation.clips import (
     DAMAGES,
     SLIGHT,
@@ -106,7 +106,7 @@ def restore_clip(frames: np.ndarray, models: Models, settings: Settings, *, segm
         write_lossless(Path(folder) / "clip.nut", frames)
         info = probe(Path(folder) / "clip.nut")
         chosen = Models(
-            models.restorer.with_settings(**settings.restoration.model_dump()), models.locator, models.detector
+            models.pipeline.with_settings(**settings.restoration.model_dump()), models.locator, models.detector
         )
         analysis = analyze_with(chosen, info, settings, lambda done: None)
         cuts = np.linspace(0, len(frames), segments + 1).round().astype(int).tolist()
@@ -117,19 +117,11 @@ def restore_clip(frames: np.ndarray, models: Models, settings: Settings, *, segm
 def _segment(
     info: VideoInfo, analysis: Analysis, models: Models, start: int, stop: int, work: Work
 ) -> Iterator[np.ndarray]:
-    first, last = span_with_halo(analysis, models.restorer, start, stop)
-    chosen = models.restorer.settings
-    for frame in restored_frames(
-        read_span(info, analysis.frames, first, last),
-        info,
-        analysis,
-        models.restorer,
-        start,
-        stop,
-        seed=chosen.seed,
-        work=work,
-        grain=chosen.grain,
-    ):
+    pipeline = models.pipeline
+    first, last = span_with_halo(analysis, pipeline, start, stop)
+    context = PassContext(info, analysis, pipeline, pipeline.settings.seed, pipeline.settings.grain)
+    frames = read_span(info, analysis.frames, first, last)
+    for frame in restored_frames(frames, context, start, stop, work=work):
         yield frame.rgb()
 
 

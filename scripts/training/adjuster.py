@@ -7,15 +7,12 @@ frozen.
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from dynface_video.diffusion.engine import SamplingEngine
-from dynface_video.models.adjuster import AdjusterConfig, GuidanceAdjuster
+from dynface_video.models.adjuster import GuidanceAdjuster
 from training.discriminator import Adversarial, PatchDiscriminator
 from training.loop import Batch
 from training.losses import FaceLosses
@@ -31,21 +28,17 @@ class AdjusterTraining:
     Args:
         sampled: Faces, and the sampler with the prior that the map is for.
         losses: What the restored faces are judged by: those that the prior was trained by in the sampler.
-        network: Shape of the map's network.
+        network: A map whose configuration is that of the one to train.
     """
 
     name = "adjuster"
 
-    def __init__(self, sampled: SampledFaces, losses: FaceLosses, network: AdjusterConfig) -> None:
+    def __init__(self, sampled: SampledFaces, losses: FaceLosses, network: GuidanceAdjuster) -> None:
         self.sampled, self.losses, self.network = sampled, losses, network
 
     def build(self) -> Adversarial:
         """A map of one half everywhere, and an untrained discriminator."""
-        return Adversarial(GuidanceAdjuster(self.network), PatchDiscriminator())
-
-    def config(self) -> dict[str, Any]:
-        """What is saved beside the weights."""
-        return {"network": asdict(self.network), "sampled_with": asdict(self.sampled.options)}
+        return Adversarial(GuidanceAdjuster.from_config(self.network.config), PatchDiscriminator())
 
     def batch(self, rng: np.random.Generator, size: int, *, held_out: bool) -> Batch:
         """See `SampledFaces.batch`."""
@@ -67,6 +60,6 @@ class AdjusterTraining:
         adjuster = model.generator
         assert isinstance(adjuster, GuidanceAdjuster)
         engine = SamplingEngine(
-            self.sampled.restorer.prior, self.sampled.options, batch["clean"].device, guidance_map=adjuster
+            self.sampled.sampler.prior, self.sampled.options, batch["clean"].device, guidance_map=adjuster
         )
         return self.sampled.sample(engine, batch, with_gradient=WITH_GRADIENT)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -12,7 +9,6 @@ from torch import Tensor, nn
 from dynface_video.models.blur_level import (
     LARGEST_LEVEL,
     BlurLevelEstimator,
-    LevelEstimatorConfig,
     level_from_z,
     trusted_level,
     z_from_level,
@@ -25,6 +21,7 @@ from training.restoration import RestorationTraining, WindowTraining
 class BlurLevelTraining:
     """A `Component` that trains SE; RM stays as it is.
 
+    network: an SE whose configuration is that of the one to train
     windows: clips of simulated motion; where RM reads windows, half of what SE learns from are those
     """
 
@@ -35,17 +32,13 @@ class BlurLevelTraining:
         degraded_faces: RestorationTraining,
         windows: WindowTraining,
         model: RestorationModel,
-        network: LevelEstimatorConfig,
+        network: BlurLevelEstimator,
     ) -> None:
         self.degraded_faces, self.windows, self.restoration, self.network = degraded_faces, windows, model, network
 
     def build(self) -> nn.Module:
         """A freshly initialised SE."""
-        return BlurLevelEstimator(self.network)
-
-    def config(self) -> dict[str, Any]:
-        """What is saved beside the weights."""
-        return {"network": asdict(self.network)}
+        return BlurLevelEstimator.from_config(self.network.config)
 
     def batch(self, rng: np.random.Generator, size: int, *, held_out: bool) -> Batch:
         """What RM starts from (degraded crops, fused with their windows), its estimates, the levels by the truth."""
@@ -57,11 +50,12 @@ class BlurLevelTraining:
 
     @torch.no_grad()
     def _read(self, batch: Batch) -> Batch:
-        start, estimate = self.restoration.read(
+        regression = self.restoration.regress(
             batch["degraded"], batch.get("coarse"), batch.get("neighbours"), batch.get("valid")
         )
-        level = trusted_level((estimate.float() - batch["clean"]) * batch["mask"])
-        return {"degraded": start, "estimate": estimate.float(), "level": level}
+        estimate = regression.estimate.float()
+        level = trusted_level((estimate - batch["clean"]) * batch["mask"])
+        return {"degraded": regression.evidence, "estimate": estimate, "level": level}
 
     def loss(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
         """Negative log likelihood of a Gaussian over z."""

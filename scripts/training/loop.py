@@ -8,7 +8,7 @@ import os
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -28,10 +28,6 @@ class Component(Protocol):
 
     def build(self) -> nn.Module:
         """A freshly initialised network."""
-        ...
-
-    def config(self) -> dict[str, Any]:
-        """What is saved beside the weights."""
         ...
 
     def batch(self, rng: np.random.Generator, size: int, *, held_out: bool) -> Batch:

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from dynface_video.diffusion.dct import gaussian_blur
+from dynface_video.diffusion.levels import level_in_pixels, relative_level
 from dynface_video.diffusion.schedule import NoiseSchedule, add_noise
-from dynface_video.models.prior import GUIDE_NOISE, GuidedPrior, PriorConfig, mean_log_power
+from dynface_video.models.prior import GUIDE_NOISE, GuidedPrior, mean_log_power
 from training.data import NATIVE, FaceSet, plain_crop, sample_crop, sample_part
 from training.loop import Batch
 
 UNGUIDED_SHARE = 0.15
-TRAINED_LEVELS = (0.35, 6.0)
+TRAINED_LEVELS = (0.35 / 128, 6.0 / 128)
 LARGEST_ESTIMATE_ERROR = 0.05
 SPECTRUM_FACES = 600
-FINE_LEVELS = (0.7, 2.5)
+FINE_LEVELS = (0.7 / 256, 2.5 / 256)
 FINE_LAST_TIMESTEP = 400
 FINE_PART = 128
 FINE_LARGEST_SCALE = 0.85
@@ -30,14 +29,14 @@ FINE_LARGEST_SCALE = 0.85
 class PriorTraining:
     """A `Component`: what `training.loop` needs to train the prior.
 
-    last_timestep: one more than the highest step that is learned; levels: blur of the guides, pixels
+    last_timestep: one more than the highest step that is learned; levels: relative blur of the guides
     """
 
     name = "prior"
     levels = TRAINED_LEVELS
     largest_scale = math.inf
 
-    def __init__(self, faces: FaceSet, network: PriorConfig, *, last_timestep: int = 650) -> None:
+    def __init__(self, faces: FaceSet, network: GuidedPrior, *, last_timestep: int = 650) -> None:
         self.faces, self.network, self.last_timestep = faces, network, last_timestep
         self.schedule = NoiseSchedule()
 
@@ -55,21 +54,14 @@ class PriorTraining:
 
     def build(self) -> nn.Module:
         """A freshly initialised prior that knows the faces' mean spectrum."""
-        model = GuidedPrior(self.network, self.schedule)
+        model = GuidedPrior.from_config(
+            self.network.config, last_timestep=self.last_timestep, trained_levels=list(self.levels)
+        )
         chosen = self.indices(held_out=False)
         chosen = chosen[:: max(1, len(chosen) // SPECTRUM_FACES)]
         crops = np.stack([plain_crop(self.faces, int(i), self.network.resolution) for i in chosen])
         model.log_power.copy_(mean_log_power(torch.from_numpy(crops).permute(0, 3, 1, 2) * 2 - 1))
         return model
-
-    def config(self) -> dict[str, Any]:
-        """What is saved beside the weights."""
-        return {
-            "network": asdict(self.network),
-            "schedule": asdict(self.schedule),
-            "last_timestep": self.last_timestep,
-            "trained_levels": self.levels,
-        }
 
     def batch(self, rng: np.random.Generator, size: int, *, held_out: bool) -> Batch:
         """Clean crops in [-1, 1], masks, levels, whether the guide is told, and the error of what it is made from."""
@@ -102,19 +94,19 @@ class PriorTraining:
         error = (estimate - clean).square() * batch["mask"]
         return (error.mean(dim=(1, 2, 3)) / deviation.square().clamp(min=1e-4)).mean()
 
-    @staticmethod
-    def _guide(clean: Tensor, level: Tensor, estimate_error: Tensor, generator: torch.Generator) -> Tensor:
+    def _guide(self, clean: Tensor, level: Tensor, estimate_error: Tensor, generator: torch.Generator) -> Tensor:
         """`G_s` of a slightly wrong face, under a little noise: what RM will hand over is not exact either."""
         with torch.autocast(clean.device.type, enabled=False):
+            pixels = level_in_pixels(level, self.network.resolution)
             wrong = torch.randn(clean.shape, generator=generator, device=clean.device)
-            guide = gaussian_blur(clean + estimate_error[:, None, None, None] * wrong, level)
+            guide = gaussian_blur(clean + estimate_error[:, None, None, None] * wrong, pixels)
             return guide + GUIDE_NOISE * torch.randn(clean.shape, generator=generator, device=clean.device)
 
     def validate(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, float]:
         """PSNR of the one-step estimate at some steps, with a guide of level 2 px and without one (METHOD.md 11)."""
         clean = batch["clean"]
         noise = torch.randn(clean.shape, generator=generator, device=clean.device)
-        level = torch.full((len(clean),), 2.0, device=clean.device)
+        level = torch.full((len(clean),), relative_level(2.0, self.network.resolution), device=clean.device)
         guide = self._guide(clean, level, torch.zeros_like(level), generator)
         scores = {}
         for t in (step for step in (50, 200, 400, 600) if step < self.last_timestep):
@@ -136,7 +128,7 @@ class FinePriorTraining(PriorTraining):
     levels = FINE_LEVELS
     largest_scale = FINE_LARGEST_SCALE
 
-    def __init__(self, faces: FaceSet, network: PriorConfig, *, last_timestep: int = FINE_LAST_TIMESTEP) -> None:
+    def __init__(self, faces: FaceSet, network: GuidedPrior, *, last_timestep: int = FINE_LAST_TIMESTEP) -> None:
         super().__init__(faces, network, last_timestep=last_timestep)
 
     def draw(self, index: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

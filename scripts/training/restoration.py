@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from dynface_video.errors import ModelError
-from dynface_video.models.restoration import RestorationConfig, RestorationModel
+from dynface_video.models.restoration import RestorationModel
 from dynface_video.temporal.averaging import warped_neighbours
 from training.clips import clip_degradation, degrade_clip, sample_clip
 from training.data import FaceSet, plain_crop, sample_crop
@@ -24,20 +21,19 @@ ALONE_SHARE = 0.5
 
 
 class RestorationTraining:
-    """A `Component` that trains RM on synthetic degradation."""
+    """A `Component` that trains RM on synthetic degradation.
+
+    network: an RM whose configuration is that of the one to train
+    """
 
     name = "restoration"
 
-    def __init__(self, faces: FaceSet, network: RestorationConfig) -> None:
+    def __init__(self, faces: FaceSet, network: RestorationModel) -> None:
         self.faces, self.network = faces, network
 
     def build(self) -> nn.Module:
         """A freshly initialised RM."""
-        return RestorationModel(self.network)
-
-    def config(self) -> dict[str, Any]:
-        """What is saved beside the weights."""
-        return {"network": asdict(self.network)}
+        return RestorationModel.from_config(self.network.config)
 
     def batch(self, rng: np.random.Generator, size: int, *, held_out: bool) -> Batch:
         """Clean crops and degraded ones in [-1, 1]; held-out ones by the three evaluation strengths in turn."""
@@ -45,11 +41,11 @@ class RestorationTraining:
         clean, degraded, masks = [], [], []
         for k, index in enumerate(indices):
             if held_out:
-                crop = plain_crop(self.faces, int(index), self.network.resolution)
+                crop = plain_crop(self.faces, int(index), self.network.config.resolution)
                 mask = np.ones(crop.shape[:2], np.float32)
                 degradation = evaluation_degradation(list(STRENGTHS)[k % 3], rng)
             else:
-                crop, mask = sample_crop(self.faces, int(index), self.network.resolution, rng)
+                crop, mask = sample_crop(self.faces, int(index), self.network.config.resolution, rng)
                 degradation = training_degradation(rng)
             clean.append(crop)
             masks.append(mask)
@@ -85,20 +81,16 @@ class WindowTraining:
 
     def __init__(self, faces: FaceSet, initial: RestorationModel, fusion: int) -> None:
         self.faces, self.initial = faces, initial
-        self.network = replace(initial.config, fusion=fusion)
+        self.network = RestorationModel.from_config(initial.config, fusion_channels=fusion)
         self.single = RestorationTraining(faces, self.network)
 
     def build(self) -> nn.Module:
         """The initial network, with an untrained fusion where it has none."""
-        model = RestorationModel(self.network)
+        model = RestorationModel.from_config(self.network.config)
         missing, unexpected = model.load_state_dict(self.initial.state_dict(), strict=False)
         if unexpected or any(not name.startswith("fusion.") for name in missing):
             raise ModelError(f"the initial network does not fit: {missing} are missing, {unexpected} too many")
         return model
-
-    def config(self) -> dict[str, Any]:
-        """What is saved beside the weights."""
-        return {"network": asdict(self.network)}
 
     def batch(self, rng: np.random.Generator, size: int, *, held_out: bool) -> Batch:
         """Single crops (`RestorationTraining.batch`) or windows; held-out ones are windows."""
@@ -112,7 +104,7 @@ class WindowTraining:
         Of the 2 * RADIUS neighbours a training clip has at random all, the inner ones, one side or single ones;
         held-out clips have all, and the three evaluation strengths in turn.
         """
-        resolution, count = self.network.resolution, 2 * RADIUS + 1
+        resolution, count = self.network.config.resolution, 2 * RADIUS + 1
         rows: dict[str, list[np.ndarray]] = {"clean": [], "degraded": [], "mask": [], "neighbours": [], "valid": []}
         for k, index in enumerate(rng.choice(self.faces.indices(held_out=held_out), size)):
             clip, mask = sample_clip(self.faces, int(index), resolution, count, rng)
@@ -138,7 +130,7 @@ class WindowTraining:
     def validate(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, float]:
         """PSNR at each evaluation strength with the window, and what it gains over the same network without one."""
         parts = zip(*(batch[name].split(8) for name in ("degraded", "neighbours", "valid")), strict=True)
-        restored = torch.cat([model(degraded, None, *window) for degraded, *window in parts])
+        restored = torch.cat([model(crops, None, *window) for crops, *window in parts])
         alone = torch.cat([model(part) for part in batch["degraded"].split(8)])
         return _scores(restored, alone, batch["clean"])
 

@@ -8,8 +8,6 @@ as in the pipeline, from the DSST's start to its last step, and what it gives is
 from __future__ import annotations
 
 import copy
-from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,9 +15,8 @@ from torch import Tensor, nn
 
 from dynface_video.diffusion.engine import FaceJob, SamplingEngine, SamplingOptions
 from dynface_video.diffusion.noise import NoiseKey
-from dynface_video.models.blur_level import level_from_z
 from dynface_video.models.prior import GuidedPrior
-from dynface_video.pipeline import FaceRestorer, with_chroma_of
+from dynface_video.stage import Stage, with_chroma_of
 from teachers.identity import identity_distance
 from teachers.perceptual import perceptual_distance
 from training.degradation import STRENGTHS
@@ -41,30 +38,33 @@ class SampledFaces:
 
     Args:
         degraded_faces: Clean crops and what degradation leaves of them.
-        restorer: RM, SE and the starting-step table; its settings give the guides.
+        stage: RM, SE, the prior and its starting-step table; its settings give the guides.
         options: Of the sampler.
     """
 
-    def __init__(self, degraded_faces: RestorationTraining, restorer: FaceRestorer, options: SamplingOptions) -> None:
-        self.degraded_faces, self.restorer, self.options = degraded_faces, restorer, options
+    def __init__(self, degraded_faces: RestorationTraining, stage: Stage, options: SamplingOptions) -> None:
+        if stage.sampler is None:
+            raise ValueError(f"the stage of {stage.resolution} pixels has no sampler to train")
+        self.degraded_faces, self.stage, self.options = degraded_faces, stage, options
+        self.sampler = stage.sampler
 
     @torch.no_grad()
     def batch(self, rng: np.random.Generator, size: int, *, held_out: bool) -> Batch:
         """Clean crops and RM's estimates (B, 3, R, R) in [-1, 1], masks, and each face's level, step and noise seed."""
         faces = self.degraded_faces.batch(rng, size, held_out=held_out)
-        starts, estimates = self.restorer.restoration_model.read(faces["degraded"])
-        estimates = estimates.clamp(-1, 1)
-        levels = level_from_z(self.restorer.level_estimator(starts, estimates)[0]).numpy()
+        estimates = self.stage.regress((faces["degraded"] + 1) / 2)
+        levels = self.stage.estimate_levels(estimates)[0].double().numpy()
         strengths = np.full(size, VALIDATED_STRENGTH) if held_out else rng.uniform(*TRAINED_STRENGTHS, size)
         used, steps = np.zeros(size), np.zeros(size, np.int64)
         for i, strength in enumerate(strengths):
-            restorer = self.restorer.with_settings(strength=float(strength))
-            used[i] = restorer.effective_blur_levels(levels[i : i + 1])[0]
-            steps[i] = restorer.starting_step(levels[i : i + 1])[0]
+            settings = self.stage.settings.model_copy(update={"strength": float(strength)})
+            stage = self.stage.with_settings(settings)
+            used[i] = stage.effective_blur_levels(levels[i : i + 1])[0]
+            steps[i] = stage.starting_steps(levels[i : i + 1])[0]
         return {
             "clean": faces["clean"],
             "mask": faces["mask"],
-            "estimate": estimates,
+            "estimate": 2 * estimates.estimate - 1,
             "level": torch.from_numpy(used),
             "starting_step": torch.from_numpy(steps),
             "noise_seed": torch.from_numpy(rng.integers(2**31, size=size)),
@@ -74,7 +74,7 @@ class SampledFaces:
         """The faces (B, 3, R, R) in [-1, 1] that the pipeline would give, attached to the engine's networks."""
         columns = (batch["level"].tolist(), batch["starting_step"].tolist(), batch["noise_seed"].tolist())
         jobs = [
-            FaceJob(i, estimate, self.restorer.guides(level, step), step, NoiseKey(seed, i))
+            FaceJob(i, estimate, self.stage.guides(level, step), step, NoiseKey(seed, i))
             for i, (estimate, level, step, seed) in enumerate(zip(batch["estimate"], *columns, strict=True))
         ]
         faces = engine.unroll(jobs, with_gradient=with_gradient)
@@ -96,13 +96,11 @@ class SamplerTraining:
         self.sampled, self.losses, self.denoising = sampled, losses, denoising
 
     def build(self) -> Adversarial:
-        """The restorer's prior as it is, and an untrained discriminator."""
-        prior = copy.deepcopy(self.sampled.restorer.prior).requires_grad_(True)
+        """The stage's prior, and an untrained discriminator."""
+        prior = copy.deepcopy(self.sampled.sampler.prior)
+        assert isinstance(prior, nn.Module)
+        prior.requires_grad_(True)
         return Adversarial(prior, PatchDiscriminator())
-
-    def config(self) -> dict[str, Any]:
-        """What is saved beside the prior's weights."""
-        return {**self.denoising.config(), "sampled_with": asdict(self.sampled.options)}
 
     def batch(self, rng: np.random.Generator, size: int, *, held_out: bool) -> Batch:
         """Faces to sample, or of `DENOISING_SHARE` of the training batches clean faces to denoise."""

@@ -25,7 +25,7 @@ class Shrinker:
 
 
 def job(number: int, estimate: torch.Tensor, level: float, start: int) -> FaceJob:
-    return FaceJob(number, estimate, (Guide(level, start),), start, NoiseKey(7, number))
+    return FaceJob(number, estimate, (Guide(level / SIZE, start),), start, NoiseKey(7, number))
 
 
 def jobs(count: int) -> list[FaceJob]:
@@ -67,7 +67,7 @@ def test_timesteps_end_at_the_last_step_that_is_asked_for() -> None:
 
 def test_unrolled_faces_are_those_of_the_engine() -> None:
     chosen = jobs(7)  # the first starts at 0, the second at the last step
-    options = {"evaluations": 3, "last_step": 60, "reference_step": 100}
+    options = {"num_inference_steps": 3, "last_step": 60, "reference_step": 100}
     engine = SamplingEngine(Shrinker(), SamplingOptions(**options), torch.device("cpu"))
     unrolled = engine.unroll(chosen)
     for number, face in run(chosen, slots=3, **options).items():
@@ -90,7 +90,7 @@ class Learner(Shrinker):
 @pytest.mark.parametrize("with_gradient", [1, 2])
 def test_gradients_reach_the_last_evaluations_only(with_gradient: int) -> None:
     learner = Learner()
-    engine = SamplingEngine(learner, SamplingOptions(evaluations=4, reference_step=50), torch.device("cpu"))
+    engine = SamplingEngine(learner, SamplingOptions(num_inference_steps=4, reference_step=50), torch.device("cpu"))
     engine.unroll(jobs(3)[1:], with_gradient=with_gradient).sum().backward()
     assert learner.recorded == 2 * with_gradient and engine.evaluations > learner.recorded
     assert learner.gain.grad is not None and learner.gain.grad != 0
@@ -107,7 +107,7 @@ def test_ddim_recovers_the_clean_picture_from_a_perfect_estimate() -> None:
 
 
 def test_eta_follows_the_level_at_512() -> None:
-    assert eta_for(torch.tensor([1.0, 8.0]), 128, 1.0).tolist() == pytest.approx([0.4, 1.0])
+    assert eta_for(torch.tensor([1.0, 8.0]) / 128, 1.0).tolist() == pytest.approx([0.4, 1.0])
 
 
 def test_a_face_does_not_depend_on_its_company() -> None:
@@ -126,7 +126,9 @@ def test_step_zero_is_the_estimate() -> None:
 def test_evaluations_follow_the_starting_step() -> None:
     counts = []
     for start in (40, 200, 400, 600):
-        engine = SamplingEngine(Shrinker(), SamplingOptions(evaluations=10, reference_step=400), torch.device("cpu"))
+        engine = SamplingEngine(
+            Shrinker(), SamplingOptions(num_inference_steps=10, reference_step=400), torch.device("cpu")
+        )
         list(engine.run([job(0, torch.zeros(3, SIZE, SIZE), 1.0, start)]))
         counts.append(engine.evaluations)
     assert counts == [2, 5, 10, 10]
@@ -136,7 +138,7 @@ def test_the_result_agrees_with_its_guide() -> None:
     third = jobs(4)[3]
     face = run([third], trust=1e-6)[3]
     level = torch.tensor([third.guides[0].level])
-    difference = gaussian_blur(face[None], level) - gaussian_blur(third.estimate[None], level)
+    difference = gaussian_blur(face[None], SIZE * level) - gaussian_blur(third.estimate[None], SIZE * level)
     assert difference.abs().max() < 0.02
 
 

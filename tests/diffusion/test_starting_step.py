@@ -10,6 +10,8 @@ from dynface_video.diffusion.schedule import NoiseSchedule
 from dynface_video.diffusion.starting_step import StartingStepTable, build_table, radial_power
 from dynface_video.errors import ModelError
 
+SIZE = 32
+
 
 @pytest.fixture
 def images() -> np.ndarray:
@@ -26,7 +28,7 @@ def table(images: np.ndarray) -> StartingStepTable:
 
 
 def table_up_to(last_step: int, images: np.ndarray) -> StartingStepTable:
-    levels = (0.5, 1.0, 2.0, 4.0)
+    levels = tuple(pixels / SIZE for pixels in (0.5, 1.0, 2.0, 4.0))
     return build_table(
         images, NoiseSchedule(), tolerance=0.05, blur_levels=levels, last_step=last_step, data_digest="d"
     )
@@ -54,14 +56,14 @@ def test_at_the_starting_step_the_two_cannot_be_told_apart(table: StartingStepTa
     for level, step in zip(table.blur_levels, table.steps, strict=True):
 
         def gap(t: int, level: float = level) -> float:
-            blurred = power * np.exp(-4 * np.pi**2 * level**2 * frequency**2)
+            blurred = power * np.exp(-4 * np.pi**2 * (SIZE * level) ** 2 * frequency**2)
             return float(np.log10((alphas[t] * power + 1 - alphas[t]) / (alphas[t] * blurred + 1 - alphas[t])).max())
 
         assert gap(step) <= 0.05 < gap(step - 1)
 
 
 def test_lookup_interpolates_and_leaves_level_zero_alone(table: StartingStepTable) -> None:
-    steps = table.lookup(np.array([0.0, 1.0, 1.5, 99.0]))
+    steps = table.lookup(np.array([0.0, 1.0, 1.5, 99.0]) / SIZE)
     assert steps[0] == 0
     assert steps[1] == table.steps[1]
     assert table.steps[1] < steps[2] < table.steps[2]

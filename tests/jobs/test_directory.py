@@ -27,7 +27,7 @@ FIRST, SECOND = Segment(0, 0, 10), Segment(1, 10, 20)
 def analysis() -> Analysis:
     landmarks = np.random.default_rng(0).uniform(20, 80, (6, 5, 2)).round(2).astype(np.float32)
     track = FaceTrack(0, 2, landmarks, np.ones(6, bool), np.full(6, 0.875, np.float32))
-    analyzed = AnalyzedTrack(track, np.linspace(1, 2, 6).round(4), np.arange(100, 106), grey=True)
+    analyzed = AnalyzedTrack(track, np.linspace(0.01, 0.02, 6).round(7)[None], np.arange(100, 106)[None], grey=True)
     index = FrameIndex(np.arange(20, dtype=np.int64) * 512, Fraction(1, 12800), (), np.zeros(20, np.uint32))
     alone = SkippedFace(3, 5, (10.0, 12.0), 9.5, "too small")
     return Analysis(index, (Shot(0, 20),), (analyzed,), (alone,), ("a warning",))

@@ -7,14 +7,13 @@ import torch
 
 from dynface_video.faces.align import TWICE, doubled, sample
 from dynface_video.models.restoration import (
-    RestorationConfig,
     RestorationModel,
     enlarge_coarse,
     on_coarse,
     reading_coarse,
 )
 
-CONFIG = RestorationConfig(resolution=32, channels=(8, 16), blocks=(1, 1), fusion=4)
+CONFIG = {"resolution": 32, "channels": (8, 16), "blocks": (1, 1), "fusion_channels": 4}
 
 
 def crops(seed: int, size: int = 32) -> torch.Tensor:
@@ -30,12 +29,13 @@ def halved(faces: torch.Tensor) -> torch.Tensor:
 
 def test_a_network_made_for_the_next_stage_begins_as_the_one_before() -> None:
     torch.manual_seed(0)
-    single = RestorationModel(CONFIG)
+    single = RestorationModel(**CONFIG)
     torch.nn.init.normal_(single.tail.weight)
     finer = reading_coarse(single)
     assert finer.config.reads_coarse and finer.fusion is None
     degraded, coarse = crops(0, 64), crops(1, 64)
-    start, estimate = finer.read(degraded, coarse)
+    regression = finer.regress(degraded, coarse)
+    start, estimate = regression.evidence, regression.estimate
     assert torch.equal(start, on_coarse(degraded, coarse))
     assert torch.allclose(estimate, single(start), atol=1e-5)
     torch.nn.init.normal_(finer.head.weight)
@@ -59,7 +59,7 @@ def test_a_blurred_crop_leaves_the_coarser_face_alone() -> None:
 
 
 def test_the_coarser_face_must_be_there_where_it_is_read_and_nowhere_else() -> None:
-    single = RestorationModel(CONFIG)
+    single = RestorationModel(**CONFIG)
     with pytest.raises(ValueError, match="does not read the face of the coarser stage"):
         single(crops(0), crops(1))
     with pytest.raises(ValueError, match="needs the face of the coarser stage"):

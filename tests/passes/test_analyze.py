@@ -7,10 +7,12 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from dynface_video.analyzed_track import AnalyzedTrack
 from dynface_video.media.io.read import FrameIndex
 from dynface_video.media.timing.shots import Shot, ShotDetector
-from dynface_video.passes.analysis import Analysis, AnalyzedTrack
-from dynface_video.passes.analyze import LevelReading, assign_readings, keep_largest
+from dynface_video.passes.analysis import Analysis
+from dynface_video.passes.analyze import assign_readings, keep_largest
+from dynface_video.passes.level_reader import LevelReading
 from dynface_video.passes.restore import FADE, fade
 from dynface_video.tracking.observation import FaceTrack
 
@@ -25,11 +27,11 @@ def track(number: int, start: int, stop: int, centre: tuple[float, float], scale
 
 def analyzed(track: FaceTrack) -> AnalyzedTrack:
     length = track.stop - track.start
-    return AnalyzedTrack(track, np.ones(length), np.ones(length, np.int64), grey=False)
+    return AnalyzedTrack(track, np.ones((1, length)), np.ones((1, length), np.int64), grey=False)
 
 
 def reading(frame: int, centre: tuple[float, float], level: float = 1.0) -> LevelReading:
-    return LevelReading(frame, np.array(centre), level, 1.0, False)
+    return LevelReading(frame, np.array(centre), (level,), (1.0,), False)
 
 
 def test_readings_go_to_the_nearest_face_of_their_frame() -> None:

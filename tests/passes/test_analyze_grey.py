@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from dynface_video.media.timing.shots import Shot
-from dynface_video.passes.analyze import LevelReading, grey_tracks
+from dynface_video.passes.analyze import grey_tracks
+from dynface_video.passes.level_reader import LevelReading
 from dynface_video.tracking.observation import FaceTrack
 
 SHOTS = [Shot(0, 10), Shot(10, 20)]
@@ -17,7 +18,7 @@ def track(number: int, start: int) -> FaceTrack:
 
 
 def readings(*grey: bool) -> list[LevelReading]:
-    return [LevelReading(i, np.zeros(2), 1.0, 1.0, value) for i, value in enumerate(grey)]
+    return [LevelReading(i, np.zeros(2), (1.0,), (1.0,), value) for i, value in enumerate(grey)]
 
 
 def test_a_shot_is_decided_by_all_its_faces_and_not_by_other_shots() -> None:

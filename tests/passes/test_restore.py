@@ -8,7 +8,8 @@ import pytest
 from dynface_video.cli.demo_clip import DemoDamage, clean_frame, damaged_frame, photograph
 from dynface_video.config import Settings, changed_settings, load_settings
 from dynface_video.metrics.fidelity import psnr
-from dynface_video.passes.networks import Models, load_models, network_threads
+from dynface_video.passes.networks import Models, load_models
+from dynface_video.threads import network_threads
 from evaluation.steadiness import restore_clip
 
 LENGTH = 11

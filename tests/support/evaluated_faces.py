@@ -1,4 +1,4 @@
-"""Made faces for the evaluation, and a restorer whose result is known."""
+"""Made faces for the evaluation, and a pipeline whose result is known."""
 
 from __future__ import annotations
 
@@ -12,42 +12,54 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
+from torch import Tensor
 
 from dynface_video.diffusion.noise import NoiseKey
-
-SIZE = 64
-
+from dynface_video.pipeline import to_tensor
+from dynface_video.stage import Estimates, SampledFaces
 
 SIZE = 64
 
 
 @dataclass(frozen=True)
 class KnowsTheTruth:
-    """A restorer that mixes in the clean faces, which it recognises by their order."""
+    """A pipeline of one stage that mixes in the clean faces, which it recognises by their order."""
 
     clean: np.ndarray
     resolution: int = SIZE
     strength: float = 0.5
+    device: str = "cpu"
+
+    @property
+    def settings(self) -> Any:
+        return SimpleNamespace(strength=self.strength)
+
+    @property
+    def stages(self) -> tuple[Any, ...]:
+        return (self,)
+
+    def stages_for(self, side: float) -> tuple[Any, ...]:
+        return self.stages
 
     def with_settings(self, **changes: Any) -> KnowsTheTruth:
         return replace(self, strength=changes.get("strength", self.strength))
 
-    def restoration(self, crops: np.ndarray) -> np.ndarray:
-        return (0.2 * crops + 0.8 * self.clean).astype(np.float32)
+    def regress(self, crops: Tensor, coarse: Tensor | None = None) -> Estimates:
+        return Estimates(crops, self._mixed(crops, 0.2))
 
-    def estimate(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return np.full(len(crops), 2.0), np.full(len(crops), 0.5)
+    def estimate_levels(self, estimates: Estimates) -> tuple[Tensor, Tensor]:
+        count = len(estimates.estimate)
+        return torch.full((count,), 2 / 128), torch.full((count,), 0.5)
 
-    def starting_step(self, levels: np.ndarray) -> np.ndarray:
-        return np.full(len(levels), 100)
+    def restore_crops(
+        self, stages: Sequence[Any], crops: Sequence[Tensor], noise_keys: Sequence[NoiseKey], **how: Any
+    ) -> SampledFaces:
+        assert len({key.track for key in noise_keys}) == len(crops[0])
+        return SampledFaces(self._mixed(crops[0], 0.04 * self.strength), 12 * len(crops[0]))
 
-    def restore(
-        self, crops: np.ndarray, levels: np.ndarray, starting_steps: np.ndarray, noise_keys: Sequence[NoiseKey]
-    ) -> Any:
-        assert len({key.track for key in noise_keys}) == len(crops)
-        share = 0.04 * self.strength
-        images = (share * crops + (1 - share) * self.clean).astype(np.float32)
-        return SimpleNamespace(images=images, unet_evaluations=12 * len(crops))
+    def _mixed(self, crops: Tensor, share: float) -> Tensor:
+        return share * crops + (1 - share) * to_tensor(self.clean)
 
 
 def picture(seed: int, size: int = SIZE) -> np.ndarray:

@@ -1,19 +1,23 @@
-"""Stands in for the models: a face that is always at the same place, and a restorer that changes nothing or all."""
+"""Stands in for the models: a face that is always at the same place, and a pipeline that changes nothing or all."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from dynface_video.config import RestorationSettings
 from dynface_video.faces.detection.detector import Detection
 from dynface_video.faces.landmarks import Landmarks, box_from_landmarks
 from dynface_video.jobs import video_job
+from dynface_video.models.protocols import Regression
 from dynface_video.passes import networks as models
-from dynface_video.pipeline import RestoredFaces
+from dynface_video.pipeline import FacePipeline, to_array, to_tensor
+from dynface_video.stage import Stage, StageConfig
 
 FACE = np.array([[-9, -9], [9, -9], [0, 1], [-7, 10], [7, 10]], np.float32)
 """Landmarks around the middle of a small face."""
@@ -39,34 +43,26 @@ class FoundFace:
 
 
 @dataclass(frozen=True)
-class StandIn:
-    """A restorer that gives crops back as they are, or what `change` makes of them."""
+class ChangingModel:
+    """A restoration model that returns crops unchanged, or what `change` makes of them (B, R, R, 3) in [0, 1]."""
 
     change: Callable[[np.ndarray], np.ndarray] | None = None
-    resolution: int = 64
-    device: str = "cpu"
+    reads_windows: bool = False
+    reads_coarse: bool = False
 
-    window_radius: int = 0
-    has_cascade: bool = False
-    settings: RestorationSettings = field(default_factory=lambda: RestorationSettings(temporal_radius=0))
+    def regress(
+        self, degraded: Tensor, coarse: Tensor | None, neighbours: Tensor | None, valid: Tensor | None
+    ) -> Regression:
+        if self.change is None:
+            return Regression(degraded, degraded)
+        return Regression(degraded, 2 * to_tensor(self.change(to_array((degraded + 1) / 2))) - 1)
 
-    def estimate(self, crops: np.ndarray, windows: Sequence[np.ndarray] = ()) -> tuple[np.ndarray, np.ndarray]:
-        return np.full(len(crops), 0.1), np.ones(len(crops))
 
-    def starting_step(self, levels: np.ndarray) -> np.ndarray:
-        return np.zeros(len(levels), np.int64)
-
-    def source_detail_weight(self, levels: np.ndarray) -> np.ndarray:
-        return np.ones(len(levels))
-
-    def max_detail_weight(self, scale: float) -> float:
-        return 0.0
-
-    def restoration(self, crops: np.ndarray, windows: Sequence[np.ndarray] = ()) -> np.ndarray:
-        return crops
-
-    def sample(self, crops: np.ndarray, levels: np.ndarray, steps: np.ndarray, keys: Sequence[Any]) -> RestoredFaces:
-        return RestoredFaces(crops if self.change is None else self.change(crops), 0)
+def changing_pipeline(change: Callable[[np.ndarray], np.ndarray] | None = None) -> FacePipeline:
+    """One stage of 64 pixels without a sampler."""
+    settings, device = RestorationSettings(temporal_radius=0), torch.device("cpu")
+    stage = Stage(StageConfig(64, "none"), ChangingModel(change), None, settings, device)
+    return FacePipeline((stage,), settings, device)
 
 
 def checkered(crops: np.ndarray) -> np.ndarray:
@@ -81,9 +77,9 @@ def stand_in(
     centre: tuple[float, float] | None,
     change: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> None:
-    """Put a face and a restorer in the models' place. patch: what `monkeypatch.setattr` or `setattr` is."""
-    face, restorer = FoundFace(centre), StandIn(change)
-    patch(models, "FaceRestorer", type("Stub", (), {"from_settings": staticmethod(lambda settings: restorer)}))
+    """Put a face and a pipeline in the models' place. patch: what `monkeypatch.setattr` or `setattr` is."""
+    face, pipeline = FoundFace(centre), changing_pipeline(change)
+    patch(models, "FacePipeline", type("Stub", (), {"from_settings": staticmethod(lambda settings: pipeline)}))
     patch(models, "LandmarkLocator", type("Stub", (), {"from_pretrained": staticmethod(lambda folder, device: face)}))
     patch(models, "make_detector", lambda settings, **models: face)
     patch(video_job, "folder_digest", lambda folder: "no models")

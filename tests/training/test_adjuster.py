@@ -11,12 +11,12 @@ from dynface_video.diffusion.engine import FaceJob, SamplingEngine, SamplingOpti
 from dynface_video.diffusion.guidance import Guide
 from dynface_video.diffusion.noise import NoiseKey
 from dynface_video.diffusion.schedule import NoiseSchedule
-from dynface_video.models.adjuster import AdjusterConfig, GuidanceAdjuster
-from dynface_video.models.restoration import RestorationConfig
-from dynface_video.pipeline import FaceRestorer
+from dynface_video.models.adjuster import GuidanceAdjuster
+from dynface_video.models.restoration import RestorationModel
+from dynface_video.pipeline import FacePipeline
+from noise_faces import noise_faces
 from teachers.identity import FaceRecognition
 from teachers.perceptual import EfficientNetLite0
-from tests.support.noise_faces import noise_faces
 from training.adjuster import AdjusterTraining
 from training.losses import FaceLosses
 from training.restoration import RestorationTraining
@@ -38,12 +38,12 @@ class Negative:
 def test_the_map_learns_where_the_guide_is_to_be_obeyed() -> None:
     """The clean face is the estimate on its bright side, where guidance helps, and the prior's on its dark side."""
     torch.manual_seed(0)
-    adjuster = GuidanceAdjuster(AdjusterConfig(unshuffle=4, width=8))
-    options = SamplingOptions(evaluations=2, last_step=60)
+    adjuster = GuidanceAdjuster(unshuffle=4, width=8)
+    options = SamplingOptions(num_inference_steps=2, last_step=60)
     engine = SamplingEngine(Negative(), options, torch.device("cpu"), guidance_map=adjuster)
     estimate = torch.full((3, SIZE, SIZE), 0.4)
     estimate[..., SIZE // 2 :] = -0.4
-    job = FaceJob(0, estimate, (Guide(0.5, 300),), 300, NoiseKey(0, 0))
+    job = FaceJob(0, estimate, (Guide(0.5 / SIZE, 300),), 300, NoiseKey(0, 0))
     optimizer = torch.optim.Adam(adjuster.parameters(), lr=0.02)
     for _ in range(40):
         optimizer.zero_grad()
@@ -60,19 +60,19 @@ def test_the_map_learns_where_the_guide_is_to_be_obeyed() -> None:
 
 def test_only_the_map_and_its_discriminator_learn() -> None:
     torch.manual_seed(0)
-    restorer = FaceRestorer.from_settings(load_settings("mini", None, {"device": "cpu"}))
+    stage = FacePipeline.from_settings(load_settings("mini", None, {"device": "cpu"})).stages[0]
     sampled = SampledFaces(
-        RestorationTraining(noise_faces(), RestorationConfig()),
-        restorer,
-        SamplingOptions(evaluations=2, last_step=60),
+        RestorationTraining(noise_faces(), RestorationModel()),
+        stage,
+        SamplingOptions(num_inference_steps=2, last_step=60),
     )
     losses = FaceLosses(EfficientNetLite0().requires_grad_(False), FaceRecognition().requires_grad_(False))
-    component = AdjusterTraining(sampled, losses, AdjusterConfig())
+    component = AdjusterTraining(sampled, losses, GuidanceAdjuster())
     model, batch = component.build(), component.batch(np.random.default_rng(0), 3, held_out=True)
     component.loss(model, batch, torch.Generator()).backward()
     last = model.generator.layers[-1]  # type: ignore[union-attr,index]
     assert last.bias.grad.abs() > 0 and model.discriminator.layers[0].bias.grad.abs().sum() > 0  # type: ignore[union-attr]
-    assert all(p.grad is None for p in restorer.prior.parameters())
+    assert all(p.grad is None for p in sampled.sampler.prior.parameters())  # type: ignore[attr-defined]
     with torch.no_grad():
         scores = component.validate(model, batch, torch.Generator())
     assert scores["judged"] > 0 and scores["psnr_mild"] > scores["psnr_severe"]
@@ -81,12 +81,12 @@ def test_only_the_map_and_its_discriminator_learn() -> None:
 @pytest.mark.parametrize("scale", [0.0, 1.0])
 def test_a_global_scale_is_the_map_of_that_value(scale: float) -> None:
     estimate = torch.rand(3, SIZE, SIZE, generator=torch.Generator().manual_seed(0)) - 0.5
-    job = FaceJob(0, estimate, (Guide(1.0, 300),), 300, NoiseKey(0, 0))
-    options, device = SamplingOptions(evaluations=2, guidance_scale=scale), torch.device("cpu")
+    job = FaceJob(0, estimate, (Guide(1.0 / SIZE, 300),), 300, NoiseKey(0, 0))
+    options, device = SamplingOptions(num_inference_steps=2, guidance_scale=scale), torch.device("cpu")
     by_scale = SamplingEngine(Negative(), options, device).unroll([job])
     by_map = SamplingEngine(
         Negative(),
-        SamplingOptions(evaluations=2),
+        SamplingOptions(num_inference_steps=2),
         device,
         guidance_map=lambda guide, *_: torch.full_like(guide[:, :1], scale),
     ).unroll([job])

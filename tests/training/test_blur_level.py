@@ -10,25 +10,23 @@ import torch
 
 from dynface_video.models.blur_level import (
     BlurLevelEstimator,
-    LevelEstimatorConfig,
-    load_level_estimator,
     trusted_level,
     z_from_level,
 )
-from dynface_video.models.folder import save_folder
-from dynface_video.models.restoration import RestorationConfig, RestorationModel
+from dynface_video.models.restoration import RestorationModel
+from dynface_video.pretrained import load_pretrained, save_pretrained
 from loading import load_script
 from noise_faces import noise_faces
 from training.blur_level import BlurLevelTraining
 from training.restoration import RestorationTraining, WindowTraining
 
 SIZE = 32
-NETWORK = RestorationConfig(resolution=SIZE, channels=(8, 8), blocks=(1, 1))
-CONFIG = LevelEstimatorConfig(resolution=SIZE, channels=(8, 8, 8), bands=8)
+NETWORK = RestorationModel(resolution=SIZE, channels=(8, 8), blocks=(1, 1))
+CONFIG = BlurLevelEstimator(resolution=SIZE, channels=(8, 8, 8), bands=8)
 
 
 def training(fusion: int) -> BlurLevelTraining:
-    alone = RestorationModel(NETWORK)
+    alone = RestorationModel.from_config(NETWORK.config)
     windows = WindowTraining(noise_faces(), alone, fusion=4)
     model = windows.build() if fusion else alone
     assert isinstance(model, RestorationModel)
@@ -48,7 +46,7 @@ def test_half_of_what_se_learns_from_are_windows_where_rm_reads_them() -> None:
 
 
 def test_the_loss_is_least_at_the_level_and_its_own_error() -> None:
-    component, levels = training(0), torch.tensor([0.5, 2.0])
+    component, levels = training(0), torch.tensor([0.5, 2.0]) / 128
     batch = {"degraded": levels, "estimate": levels, "level": levels}
 
     def loss(off: float, deviation: float) -> float:
@@ -62,12 +60,12 @@ def test_the_loss_is_least_at_the_level_and_its_own_error() -> None:
 
 
 def test_a_calibrated_se_states_its_deviation_times_the_scale(tmp_path: Path) -> None:
-    script, estimator = load_script("calibrate_levels"), BlurLevelEstimator(CONFIG)
-    save_folder(estimator, training(0).config(), tmp_path)
+    script, estimator = load_script("calibrate_levels"), BlurLevelEstimator.from_config(CONFIG.config)
+    save_pretrained(estimator, tmp_path)
     crops = torch.rand(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0)) - 0.5
-    mean, before = load_level_estimator(tmp_path, device=torch.device("cpu"))(crops, 0.5 * crops)
-    assert script.scale_deviations(tmp_path, 0.5) == 0.5
-    assert script.scale_deviations(tmp_path, 0.5) == 0.25
-    same, after = load_level_estimator(tmp_path, device=torch.device("cpu"))(crops, 0.5 * crops)
+    mean, before = load_pretrained(BlurLevelEstimator, tmp_path)(crops, 0.5 * crops)
+    assert script.scale_std(tmp_path, 0.5) == 0.5
+    assert script.scale_std(tmp_path, 0.5) == 0.25
+    same, after = load_pretrained(BlurLevelEstimator, tmp_path)(crops, 0.5 * crops)
     assert torch.equal(mean, same)
     torch.testing.assert_close(after, before + math.log(0.25))

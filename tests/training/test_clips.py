@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from dynface_video.models.restoration import RestorationConfig, RestorationModel
+from dynface_video.models.restoration import RestorationModel
 from noise_faces import noise_faces
 from training.clips import degrade_clip, motion, sample_clip
 from training.degradation import Degradation, codec_clip
@@ -55,7 +55,7 @@ def test_neighbours_are_chosen_in_every_way() -> None:
 
 def test_the_window_network_begins_as_the_single_one_and_learns() -> None:
     torch.manual_seed(0)
-    single = RestorationModel(RestorationConfig(resolution=SIZE, channels=(8, 16), blocks=(1, 1)))
+    single = RestorationModel(resolution=SIZE, channels=(8, 16), blocks=(1, 1))
     training = WindowTraining(noise_faces(), single, fusion=4)
     model = training.build()
     batch = training.windows(np.random.default_rng(0), 4, held_out=False)
@@ -75,7 +75,7 @@ def test_the_window_network_begins_as_the_single_one_and_learns() -> None:
 
 def test_half_of_the_training_is_of_single_crops_and_none_of_the_validation() -> None:
     training = WindowTraining(
-        noise_faces(), RestorationModel(RestorationConfig(resolution=SIZE, channels=(8, 16), blocks=(1, 1))), fusion=4
+        noise_faces(), RestorationModel(resolution=SIZE, channels=(8, 16), blocks=(1, 1)), fusion=4
     )
     model = training.build()
     batches = [training.batch(np.random.default_rng(seed), 2, held_out=False) for seed in range(12)]

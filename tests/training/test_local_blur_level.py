@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from dynface_video.models.blur_level import trusted_level
-from dynface_video.models.restoration import RestorationConfig, RestorationModel, reading_coarse
+from dynface_video.models.restoration import RestorationModel, reading_coarse
+from noise_faces import noise_faces
 from teachers.identity import FaceRecognition
 from teachers.perceptual import EfficientNetLite0
-from tests.support.noise_faces import noise_faces
 from training.data import FaceSet
 from training.local_blur_level import LocalBlurLevelTraining
 from training.local_restoration import LocalRestorationTraining
@@ -27,7 +27,7 @@ def large_faces() -> FaceSet:
 @pytest.fixture(scope="module")
 def component() -> LocalBlurLevelTraining:
     torch.manual_seed(0)
-    coarse = RestorationModel(RestorationConfig(channels=(8, 16), blocks=(1, 1), fusion=4)).eval()
+    coarse = RestorationModel(channels=(8, 16), blocks=(1, 1), fusion_channels=4).eval()
     losses = FaceLosses(EfficientNetLite0(), FaceRecognition())
     faces = LocalRestorationTraining(noise_faces(), large_faces(), coarse, losses)
     local = reading_coarse(coarse)

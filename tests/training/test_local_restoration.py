@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from dynface_video.models.restoration import RestorationConfig, RestorationModel, enlarge_coarse
+from dynface_video.models.restoration import RestorationModel, enlarge_coarse
+from noise_faces import noise_faces
 from teachers.identity import FaceRecognition
 from teachers.perceptual import EfficientNetLite0
-from tests.support.noise_faces import noise_faces
 from training import local_restoration
 from training.data import FaceSet
 from training.local_restoration import (
@@ -36,7 +36,7 @@ def large_faces() -> FaceSet:
 @pytest.fixture(scope="module")
 def component() -> LocalRestorationTraining:
     torch.manual_seed(0)
-    coarse = RestorationModel(RestorationConfig(channels=(8, 16), blocks=(1, 1), fusion=4)).eval()
+    coarse = RestorationModel(channels=(8, 16), blocks=(1, 1), fusion_channels=4).eval()
     losses = FaceLosses(
         EfficientNetLite0().eval().requires_grad_(False), FaceRecognition().eval().requires_grad_(False)
     )

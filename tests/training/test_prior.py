@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from dynface_video.models.prior import GuidedPrior, PriorConfig, mean_log_power
-from tests.support.noise_faces import noise_faces
+from dynface_video.models.prior import GuidedPrior, mean_log_power
+from noise_faces import noise_faces
 from training.data import FaceSet, sample_part
 from training.prior import FINE_PART, FinePriorTraining, PriorTraining
 
-TINY = PriorConfig(resolution=256, block_out_channels=(16, 16), norm_num_groups=4, attention_head_dim=8)
+TINY = GuidedPrior(resolution=256, block_out_channels=(16, 16), norm_num_groups=4, attention_head_dim=8)
 
 
 @pytest.fixture(scope="module")
@@ -56,14 +56,12 @@ def test_the_gaussian_estimate_of_a_part_is_that_of_the_whole() -> None:
     smooth = torch.randn(200, 3, 2 * size, 2 * size)
     kernel = torch.ones(3, 1, 3, 3) / 9
     smooth = torch.nn.functional.conv2d(smooth, kernel, padding=1, groups=3)
-    model = GuidedPrior(
-        PriorConfig(resolution=2 * size, block_out_channels=(16, 16), norm_num_groups=4, attention_head_dim=8)
-    )
+    model = GuidedPrior(resolution=2 * size, block_out_channels=(16, 16), norm_num_groups=4, attention_head_dim=8)
     model.log_power.copy_(mean_log_power(smooth))
     parts = smooth[:8, :, 20 : 20 + size, 20 : 20 + size]
     noise, t = torch.randn(8, 3, 2 * size, 2 * size), torch.full((8,), 300)
     alphas = model.alphas_cumprod[t][:, None, None, None]
-    none, level = torch.zeros(8), torch.ones(8)
+    none, level = torch.zeros(8), torch.full((8,), 0.5 / size)
     errors = []
     for clean, own in ((smooth[:8], noise), (parts, noise[..., :size, :size])):
         noisy = alphas.sqrt() * clean + (1 - alphas).sqrt() * own

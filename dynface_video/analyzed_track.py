@@ -1,0 +1,43 @@
+"""One face over time, and how it is to be restored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dynface_video.tracking.observation import FaceTrack
+
+
+@dataclass(frozen=True)
+class AnalyzedTrack:
+    """A face over the frames `track.start .. track.stop - 1` and how it is to be restored.
+
+    Attributes:
+        track: Where the face is.
+        levels: Smoothed relative blur levels of each of its S stages, (S, T) float64; 0 in a stage without SE.
+        starting_steps: From each stage's DSST, held by hysteresis, (S, T) int64; 0 leaves RM's estimate unchanged.
+        grey: Whether the source shows this face without colour.
+        restore: False to skip the face.
+        noise: Number of its noise: that of its face within its shot, so that a shot looks the same in every video.
+    """
+
+    track: FaceTrack
+    levels: np.ndarray
+    starting_steps: np.ndarray
+    grey: bool
+    restore: bool = True
+    noise: int = 0
+
+    def __post_init__(self) -> None:
+        shape = (len(self.levels), self.track.stop - self.track.start)
+        if self.levels.shape != shape or self.starting_steps.shape != shape or not len(self.levels):
+            raise ValueError(
+                f"track {self.track.number} has {shape[1]} frames; its levels have shape {self.levels.shape}, its "
+                f"starting steps {self.starting_steps.shape}, expected (stages, frames)"
+            )
+
+    @property
+    def stage_count(self) -> int:
+        """How many stages the face goes through."""
+        return len(self.levels)

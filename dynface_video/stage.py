@@ -1,0 +1,348 @@
+"""A stage: the paper's method at one resolution R (METHOD.md 12).
+
+    source crop at R, enlarged result of the coarser stage, window of neighbours
+      --RM--> estimate --SE--> relative blur level --DSST--> starting step
+      estimate blurred to that level = guide --guided sampler--> face at R
+
+A pipeline is a list of stages, coarse to fine. A stage may lack the sampler (its estimate is the face), but never RM.
+
+Convention:
+    Crops, estimates and faces are RGB tensors (B, 3, R, R) in [0, 1] on the stage's device; networks see [-1, 1].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dynface_video.config import RestorationSettings
+from dynface_video.diffusion.engine import FaceJob, GuidedStep, SamplingEngine, SamplingOptions
+from dynface_video.diffusion.guidance import Guide
+from dynface_video.diffusion.levels import PAPER_RESOLUTION, level_in_pixels, relative_level
+from dynface_video.diffusion.noise import NoiseKey
+from dynface_video.diffusion.starting_step import StartingStepTable
+from dynface_video.errors import InputError, ModelError
+from dynface_video.faces.colour import LUMINANCE
+from dynface_video.models.adjuster import sobel_guidance_map
+from dynface_video.models.protocols import BlurEstimator, Denoiser, FaceModel, GuidanceMap
+
+SHARP_PIXELS = (0.5, 1.5)
+"""Blur, pixels of the last stage, up to which detail above that stage is kept, and from which on it is noise."""
+
+
+@dataclass(frozen=True)
+class StageConfig:
+    """A stage as a model folder's `model_index.json` describes it.
+
+    Attributes:
+        resolution: R, side of the crops in pixels.
+        restoration: Subfolder of RM.
+        blur_estimator: Subfolder of SE; None where no level is read and the stage does not sample.
+        prior: Subfolder of the prior; None for a stage whose estimate is the face.
+        starting_steps: File of the prior's DSST.
+        adjuster: Subfolder of the trained guidance map (DGSA).
+        num_inference_steps: Network evaluations of a face that starts at `reference_step` or above.
+        reference_step: Starting step from which a face gets all evaluations; in proportion below.
+        last_step: Timestep of the last evaluation.
+        temperature: Std of the noise that a face begins with.
+        trust: lambda of the closed form: weight of the prior against the guides.
+        finest_level: Relative level added to SE's: even a trusted estimate is smoother than a face.
+        luminance_detail_only: Whether sampled detail is taken in the luminance alone, the colour from RM.
+        window_radius: Neighbouring crops on either side that RM reads, frames.
+        temporal_radius: Neighbouring frames on either side that estimates and faces are averaged with.
+        batch_size: Crops in one evaluation of RM and SE.
+    """
+
+    resolution: int
+    restoration: str
+    blur_estimator: str | None = None
+    prior: str | None = None
+    starting_steps: str | None = None
+    adjuster: str | None = None
+    num_inference_steps: int = 12
+    reference_step: int = 500
+    last_step: int = 2
+    temperature: float = 1.0
+    trust: float = 0.01
+    finest_level: float = 0.25 / 128
+    luminance_detail_only: bool = True
+    window_radius: int = 2
+    temporal_radius: int = 8
+    batch_size: int = 16
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> StageConfig:
+        """The configuration of a stage; raises ModelError for unknown or missing entries and parts that need others."""
+        unknown = set(values) - {field.name for field in fields(cls)}
+        if unknown or not {"resolution", "restoration"} <= set(values):
+            raise ModelError(f"not a stage: unknown {sorted(unknown)}, and resolution and restoration are required")
+        config = cls(**values)
+        sampler = (config.blur_estimator, config.prior, config.starting_steps)
+        if any(sampler) and not all(sampler):
+            raise ModelError(f"the stage of {config.resolution} pixels needs blur_estimator, prior and starting_steps")
+        return config
+
+
+@dataclass(frozen=True, eq=False)
+class Sampler:
+    """What a stage draws with: SE, the prior, its starting-step table, and perhaps a trained guidance map."""
+
+    blur_estimator: BlurEstimator
+    prior: Denoiser
+    starting_steps: StartingStepTable
+    adjuster: GuidanceMap | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Estimates:
+    """RM's work on B crops: evidence and estimate as of `Regression`, but (B, 3, R, R) in [0, 1], float32."""
+
+    evidence: Tensor
+    estimate: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class SampledFaces:
+    """faces: (B, 3, R, R) in [0, 1]; unet_evaluations: network evaluations of the prior that were spent on them."""
+
+    faces: Tensor
+    unet_evaluations: int
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """The method at one resolution; see the module.
+
+    `settings.strength` 0 is RM's own estimate, the closest to the input; 1 trusts RM only at twice the measured blur
+    level and lets the prior draw the rest. Levels that pass in and out are SE's; strength is applied inside.
+    """
+
+    config: StageConfig
+    restoration: FaceModel
+    sampler: Sampler | None
+    settings: RestorationSettings
+    device: torch.device
+    dtype: torch.dtype = torch.float32
+
+    def __post_init__(self) -> None:
+        # Checked at construction, not after a whole film has been analysed.
+        if self.sampler and self.settings.guidance_map == "trained" and self.sampler.adjuster is None:
+            raise ModelError(
+                f"the stage of {self.resolution} pixels has no trained guidance map; set restoration.guidance_map to "
+                "sobel or none, or train one with scripts/train.py adjuster"
+            )
+
+    @property
+    def resolution(self) -> int:
+        """R, side of the crops in pixels."""
+        return self.config.resolution
+
+    @property
+    def window_radius(self) -> int:
+        """How many neighbouring crops on either side RM reads; 0 for an RM of single crops."""
+        if not self.restoration.reads_windows:
+            return 0
+        wanted = self.settings.window_radius
+        return self.config.window_radius if wanted is None else wanted
+
+    @property
+    def temporal_radius(self) -> int:
+        """How many frames on either side estimates and faces are averaged with."""
+        if self.settings.temporal_weight <= 0:
+            return 0
+        wanted = self.settings.temporal_radius
+        return self.config.temporal_radius if wanted is None else min(wanted, self.config.temporal_radius)
+
+    def networks(self) -> list[torch.nn.Module]:
+        """The networks of this stage that are torch modules."""
+        sampler = self.sampler
+        parts = [self.restoration, *((sampler.blur_estimator, sampler.prior, sampler.adjuster) if sampler else ())]
+        return [part for part in parts if isinstance(part, torch.nn.Module)]
+
+    def with_settings(self, settings: RestorationSettings) -> Stage:
+        """The same networks under other settings."""
+        return replace(self, settings=settings)
+
+    @torch.no_grad()
+    def regress(self, crops: Tensor, coarse: Tensor | None = None, windows: Sequence[Tensor] = ()) -> Estimates:
+        """RM alone.
+
+        Args:
+            crops: (B, 3, R, R) in [0, 1].
+            coarse: The coarser stage's faces, enlarged to R; ignored where RM does not read them.
+            windows: For each crop its neighbours warped onto it, (K, 3, R, R) with K of any size; empty for single
+                crops.
+
+        Raises:
+            InputError: The crops have another shape.
+        """
+        self._check(crops)
+        if len(crops) == 0:
+            return Estimates(crops, crops)
+        neighbours, valid = self._stack_windows(windows, len(crops))
+        if not self.restoration.reads_coarse:
+            coarse = None
+        size, parts = self.config.batch_size, []
+        for first in range(0, len(crops), size):
+            part = slice(first, first + size)
+            with self._autocast():
+                regression = self.restoration.regress(
+                    2 * crops[part] - 1,
+                    None if coarse is None else 2 * coarse[part] - 1,
+                    None if neighbours is None else neighbours[part],
+                    None if valid is None else valid[part],
+                )
+            parts.append(((regression.evidence.float() + 1) / 2, (regression.estimate.float().clamp(-1, 1) + 1) / 2))
+        evidence, estimate = zip(*parts, strict=True)
+        return Estimates(torch.cat(evidence), torch.cat(estimate))
+
+    @torch.no_grad()
+    def estimate_levels(self, estimates: Estimates) -> tuple[Tensor, Tensor]:
+        """Relative blur levels, (B,), and confidences in (0, 1], (B,); raises ModelError for a stage without SE."""
+        if self.sampler is None:
+            raise ModelError(f"the stage of {self.resolution} pixels has no blur estimator")
+        levels, confidences = [], []
+        size = self.config.batch_size
+        for evidence, estimate in zip(estimates.evidence.split(size), estimates.estimate.split(size), strict=True):
+            with self._autocast():
+                level, confidence = self.sampler.blur_estimator.estimate_level(2 * evidence - 1, 2 * estimate - 1)
+            levels.append(level.float())
+            confidences.append(confidence.float())
+        return torch.cat(levels), torch.cat(confidences)
+
+    def effective_blur_levels(self, levels: np.ndarray) -> np.ndarray:
+        """The relative levels that the sampler works with: SE's under this strength."""
+        return (np.asarray(levels, np.float64) + self.config.finest_level) * (2 * self.settings.strength)
+
+    def starting_steps(self, levels: np.ndarray) -> np.ndarray:
+        """DSST: the starting step for each of SE's levels, (B,) int64; 0 leaves RM's estimate unchanged."""
+        if self.sampler is None:
+            return np.zeros(np.shape(levels), np.int64)
+        table = self.sampler.starting_steps
+        return np.minimum(table.lookup(self.effective_blur_levels(levels)), table.schedule.num_train_timesteps - 1)
+
+    def guides(self, blur_level: float, starting_step: int) -> tuple[Guide, ...]:
+        """The guides of a face: s, s - d, s - 2d, ..., each active from its own step of the table (METHOD.md 4).
+
+        Args:
+            blur_level: s, relative, as the sampler uses it; d is `guide_spacing` pixels at 512. A guide that would be
+                sharper than RM's estimate itself is never active.
+            starting_step: The step at which the blurriest guide begins.
+        """
+        assert self.sampler is not None
+        spacing = relative_level(self.settings.guide_spacing, PAPER_RESOLUTION)
+        levels = [blur_level - i * spacing for i in range(self.settings.guide_count)]
+        own = self.sampler.starting_steps.lookup(np.maximum(levels, 0.0))
+        starts = [starting_step, *(int(step) for step in own[1:])]
+        return tuple(Guide(max(level, 0.0), start) for level, start in zip(levels, starts, strict=True))
+
+    @torch.no_grad()
+    def sample(
+        self,
+        estimates: Tensor,
+        levels: np.ndarray,
+        starting_steps: np.ndarray,
+        noise_keys: Sequence[NoiseKey],
+        *,
+        on_step: Callable[[GuidedStep], None] | None = None,
+    ) -> SampledFaces:
+        """Draw what RM's estimates lack.
+
+        Args:
+            estimates: (B, 3, R, R) in [0, 1].
+            levels: SE's levels, (B,).
+            starting_steps: As of `starting_steps`, (B,).
+            noise_keys: Whose noise each face gets.
+            on_step: Shown every network evaluation of the closed form; faces are numbered by their position.
+        """
+        if self.sampler is None or len(estimates) == 0:
+            return SampledFaces(estimates, 0)
+        soft = 2 * estimates - 1
+        used = self.effective_blur_levels(levels)
+        engine = SamplingEngine(
+            self.sampler.prior, self.sampling_options(), self.device, guidance_map=self._guidance_map(), on_step=on_step
+        )
+        jobs = (
+            FaceJob(i, soft[i], self.guides(float(used[i]), int(step)), int(step), noise_keys[i])
+            for i, step in enumerate(starting_steps)
+        )
+        faces = torch.empty_like(soft)
+        with self._autocast():
+            for number, face in engine.run(jobs):
+                faces[number] = with_chroma_of(face, soft[number]) if self.config.luminance_detail_only else face
+        return SampledFaces((faces.clamp(-1, 1) + 1) / 2, engine.evaluations)
+
+    def sampling_options(self) -> SamplingOptions:
+        """How this stage samples: its own options where the settings do not say otherwise."""
+        settings, config = self.settings, self.config
+        steps = config.num_inference_steps if settings.num_inference_steps is None else settings.num_inference_steps
+        return SamplingOptions(
+            num_inference_steps=steps,
+            reference_step=config.reference_step,
+            last_step=config.last_step,
+            trust=config.trust if settings.trust is None else settings.trust,
+            eta_scale=settings.eta_scale,
+            temperature=config.temperature if settings.temperature is None else settings.temperature,
+            guidance=settings.guidance,
+            guidance_scale=settings.guidance_scale,
+            level_rate=settings.level_rate,
+            slots=settings.batch_size,
+        )
+
+    def _guidance_map(self) -> GuidanceMap | None:
+        if self.settings.guidance_map == "trained":
+            return self.sampler.adjuster if self.sampler else None
+        return sobel_guidance_map if self.settings.guidance_map == "sobel" else None
+
+    def _stack_windows(self, windows: Sequence[Tensor], count: int) -> tuple[Tensor | None, Tensor | None]:
+        """The windows side by side, (B, K, 3, R, R) in [-1, 1], and which of them are there, (B, K)."""
+        most = max(map(len, windows), default=0)
+        if most == 0 or not self.restoration.reads_windows:
+            return None, None
+        neighbours = torch.zeros(count, most, 3, self.resolution, self.resolution, device=self.device)
+        valid = torch.zeros(count, most, device=self.device)
+        for row, window in enumerate(windows):
+            neighbours[row, : len(window)] = window
+            valid[row, : len(window)] = 1
+        return 2 * neighbours - 1, valid
+
+    def _check(self, crops: Tensor) -> None:
+        wanted = (3, self.resolution, self.resolution)
+        if crops.ndim != 4 or tuple(crops.shape[1:]) != wanted:
+            expected = f"(B, 3, {self.resolution}, {self.resolution})"
+            raise InputError(f"crops have shape {tuple(crops.shape)}; this stage takes {expected}")
+
+    def _autocast(self) -> AbstractContextManager[None]:
+        lower: AbstractContextManager[None] = torch.autocast(
+            self.device.type, self.dtype, enabled=self.dtype != torch.float32
+        )
+        return lower
+
+
+def source_detail_weight(level: float, resolution: int) -> float:
+    """Share of the source's detail above a stage's resolution that is signal, in [0, 1].
+
+    A face that is sharp at the last stage's resolution may well be sharp beyond it; a blurred one has only noise there.
+
+    Args:
+        level: Relative blur level of the face.
+        resolution: Of the last stage that it went through.
+    """
+    low, high = SHARP_PIXELS
+    return float(np.clip((high - level_in_pixels(level, resolution)) / (high - low), 0, 1))
+
+
+def with_chroma_of(face: Tensor, estimate: Tensor) -> Tensor:
+    """The sampled face's luminance with RM's colour differences; (3, R, R) RGB each.
+
+    Detail is seen in the luminance, and film and codecs hardly carry any in the colour: what a prior draws there is
+    coloured noise. (On held-out faces it costs 0.4 dB PSNR and adds nothing to the eye.)
+    """
+    weights = torch.from_numpy(LUMINANCE).to(face.device)[:, None, None]
+    return estimate + ((face - estimate) * weights).sum(dim=0)
