@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from dynface_video.config import Overrides, Settings, load_settings
 from dynface_video.errors import InputError
-from dynface_video.jobs.batch import BatchInterrupted, BatchOptions, make_output_folder, run_batch
+from dynface_video.jobs.batch import BatchInterrupted, make_output_folder, run_batch
 from dynface_video.jobs.journal import LOG
 from dynface_video.jobs.manifest import Entry, read_entries
 from dynface_video.jobs.remote import (
@@ -26,7 +26,7 @@ from dynface_video.jobs.remote import (
 )
 from dynface_video.jobs.source import is_stills, probe_source
 from dynface_video.jobs.stills import StillsJob
-from dynface_video.jobs.task import Progress
+from dynface_video.jobs.task import Progress, RunOptions, ignore_progress
 from dynface_video.jobs.video_job import VideoJob
 from dynface_video.jobs.worker import segments_of
 from dynface_video.media.io.memory_image import MemoryImage, as_image, image_file_of
@@ -88,8 +88,8 @@ def restore_video(
         return _restore_remote(as_given(source), as_given(target), settings, overwrite, resume, progress)
     source, target = Path(source), Path(target)
     if is_stills(source, settings.input):
-        job = StillsJob(source, target, settings, overwrite=overwrite, resume=resume)
-        return RestoreResult.of_stills(target, job.run(progress))
+        job = StillsJob(source, target, settings, RunOptions(overwrite, resume, progress or ignore_progress))
+        return RestoreResult.of_stills(target, job.run())
     return _restore_video(source, target, settings, overwrite, resume, progress)
 
 
@@ -158,7 +158,7 @@ def iter_restored_frames(
     path = _local(source, settings)
     if is_stills(path, settings.input):
         raise InputError(f"{source} is not a video but separate images; use restore_image for each of them")
-    return _restored_frames(probe_source(path, settings), settings, progress or _ignore)
+    return _restored_frames(probe_source(path, settings), settings, progress or ignore_progress)
 
 
 def restore_batch(
@@ -215,7 +215,7 @@ def restore_batch(
             entries,
             settings_of,
             common.execution,
-            BatchOptions(overwrite, resume, target / LOG, progress or _ignore),
+            RunOptions(overwrite, resume, progress or ignore_progress, (target / LOG,)),
             on_plan or (lambda line: None),
         )
     except BatchInterrupted as error:
@@ -255,7 +255,7 @@ def analyze_video(
                 f"{source} holds separate images: analyse them one by one, or as frames of a video (--images sequence)"
             )
         settings = still_settings(settings)
-    return _analyze(probe_source(path, settings), settings, load_models(settings), progress or _ignore)
+    return _analyze(probe_source(path, settings), settings, load_models(settings), progress or ignore_progress)
 
 
 def _restore_remote(
@@ -284,7 +284,7 @@ def _restore_remote(
 def _restore_video(
     source: Path, target: Path, settings: Settings, overwrite: bool, resume: bool, progress: Progress | None
 ) -> RestoreResult:
-    job = VideoJob(source, target, settings, overwrite=overwrite, resume=resume, report=progress)
+    job = VideoJob(source, target, settings, RunOptions(overwrite, resume, progress or ignore_progress))
     return RestoreResult.of_video(target, job.run())
 
 
@@ -330,7 +330,3 @@ def _local(source: Path | str, settings: Settings) -> Path:
     """The source as a local file, downloaded if it is at a URL."""
     given = as_given(source)
     return download(given, working_folder(settings.execution.work)) if is_remote(given) else Path(source)
-
-
-def _ignore(stage: str, done: int, total: int | None) -> None:
-    """Progress that nobody asked for."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import shutil
+import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from dynface_video.jobs.journal import DONE, FAILED, UNFINISHED, WAITING, Planne
 from dynface_video.jobs.manifest import Entry
 from dynface_video.jobs.remote import check_uploadable, download, exists, is_remote, local_name, upload, working_folder
 from dynface_video.jobs.status import kept_work
-from dynface_video.jobs.task import Progress, Totals
+from dynface_video.jobs.task import Progress, RunOptions, Totals
 from dynface_video.jobs.video_job import VideoJob, drive
 from dynface_video.jobs.workers import local_workers
 
@@ -75,23 +76,6 @@ class BatchInterrupted(KeyboardInterrupt):
 
 
 @dataclass(frozen=True)
-class BatchOptions:
-    """What is the same for all videos of a batch.
-
-    Args:
-        overwrite: Whether existing outputs are replaced; they are skipped otherwise.
-        resume: False restarts unfinished jobs.
-        log: File to log every call in.
-        report: Called with the progress of the whole batch.
-    """
-
-    overwrite: bool
-    resume: bool
-    log: Path
-    report: Progress
-
-
-@dataclass(frozen=True)
 class _Prepared:
     row: BatchRow
     job: VideoJob
@@ -101,7 +85,7 @@ def run_batch(
     entries: Sequence[Entry],
     settings_of: Callable[[Entry], Settings],
     execution: ExecutionSettings,
-    options: BatchOptions,
+    options: RunOptions,
     on_plan: Callable[[str], None],
 ) -> list[BatchRow]:
     """Restore videos with one pool of workers.
@@ -110,7 +94,7 @@ def run_batch(
         entries: The videos; no two share an output.
         settings_of: Returns the settings of a video; may raise InputError.
         execution: Where to run them.
-        options: What is the same for all.
+        options: Of this run: existing outputs are skipped unless `overwrite`; `logs` are the batch's.
         on_plan: Called with a line for each video that cannot be restored, then with one on what the batch will take.
 
     Returns:
@@ -130,19 +114,24 @@ def run_batch(
             progress.add(row.output, planned[-1])
         elif row.status == FAILED:
             on_plan(f"not restored: {row.source}: {row.error}")
-    write_batch_record(options.log, planned)
+    for log in options.logs:
+        write_batch_record(log, planned)
     if prepared:
         on_plan(_expected(prepared, execution))
-        try:
-            drive([one.job.task for one in prepared], execution)
-        except KeyboardInterrupt as error:
-            _record_results(prepared)
-            raise BatchInterrupted(getattr(error, "signal", 2), rows) from None
-        except JobError as error:
-            _record_results(prepared, error)
-            return rows
-    _record_results(prepared)
+        _restore(prepared, rows, execution)
     return rows
+
+
+def _restore(prepared: Sequence[_Prepared], rows: Sequence[BatchRow], execution: ExecutionSettings) -> None:
+    failure: JobError | None = None
+    try:
+        drive([one.job.task for one in prepared], execution)
+    except KeyboardInterrupt as error:
+        _record_results(prepared)
+        raise BatchInterrupted(getattr(error, "signal", signal.SIGINT), rows) from None
+    except JobError as error:
+        failure = error
+    _record_results(prepared, failure)
 
 
 def make_output_folder(folder: Path) -> Path:
@@ -167,7 +156,7 @@ def _prepare(
     entry: Entry,
     row: BatchRow,
     settings_of: Callable[[Entry], Settings],
-    options: BatchOptions,
+    options: RunOptions,
     progress: _SharedProgress,
 ) -> VideoJob | None:
     target, elsewhere = Path(entry.output), is_remote(entry.output)
@@ -182,15 +171,8 @@ def _prepare(
             return None
         source = download(entry.source, work) if is_remote(entry.source) else Path(entry.source)
         target.parent.mkdir(parents=True, exist_ok=True)
-        job = VideoJob(
-            source,
-            target,
-            settings,
-            overwrite=options.overwrite or elsewhere,
-            resume=options.resume,
-            report=progress.of(entry.output),
-            logs=(options.log,),
-        )
+        own = replace(options, overwrite=options.overwrite or elsewhere, report=progress.of(entry.output))
+        job = VideoJob(source, target, settings, own)
         if elsewhere:
             job.task.publish = partial(upload, target, entry.output)
         elif job.task.already_published():

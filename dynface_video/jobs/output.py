@@ -36,6 +36,14 @@ class Output(Protocol):
     """What is made of the restored segments."""
 
     @property
+    def info(self) -> VideoInfo:
+        """The source."""
+
+    @property
+    def target(self) -> Path:
+        """Where it goes."""
+
+    @property
     def encoding(self) -> EncodeSettings:
         """How its segments are encoded."""
 

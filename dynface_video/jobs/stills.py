@@ -16,7 +16,7 @@ from dynface_video.jobs.lock import job_lock
 from dynface_video.jobs.output import PICTURES, ending_of, image_names, is_folder, publish_folder
 from dynface_video.jobs.plan import Plan
 from dynface_video.jobs.source import images_digest
-from dynface_video.jobs.task import Progress
+from dynface_video.jobs.task import Progress, RunOptions
 from dynface_video.jobs.video_job import check_paths, describe_plan
 from dynface_video.media.io.image_file import WRITTEN_KINDS
 from dynface_video.media.io.images import read_image
@@ -52,23 +52,22 @@ class StillsResult:
 class StillsJob:
     """One picture into an image file, or a folder of them into a folder."""
 
-    def __init__(self, source: Path, target: Path, settings: Settings, *, overwrite: bool, resume: bool) -> None:
+    def __init__(self, source: Path, target: Path, settings: Settings, options: RunOptions) -> None:
         """Check that source and target can be used.
 
         Args:
             source: An image, or a folder of images.
             target: An image file, or a folder.
             settings: All of them.
-            overwrite: Whether an existing target may be replaced.
-            resume: False restarts an unfinished job.
+            options: Of this run.
 
         Raises:
             InputError: One of them cannot be used.
         """
         source, target = source.absolute(), target.absolute()
-        check_paths(source, target, overwrite=overwrite)
+        check_paths(source, target, overwrite=options.overwrite)
         resolve_device(settings.execution.device)
-        self.source, self.target, self.settings, self.resume = source, target, settings, resume
+        self.source, self.target, self.settings, self.options = source, target, settings, options
         self.files = image_files(source)
         self.into_folder = is_folder(target)
         _check_target(source, target, settings)
@@ -77,11 +76,10 @@ class StillsJob:
             # A single unreadable picture is an error at once; among others it is a warning.
             read_image(self.files[0])
 
-    def run(self, progress: Progress | None = None) -> StillsResult:
+    def run(self) -> StillsResult:
         """Restore what is left; the target appears when all pictures are done.
 
-        Args:
-            progress: Called with ("restore", pictures done, all pictures).
+        Progress is reported in pictures, with the stage "restore".
 
         Raises:
             JobError: The job's directory holds another job, or something failed; finished pictures are kept.
@@ -89,8 +87,8 @@ class StillsJob:
         path = job_path(self.target)
         with job_lock(path), disk_errors(path), network_threads(self.settings.execution.threads):
             plan = self._plan()
-            directory = JobDirectory.open(path, plan, resume=self.resume)
-            result = self._run_all(path / PICTURES, progress or (lambda stage, done, total: None))
+            directory = JobDirectory.open(path, plan, resume=self.options.resume)
+            result = self._run_all(path / PICTURES, self.options.report)
             if self.into_folder:
                 publish_folder(path / PICTURES, self.target)
             else:

@@ -24,7 +24,6 @@ from dynface_video.jobs.output import Output, VideoFile
 from dynface_video.jobs.plan import Plan, Segment
 from dynface_video.jobs.worker import VideoPerformer, segments_of
 from dynface_video.jobs.workers import local_workers
-from dynface_video.media.io.probe import VideoInfo
 from dynface_video.passes.analysis import Analysis, unrestored_warning
 
 logger = logging.getLogger(__name__)
@@ -34,6 +33,27 @@ Progress = Callable[[str, int, int | None], None]
 
 STATE_INTERVAL = 1.0
 """Seconds between updates of `state.json`."""
+
+
+def ignore_progress(stage: str, done: int, total: int | None) -> None:
+    """The `Progress` of a caller who wants none."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a job is run; its result does not depend on it.
+
+    Args:
+        overwrite: Whether an existing target may be replaced.
+        resume: False restarts an unfinished job.
+        report: Called with the progress.
+        logs: Files to log every call in, beside the job's own.
+    """
+
+    overwrite: bool = False
+    resume: bool = True
+    report: Progress = ignore_progress
+    logs: tuple[Path, ...] = ()
 
 
 @dataclass
@@ -85,38 +105,25 @@ class RestoreTask:
         publish: Uploads the complete output; None if it stays where it is.
     """
 
-    def __init__(
-        self,
-        info: VideoInfo,
-        output: Output,
-        target: Path,
-        settings: Settings,
-        plan: Callable[[], Plan],
-        *,
-        resume: bool,
-        report: Progress,
-        logs: Sequence[Path] = (),
-    ) -> None:
+    def __init__(self, output: Output, settings: Settings, plan: Callable[[], Plan], options: RunOptions) -> None:
         """Create a task.
 
         Args:
-            info: The source.
-            output: What is made of the segments.
-            target: Where the output goes.
+            output: What is made of the segments, of which source and where.
             settings: All of them.
             plan: Makes the plan, which reads the whole input.
-            resume: False restarts an unfinished job.
-            report: Called with the progress.
-            logs: Files to log every call in, beside the job's own.
+            options: Of this run.
         """
-        self.name, self.target, self.settings = str(info.path), target, settings
+        info = output.info
+        self.name, self.target, self.settings = str(info.path), output.target, settings
         self.batch_size = settings.restoration.batch_size
         self.totals, self.done = Totals(), False
         self.error: DynfaceError | None = None
         self.publish: Callable[[], None] | None = None
-        self._info, self._output, self._plan, self._resume, self._report = info, output, plan, resume, report
-        self._logs = [JobLog(path) for path in logs]
-        self.path = job_path(target)
+        self._info, self._output, self._plan = info, output, plan
+        self._resume, self._report = options.resume, options.report
+        self._logs = [JobLog(path) for path in options.logs]
+        self.path = job_path(self.target)
         self._lock = ExitStack()
         self._directory: JobDirectory | None = None
         self._began = time.monotonic()

@@ -20,7 +20,7 @@ from dynface_video.jobs.output import choose_output
 from dynface_video.jobs.plan import Plan, folder_digest
 from dynface_video.jobs.signals import StopRequest, handled_signals
 from dynface_video.jobs.source import probe_source, source_digest
-from dynface_video.jobs.task import Progress, RestoreTask, Totals
+from dynface_video.jobs.task import RestoreTask, RunOptions, Totals
 from dynface_video.jobs.workers import local_workers
 from dynface_video.media.io.files import MAX_NAME
 from dynface_video.media.output.write import EncodeSettings
@@ -30,27 +30,14 @@ from dynface_video.models.registry import model_folder
 class VideoJob:
     """One video to be restored into one file."""
 
-    def __init__(
-        self,
-        source: Path,
-        target: Path,
-        settings: Settings,
-        *,
-        overwrite: bool,
-        resume: bool,
-        report: Progress | None = None,
-        logs: Sequence[Path] = (),
-    ) -> None:
+    def __init__(self, source: Path, target: Path, settings: Settings, options: RunOptions) -> None:
         """Check that source, target and encoder can be used.
 
         Args:
             source: A video, a single image, or a folder of frames.
             target: A video file, or a folder for images.
             settings: All of them.
-            overwrite: Whether an existing target may be replaced.
-            resume: False restarts an unfinished job.
-            report: Called with the progress.
-            logs: Files to log every call in, beside the job's own.
+            options: Of this run.
 
         Raises:
             InputError: One of them cannot be used.
@@ -58,21 +45,11 @@ class VideoJob:
         # Workers may run in another working directory, or on another node.
         source, target = source.absolute(), target.absolute()
         published = completed(job_path(target)) is not None
-        check_paths(source, target, overwrite=overwrite or published)
+        check_paths(source, target, overwrite=options.overwrite or published)
         if local_workers(settings.execution) == 1:
             resolve_device(settings.execution.device)
-        self.info = probe_source(source, settings)
-        self.output = choose_output(self.info, target, settings.output)
-        self.task = RestoreTask(
-            self.info,
-            self.output,
-            target,
-            settings,
-            lambda: make_plan(source, settings, self.output.encoding),
-            resume=resume,
-            report=report or (lambda stage, done, total: None),
-            logs=logs,
-        )
+        output = choose_output(probe_source(source, settings), target, settings.output)
+        self.task = RestoreTask(output, settings, lambda: make_plan(source, settings, output.encoding), options)
 
     def run(self) -> Totals:
         """Do what is left of the job; on success only the target remains.

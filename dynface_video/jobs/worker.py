@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-import resource
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -141,20 +141,7 @@ class SegmentWorker:
         if finished is not None:
             return finished
         began, work, warnings = time.perf_counter(), Work(), list[str]()
-        path = self.job.segment_path(segment, self.analysis)
-        if segment.copied and self.encoding.parameter_set:
-            count = copy_segment(path, self.info, self.analysis.frames, segment.start, segment.stop)
-        else:
-            chosen = self.settings.restoration
-            frames = restored_span(
-                PassContext(self.info, self.analysis, self.pipeline, chosen.seed, chosen.grain),
-                segment.start,
-                segment.stop,
-                keep_fields=self.encoding.interlaced,
-                work=work,
-                warnings=warnings,
-            )
-            count = write_segment(path, _counted(frames, on_frame), self.info, self.encoding)
+        count = self._write(segment, work, warnings, on_frame)
         if count != segment.stop - segment.start:
             raise JobError(
                 f"{self.info.path}: frames {segment.start} to {segment.stop - 1} gave {count} frames; "
@@ -168,12 +155,37 @@ class SegmentWorker:
             work.unet_evaluations,
             seconds,
             tuple(dict.fromkeys(warnings)),
-            peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            peak_memory=_peak_memory(),
             peak_gpu_memory=torch.cuda.max_memory_allocated() if torch.cuda.is_initialized() else 0,
             node=socket.gethostname(),
         )
         self.job.record(segment, self.analysis, result)
         return result
+
+    def _write(self, segment: Segment, work: Work, warnings: list[str], on_frame: Callable[[int], None]) -> int:
+        path = self.job.segment_path(segment, self.analysis)
+        if segment.copied and self.encoding.parameter_set:
+            return copy_segment(path, self.info, self.analysis.frames, segment.start, segment.stop)
+        chosen = self.settings.restoration
+        frames = restored_span(
+            PassContext(self.info, self.analysis, self.pipeline, chosen.seed, chosen.grain),
+            segment.start,
+            segment.stop,
+            keep_fields=self.encoding.interlaced,
+            work=work,
+            warnings=warnings,
+        )
+        return write_segment(path, _counted(frames, on_frame), self.info, self.encoding)
+
+
+def _peak_memory() -> int:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    # Kibibytes on Linux, bytes on macOS.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _with_progress_file(path: Path, on_frame: Callable[[int], None]) -> Callable[[int], None]:
