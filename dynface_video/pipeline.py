@@ -29,6 +29,7 @@ from dynface_video.models.registry import model_folder
 from dynface_video.models.restoration import RestorationModel, enlarge_coarse
 from dynface_video.pretrained import load_pretrained
 from dynface_video.stage import SampledFaces, Sampler, Stage, StageConfig
+from dynface_video.threads import network_threads
 
 INDEX = "model_index.json"
 NEXT_STAGE = 1.1
@@ -49,6 +50,7 @@ class FacePipeline:
         settings: Of all stages.
         device: Where the networks and the crops are.
         dtype: Of the networks' arithmetic; everything between them is float32.
+        threads: CPU threads that a call uses.
 
     Example:
         >>> pipeline = FacePipeline.from_pretrained("mini")
@@ -59,6 +61,7 @@ class FacePipeline:
     settings: RestorationSettings
     device: torch.device
     dtype: torch.dtype = torch.float32
+    threads: int = 1
 
     @classmethod
     def from_pretrained(
@@ -93,7 +96,7 @@ class FacePipeline:
         """Load the models that the settings name onto the device that they name; raises as `from_pretrained`."""
         device = resolve_device(settings.execution.device)
         stages = load_stages(model_folder(settings.models), settings.restoration, device, torch_dtype)
-        return cls(stages, settings.restoration, device, torch_dtype)
+        return cls(stages, settings.restoration, device, torch_dtype, settings.execution.threads)
 
     @property
     def resolution(self) -> int:
@@ -206,7 +209,8 @@ class FacePipeline:
             seed = int(torch.randint(2**31, (1,), generator=generator, device=generator.device))
         pictures = as_images(images)
         on_step = None if callback_on_step_end is None else _StepCounter(self, callback_on_step_end)
-        restored = [pipeline._restore(picture, NoiseKey(seed, i), on_step) for i, picture in enumerate(pictures)]
+        with network_threads(self.threads):
+            restored = [pipeline._restore(picture, NoiseKey(seed, i), on_step) for i, picture in enumerate(pictures)]
         result: Images = like_input(restored, images)
         return result
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from PIL import Image
 from dynface_video import api
 from dynface_video.api import analyze_video, iter_restored_frames, restore_batch, restore_image, restore_video
 from dynface_video.cli.demo_clip import write_clip
+from dynface_video.pipeline import FacePipeline
 from dynface_video.threads import network_threads
-from identity import FoundFace, stand_in
+from identity import FoundFace, changing_pipeline, stand_in
 
 CALLERS, NETWORKS = 3, 2
 
@@ -61,6 +63,19 @@ def clip(tmp_path: Path) -> Path:
     write_clip(tmp_path / "clip.mp4", (picture for _ in range(8)), crf=20, sound=None)
     Image.fromarray(picture).save(tmp_path / "photo.png")
     return tmp_path / "clip.mp4"
+
+
+def test_crops_are_restored_with_the_number_of_threads_of_the_settings() -> None:
+    found, crop = set[tuple[int, int]](), np.full((64, 64, 3), 128, np.uint8)
+
+    def change(crops: np.ndarray) -> np.ndarray:
+        found.add(now())
+        return crops
+
+    changing_pipeline(change)(crop)
+    dataclasses.replace(changing_pipeline(change), threads=NETWORKS)(crop)
+    assert found == {(1, 1), (NETWORKS, NETWORKS)} and now() == (CALLERS, CALLERS)
+    assert FacePipeline.from_pretrained("mini", device="cpu", threads=NETWORKS).threads == NETWORKS
 
 
 ENTRY_POINTS: dict[str, Callable[[Path], object]] = {

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dynface_video.config import Settings
-from dynface_video.faces.detection.factory import make_detector
-from dynface_video.models.registry import model_folder
-from dynface_video.passes.networks import Models, load_models
+from dynface_video.passes.networks import Models, load_finders, load_models
 
 
 class ModelCache:
@@ -32,12 +30,7 @@ class ModelCache:
         if before.restoration != settings.restoration:
             models = replace(models, pipeline=models.pipeline.with_settings(**settings.restoration.model_dump()))
         if before.detection != settings.detection:
-            detector = make_detector(
-                settings.detection,
-                models=model_folder(settings.models),
-                locator=models.locator,
-                device=models.pipeline.device,
-            )
-            models = replace(models, detector=detector)
+            # Small networks, whose kind depends on the settings: only the pipeline is worth keeping.
+            models = Models(models.pipeline, *load_finders(settings, models.pipeline.device))
         self._loaded[key] = (settings, models)
         return models

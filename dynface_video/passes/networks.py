@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
+
 from dynface_video.config import Settings
 from dynface_video.faces.detection.aligned import AlignedFaces
 from dynface_video.faces.detection.detector import FaceDetector, FaceLocator
@@ -27,14 +29,33 @@ class Models:
 
 
 def load_models(settings: Settings) -> Models:
-    """Load the models that the settings name; raises ModelError where they are missing."""
+    """Load the models that the settings name.
+
+    Args:
+        settings: All of them.
+
+    Raises:
+        ModelError: Weights are missing.
+    """
     pipeline = FacePipeline.from_settings(settings)
+    return Models(pipeline, *load_finders(settings, pipeline.device))
+
+
+def load_finders(settings: Settings, device: torch.device) -> tuple[FaceLocator, FaceDetector]:
+    """Load what finds faces and their landmarks by the settings of the detection.
+
+    Args:
+        settings: All of them.
+        device: Of the networks.
+
+    Raises:
+        ModelError: Weights are missing.
+    """
     if settings.detection.aligned:
-        return Models(pipeline, AlignedFaces(), AlignedFaces())
+        return AlignedFaces(), AlignedFaces()
     folder = model_folder(settings.models)
-    locator = LandmarkLocator.from_pretrained(folder / "landmarks", pipeline.device)
-    detector = make_detector(settings.detection, models=folder, locator=locator, device=pipeline.device)
-    return Models(pipeline, locator, detector)
+    locator = LandmarkLocator.from_pretrained(folder / "landmarks", device)
+    return locator, make_detector(settings.detection, models=folder, locator=locator, device=device)
 
 
 def analyze_with(models: Models, info: VideoInfo, settings: Settings, on_frame: Callable[[int], None]) -> Analysis:

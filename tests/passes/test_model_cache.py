@@ -27,8 +27,8 @@ def test_videos_with_other_settings_share_the_weights(loads: list[str]) -> None:
     first = cache.get(load_settings("mini", None, {"device": "cpu", "strength": 0.2}))
     second = cache.get(load_settings("mini", None, {"device": "cpu", "strength": 0.9, "minimum_score": 0.7}))
     assert loads == ["cpu"]
-    assert (first.restorer.settings.strength, second.restorer.settings.strength) == (0.2, 0.9)
-    assert first.restorer.prior is second.restorer.prior and first.locator is second.locator
+    assert (first.pipeline.settings.strength, second.pipeline.settings.strength) == (0.2, 0.9)
+    assert first.pipeline.stages[0].networks()[0] is second.pipeline.stages[0].networks()[0]
     assert first.detector is not second.detector
     third = cache.get(load_settings("mini", None, {"device": "cpu", "strength": 0.9, "minimum_score": 0.7, "crf": 9}))
     assert third is second and loads == ["cpu"]
@@ -39,5 +39,16 @@ def test_another_device_has_its_own_networks(loads: list[str]) -> None:
     first = cache.get(load_settings("mini", None, {"device": "cpu"}))
     # "auto" may be a GPU: it is not the same device as far as the settings say.
     second = cache.get(load_settings("mini", None, {"device": "auto"}))
-    assert loads == ["cpu", "auto"] and first.restorer.prior is not second.restorer.prior
-    assert cache.get(load_settings("mini", None, {"device": "cpu"})).restorer is first.restorer
+    assert (
+        loads == ["cpu", "auto"]
+        and first.pipeline.stages[0].networks()[0] is not second.pipeline.stages[0].networks()[0]
+    )
+    assert cache.get(load_settings("mini", None, {"device": "cpu"})).pipeline is first.pipeline
+
+
+def test_a_search_for_faces_follows_pictures_that_need_none(loads: list[str]) -> None:
+    cache = ModelCache()
+    aligned = cache.get(load_settings("mini", None, {"device": "cpu", "aligned": True}))
+    searched = cache.get(load_settings("mini", None, {"device": "cpu"}))
+    assert loads == ["cpu"] and searched.pipeline is aligned.pipeline
+    assert type(aligned.locator) is type(aligned.detector) and type(searched.locator) is not type(aligned.locator)
