@@ -39,6 +39,9 @@ def evaluate(
     resolution: Annotated[
         int | None, typer.Option(metavar="R", help="Of the faces. [default: of the models' crop, 128]")
     ] = None,
+    largest_stage: Annotated[
+        int | None, typer.Option(metavar="R", help="The last stage that faces go through. [default: of their size]")
+    ] = None,
     teachers: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Weights of the measuring networks. [default: $DYNFACE_DATA/teachers]"),
@@ -67,6 +70,7 @@ def evaluate(
             preset=preset,
             device=device,
             resolution=resolution,
+            largest_stage=largest_stage,
             teachers=teachers,
             seed=seed,
             plots=plots,

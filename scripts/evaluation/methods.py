@@ -144,7 +144,7 @@ class Variants:
 
     strengths:   of "full" and "product"; empty for the pipeline's own
     fixed_steps: starting steps for every face, scales: guidance scales for every place, a method each
-    preset, device: of "product"
+    preset, device, largest_stage: of "product"
     """
 
     strengths: Sequence[float] = ()
@@ -152,6 +152,7 @@ class Variants:
     scales: Sequence[float] = ()
     preset: str = "mini"
     device: str = "auto"
+    largest_stage: int | None = None
 
 
 def make_methods(names: Sequence[str], pipeline: FacePipeline | None, variants: Variants = Variants()) -> list[Method]:
@@ -178,7 +179,7 @@ def make_methods(names: Sequence[str], pipeline: FacePipeline | None, variants: 
             methods.extend(FullMethod(r, full_name(r.settings.strength)) for r in with_settings)
         elif name == "product":
             strengths = variants.strengths or [pipeline.settings.strength]
-            methods.extend(Product(variants.preset, variants.device, s) for s in strengths)
+            methods.extend(Product(variants.preset, variants.device, s, variants.largest_stage) for s in strengths)
         else:
             methods.append(FullMethod(pipeline.with_settings(**VARIANTS[name]), name))
     if (variants.fixed_steps or variants.scales) and pipeline is None:

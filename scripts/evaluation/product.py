@@ -19,11 +19,14 @@ class Product:
     """Faces are detected, aligned, restored and pasted back by the product itself, each in a picture of its own.
 
     A face that the detector misses comes back as it was. Overheads of files and detection are in its time.
+
+    largest_stage: side of the last stage; None leaves it to the preset and the device
     """
 
     preset: str
     device: str
     strength: float
+    largest_stage: int | None = None
     setting: str = ""
 
     @property
@@ -40,6 +43,8 @@ class Product:
         from dynface_video.api import restore_video
 
         settings: dict[str, Any] = {"device": self.device, "strength": self.strength, "images": "stills"}
+        if self.largest_stage is not None:
+            settings["resolution"] = str(self.largest_stage)
         with TemporaryDirectory() as folder:
             source, target = Path(folder, "degraded"), Path(folder, "restored")
             source.mkdir()

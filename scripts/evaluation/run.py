@@ -36,7 +36,8 @@ class EvaluationOptions:
     limit:       at most that many faces
     methods:     by name; strengths: of "full" and "product" besides the default; fixed_steps, guidance_scales: what the
                  full method is compared with
-    resolution:  of the faces; by default that of the models' crop, larger ones pass through the product's own path
+    resolution:  of the faces; by default that of the first stage's crops
+    largest_stage: side of the last stage that faces go through; by default that of the faces, on every device
     teachers:    folder of the weights of perceptual and identity distance; None: `teachers.weights.teacher_folder`
     seed:        of the degradations
     plots:       draw the trade-off and the calibration (needs matplotlib)
@@ -52,6 +53,7 @@ class EvaluationOptions:
     preset: str = "mini"
     device: str = "auto"
     resolution: int | None = None
+    largest_stage: int | None = None
     teachers: Path | None = None
     seed: int = 0
     plots: bool = False
@@ -61,7 +63,7 @@ def run_evaluation(options: EvaluationOptions, out: Path, *, progress: Callable[
     """Evaluate and write into the folder `out`.
 
     results.csv has a row for each method, strength and face; table.md the report; contact_<strength>.png faces to judge
-    by eye; maps.png, with learned methods at the models' crop, the maps of `with_map`; trade_off.png and
+    by eye; maps.png, with learned methods, the first stage's maps of `with_map`; trade_off.png and
     calibration.png the plots.
 
     Returns:
@@ -75,9 +77,12 @@ def run_evaluation(options: EvaluationOptions, out: Path, *, progress: Callable[
     if set(options.methods) & LEARNED or options.fixed_steps or options.guidance_scales:
         pipeline = FacePipeline.from_pretrained(options.preset, device=options.device)
     size = options.resolution or (pipeline.resolution if pipeline else WITHOUT_MODELS)
+    largest = options.largest_stage or size
+    if pipeline is not None:
+        pipeline = pipeline.with_settings(resolution=str(largest))
     clean = _clean_faces(options, size)
     faces = {strength: degrade_faces(clean, strength, seed=options.seed) for strength in STRENGTHS}
-    methods = make_methods(options.methods, pipeline, _variants(options, pipeline))
+    methods = make_methods(options.methods, pipeline, _variants(options, pipeline, largest))
     measures, missing = network_measures(options.teachers or teacher_folder())
     for message in missing:
         progress(message)
@@ -86,7 +91,7 @@ def run_evaluation(options: EvaluationOptions, out: Path, *, progress: Callable[
     at_crop = pipeline is not None and size == pipeline.resolution
     readings = {s: read_levels(pipeline.stages[0], faces[s]) for s in STRENGTHS} if pipeline and at_crop else {}
     report = _write_report(evaluation, readings, pipeline, out)
-    if pipeline and at_crop:
+    if pipeline:
         _write_picture(out / "maps.png", map_sheet(with_map(pipeline), faces))
     if options.plots:
         _draw(evaluation, readings, out)
@@ -99,13 +104,14 @@ def _clean_faces(options: EvaluationOptions, size: int) -> list[CleanFace]:
     return load_clean_faces(options.faces, size, limit=options.limit)
 
 
-def _variants(options: EvaluationOptions, pipeline: FacePipeline | None) -> Variants:
+def _variants(options: EvaluationOptions, pipeline: FacePipeline | None, largest_stage: int) -> Variants:
     return Variants(
         strengths=sorted({*options.strengths, pipeline.settings.strength}) if pipeline else (),
         fixed_steps=options.fixed_steps,
         scales=options.guidance_scales,
         preset=options.preset,
         device=options.device,
+        largest_stage=largest_stage,
     )
 
 
