@@ -58,10 +58,8 @@ class BlurLevelTraining:
         return {"degraded": regression.evidence, "estimate": estimate, "level": level}
 
     def loss(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
-        """Negative log likelihood of a Gaussian over z."""
-        mean, log_deviation = model(batch["degraded"], batch["estimate"])
-        distance = (z_from_level(batch["level"]) - mean) / log_deviation.exp()
-        return (0.5 * distance.square() + log_deviation).mean()
+        """See `level_loss`."""
+        return level_loss(model, batch)
 
     def validate(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, float]:
         """Mean absolute error as a share of the range; coverage of the one-sigma interval (honest: 0.68)."""
@@ -74,3 +72,10 @@ class BlurLevelTraining:
             "level_mean": float(batch["level"].mean()),
             "level_deviation": float(batch["level"].std()),
         }
+
+
+def level_loss(model: nn.Module, batch: Batch) -> Tensor:
+    """Negative log likelihood of the true levels under SE's Gaussian over z, a scalar."""
+    mean, log_std = model(batch["degraded"], batch["estimate"])
+    distance = (z_from_level(batch["level"]) - mean) / log_std.exp()
+    return (0.5 * distance.square() + log_std).mean()

@@ -22,7 +22,7 @@ from teachers.perceptual import perceptual_distance
 from training.degradation import STRENGTHS
 from training.discriminator import Adversarial, PatchDiscriminator
 from training.loop import Batch
-from training.losses import FaceLosses, inside_picture
+from training.losses import FaceLosses, LossWeights, inside_picture
 from training.prior import PriorTraining
 from training.restoration import RestorationTraining
 
@@ -31,6 +31,9 @@ VALIDATED_STRENGTH = 0.6
 DENOISING_SHARE = 0.15
 """Of the batches: clean faces under noise, half of them without a guide, so that the prior stays one."""
 WITH_GRADIENT = 1
+FEW_EVALUATIONS = SamplingOptions(num_inference_steps=2, last_step=60, trust=0.1)
+"""How the prior is used where it was trained in the sampler."""
+SAMPLER_LOSS = LossWeights(adversarial=0.07)
 
 
 class SampledFaces:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -55,7 +56,7 @@ class DeviceFaces:
     @classmethod
     def of(cls, faces: FaceSet, device: torch.device) -> DeviceFaces:
         """A set that is decoded already."""
-        images = torch.from_numpy(faces.images[:]).to(device).permute(0, 3, 1, 2).contiguous()
+        images = torch.from_numpy(np.array(faces.images)).to(device).permute(0, 3, 1, 2).contiguous()
         return cls(images, torch.from_numpy(faces.corners).to(device), faces)
 
     @property

@@ -1,0 +1,174 @@
+"""Clean crops and what degradation leaves of them, made on the device: whole for the coarsest stage, and for the local
+stages with the coarser face beside them, in patches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dynface_video.diffusion.dct import gaussian_blur
+from dynface_video.faces.align import low_pass_std, template
+from dynface_video.models.restoration import enlarge_coarse
+from training.degradation import Degradation, local_degradation, training_degradation
+from training.gpu.device_data import DeviceFaces, cut_patches, jitter_colour
+from training.gpu.device_degradation import DegradationBatch, degrade_batch
+from training.local_restoration import (
+    CENTRED_SHARE,
+    LARGEST_SCALE,
+    LEAST_INSIDE,
+    PATCH,
+    PATCHES_A_CROP,
+    REDUCED_SHARE,
+    SHARPENED_SHARE,
+)
+from training.loop import Batch
+
+COARSEST = 128
+TRIES = 6
+"""Corners drawn for each patch, of which the first that lies mostly in the picture is taken."""
+CELL = 16
+"""Pixels: how finely it is looked up whether a patch lies in the picture."""
+
+
+@dataclass(frozen=True)
+class DegradedCrops:
+    """Faces of 256 and of 512 pixels on the device, and batches of them.
+
+    portraits: crops of 256 pixels; large: of 512
+    """
+
+    portraits: DeviceFaces
+    large: DeviceFaces
+
+    @property
+    def device(self) -> torch.device:
+        """Where the crops are."""
+        return self.portraits.images.device
+
+    def clean(self, count: int, size: int, rng: np.random.Generator, generator: torch.Generator) -> Batch:
+        """Whole faces of 128 pixels or less under geometric and colour jitter: clean in [-1, 1], and mask."""
+        faces = self._source(size, rng)
+        chosen = _draw(faces.positions(), count, generator)
+        crops, mask = faces.jittered(chosen, size, generator)
+        return {"clean": 2 * jitter_colour(crops, generator) - 1, "mask": mask}
+
+    def whole(self, count: int, size: int, rng: np.random.Generator, generator: torch.Generator) -> Batch:
+        """`clean` and `degraded`, for the coarsest stage: the whole range of degradations."""
+        batch = self.clean(count, size, rng, generator)
+        return batch | {"degraded": self._degraded(batch["clean"], training_degradation, rng, generator)}
+
+    def upright(self, count: int, size: int, rng: np.random.Generator, generator: torch.Generator) -> Batch:
+        """Sharp faces of 256 or 512 pixels at their own pixels and the degradation of the local stages."""
+        faces = self._source(size, rng)
+        chosen = _draw(faces.positions(largest_scale=LARGEST_SCALE * faces.side / size), count, generator)
+        pictures, mask = faces.upright(chosen, size, generator)
+        clean = 2 * jitter_colour(pictures, generator) - 1
+        return {
+            "clean": clean,
+            "mask": mask,
+            "degraded": self._degraded(clean, local_degradation, rng, generator),
+        }
+
+    def _source(self, size: int, rng: np.random.Generator) -> DeviceFaces:
+        return self.large if size == 512 or rng.random() < REDUCED_SHARE else self.portraits
+
+    def _degraded(
+        self,
+        clean: Tensor,
+        draw: Callable[[np.random.Generator], Degradation],
+        rng: np.random.Generator,
+        generator: torch.Generator,
+    ) -> Tensor:
+        drawn = [draw(rng) for _ in range(len(clean))]
+        parameters = DegradationBatch.of(drawn, clean.shape[-1], self.device)
+        return 2 * degrade_batch((clean + 1) / 2, parameters, generator) - 1
+
+
+@dataclass(frozen=True)
+class LocalCrops:
+    """What RM of the local stages learns from, as of `training.local_restoration`.
+
+    coarsest: RM of 128 pixels, frozen
+    """
+
+    crops: DegradedCrops
+    coarsest: nn.Module
+
+    @torch.no_grad()
+    def whole(self, count: int, rng: np.random.Generator, generator: torch.Generator) -> Batch:
+        """Whole crops of 256 pixels: clean, degraded, coarse (B, 3, 256, 256) in [-1, 1], and mask."""
+        batch = self.crops.upright(count, 256, rng, generator)
+        return batch | {"coarse": enlarge_coarse(self.coarsest_faces(batch, generator), 256)}
+
+    @torch.no_grad()
+    def patches(
+        self, count: int, size: int, local: nn.Module, rng: np.random.Generator, generator: torch.Generator
+    ) -> Batch:
+        """Patches of 128 pixels of crops of 256 or 512 that were degraded whole.
+
+        Args:
+            count: Number of patches, `PATCHES_A_CROP` of each crop.
+            size: Side of the crops.
+            local: RM of the local stages, which makes the coarser faces for crops of 512.
+            rng: Draws on the host.
+            generator: Draws on the device.
+
+        Returns:
+            clean, degraded, coarse: (count, 3, 128, 128) in [-1, 1]; mask: (count, 1, 128, 128).
+        """
+        batch = self.crops.upright(-(-count // PATCHES_A_CROP), size, rng, generator)
+        coarse = enlarge_coarse(self.coarsest_faces(batch, generator), 256)
+        if size == 512:
+            made = local(reduced(batch["degraded"], 2), coarse).float().clamp(-1, 1)
+            coarse = enlarge_coarse(made, 512)
+        whole = batch | {"coarse": coarse}
+        owners = torch.arange(count, device=coarse.device) // PATCHES_A_CROP
+        corners = patch_corners(whole["mask"][owners], generator)
+        return {name: cut_patches(pictures[owners], corners, PATCH) for name, pictures in whole.items()}
+
+    def coarsest_faces(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """What the stage of 128 makes of crops, (B, 3, 128, 128), some of it moved towards the clean face."""
+        factor = batch["clean"].shape[-1] // COARSEST
+        estimates = self.coarsest(reduced(batch["degraded"], factor)).float().clamp(-1, 1)
+        draw = torch.rand(2, len(estimates), 1, 1, 1, generator=generator, device=estimates.device)
+        share = torch.where(draw[0] < SHARPENED_SHARE, 0.3 + 0.7 * draw[1], torch.zeros_like(draw[1]))
+        return torch.lerp(estimates, reduced(batch["clean"], factor), share)
+
+
+def reduced(crops: Tensor, factor: int) -> Tensor:
+    """Crops (B, 3, R, R) as the pipeline samples the same face at R / factor (2 or 4); see `align.sample`."""
+    std = torch.full((1,), low_pass_std(1 / factor), device=crops.device)
+    blurred = gaussian_blur(crops, std)
+    # The centre of a target pixel lies between the middle two of its `factor` pixels on each axis.
+    middle = slice(factor // 2 - 1, None, factor), slice(factor // 2, None, factor)
+    rows = (blurred[:, :, middle[0]] + blurred[:, :, middle[1]]) / 2
+    return (rows[..., middle[0]] + rows[..., middle[1]]) / 2
+
+
+def patch_corners(mask: Tensor, generator: torch.Generator) -> Tensor:
+    """Even corners (x, y) of patches, (B, 2) long, around a point of the face as often as not.
+
+    mask: (B, 1, R, R), 0 where the crop was mirrored: of `TRIES` draws the first is taken that lies mostly inside.
+    """
+    count, size, device = len(mask), mask.shape[-1], mask.device
+    points = torch.from_numpy(template(size)).float().to(device)
+    which = torch.randint(len(points), (TRIES, count), generator=generator, device=device)
+    spread = 0.06 * size * torch.randn(TRIES, count, 2, generator=generator, device=device)
+    anywhere = (size - PATCH) * torch.rand(TRIES, count, 2, generator=generator, device=device)
+    centred = torch.rand(TRIES, count, 1, generator=generator, device=device) < CENTRED_SHARE
+    drawn = torch.where(centred, points[which] + spread - PATCH / 2, anywhere)
+    corners = drawn.clamp(0, size - PATCH).long() // 2 * 2  # (TRIES, B, 2)
+    share = F.avg_pool2d(F.avg_pool2d(mask, CELL), PATCH // CELL, stride=1)[:, 0]  # (B, n, n)
+    cells = corners // CELL
+    inside = share[torch.arange(count, device=device), cells[..., 1], cells[..., 0]] >= LEAST_INSIDE  # (TRIES, B)
+    first = torch.where(inside.any(dim=0), inside.float().argmax(dim=0), TRIES - 1)
+    return corners[first, torch.arange(count, device=device)]
+
+
+def _draw(positions: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    return positions[torch.randint(len(positions), (count,), generator=generator, device=positions.device)]

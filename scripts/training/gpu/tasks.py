@@ -1,0 +1,199 @@
+"""The networks of the preset as tasks of the timed loop: the losses of `training`, on batches that the device makes."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dynface_video.models.blur_level import trusted_level
+from dynface_video.models.prior import GuidedPrior
+from training.blur_level import level_loss
+from training.discriminator import Adversarial, PatchDiscriminator
+from training.gpu.degraded_crops import COARSEST, DegradedCrops, LocalCrops
+from training.gpu.device_sampler import DeviceTable, StartingPoints, sample_in_two
+from training.gpu.preset import PresetNetworks
+from training.gpu.timed_loop import TaskOptions
+from training.local_restoration import FINEST_SHARE, WHOLE_SHARE, LocalRestorationTraining
+from training.loop import Batch
+from training.losses import FaceLosses
+from training.prior import LARGEST_ESTIMATE_ERROR, UNGUIDED_SHARE, PriorTraining
+from training.restoration import log_error
+from training.sampler import DENOISING_SHARE, FEW_EVALUATIONS, TRAINED_STRENGTHS, adversarial_loss
+
+ADVERSARIAL_BETAS = (0.5, 0.99)
+
+
+class RestorationTask:
+    """RM of the coarsest stage on single crops; its weights for windows stay."""
+
+    name = network = "restoration"
+    options = TaskOptions(batch_size=256)
+
+    def __init__(self, networks: PresetNetworks, crops: DegradedCrops) -> None:
+        self.networks, self.crops = networks, crops
+
+    def build(self) -> nn.Module:
+        """A copy of the preset's."""
+        return copy.deepcopy(self.networks.restoration)
+
+    def loss(self, model: nn.Module, size: int, rng: np.random.Generator, generator: torch.Generator) -> Tensor:
+        """See `training.restoration.log_error`."""
+        batch = self.crops.whole(size, COARSEST, rng, generator)
+        return log_error(model(batch["degraded"]).float(), batch)
+
+
+class LocalRestorationTask:
+    """RM of the stages of 256 and 512 pixels, beside a discriminator of patches."""
+
+    name = network = "local_restoration"
+    options = TaskOptions(batch_size=128, learning_rate=3e-4, betas=ADVERSARIAL_BETAS)
+
+    def __init__(self, networks: PresetNetworks, crops: DegradedCrops, losses: FaceLosses) -> None:
+        self.networks, self.crops = networks, LocalCrops(crops, networks.restoration)
+        self.training = LocalRestorationTraining(
+            crops.portraits.source, crops.large.source, networks.restoration, losses
+        )
+
+    def build(self) -> nn.Module:
+        """A copy of the preset's, and a fresh discriminator."""
+        return Adversarial(copy.deepcopy(self.networks.local_restoration), PatchDiscriminator())
+
+    def loss(self, model: nn.Module, size: int, rng: np.random.Generator, generator: torch.Generator) -> Tensor:
+        """See `LocalRestorationTraining.loss`: patches of one stage, now and then whole crops of 256 pixels."""
+        assert isinstance(model, Adversarial)
+        if rng.random() < WHOLE_SHARE:
+            batch = self.crops.whole(max(1, size // 4), rng, generator)
+        else:
+            side = 512 if rng.random() < FINEST_SHARE else 256
+            batch = self.crops.patches(size, side, model.generator, rng, generator)
+        return self.training.loss(model, batch, generator)
+
+
+class PriorTask:
+    """The prior as a denoiser of clean faces with guides of known blur."""
+
+    name = network = "prior"
+    options = TaskOptions(batch_size=256, betas=(0.9, 0.999))
+
+    def __init__(self, networks: PresetNetworks, crops: DegradedCrops) -> None:
+        self.networks, self.crops = networks, crops
+        self.training = PriorTraining(crops.portraits.source, networks.prior)
+
+    def build(self) -> nn.Module:
+        """A copy of the preset's."""
+        return copy.deepcopy(self.networks.prior)
+
+    def loss(self, model: nn.Module, size: int, rng: np.random.Generator, generator: torch.Generator) -> Tensor:
+        """See `PriorTraining.loss`."""
+        return self.training.loss(model, self.batch(size, UNGUIDED_SHARE, rng, generator), generator)
+
+    def batch(self, size: int, unguided: float, rng: np.random.Generator, generator: torch.Generator) -> Batch:
+        """As of `PriorTraining.batch`; unguided: share of the faces whose guide is not told."""
+        batch = self.crops.clean(size, self.networks.prior.resolution, rng, generator)
+        draw = torch.rand(3, size, generator=generator, device=generator.device)
+        low, high = (math.log(level) for level in self.training.levels)
+        return batch | {
+            "level": torch.exp(low + (high - low) * draw[0]),
+            "estimate_error": LARGEST_ESTIMATE_ERROR * draw[1],
+            "has_guide": (draw[2] >= unguided).float(),
+        }
+
+
+class BlurLevelTask:
+    """SE on what RM of the coarsest stage leaves behind."""
+
+    name = network = "blur_level"
+    options = TaskOptions(batch_size=256, learning_rate=3e-4, betas=(0.9, 0.999))
+
+    def __init__(self, networks: PresetNetworks, crops: DegradedCrops) -> None:
+        self.networks, self.crops = networks, crops
+
+    def build(self) -> nn.Module:
+        """A copy of the preset's."""
+        return copy.deepcopy(self.networks.blur_level)
+
+    def loss(self, model: nn.Module, size: int, rng: np.random.Generator, generator: torch.Generator) -> Tensor:
+        """See `training.blur_level.level_loss`."""
+        batch = self.crops.whole(size, COARSEST, rng, generator)
+        with torch.no_grad():
+            estimate = self.networks.restoration(batch["degraded"]).float()
+            with torch.autocast(estimate.device.type, enabled=False):
+                level = trusted_level((estimate - batch["clean"]) * batch["mask"])
+        return level_loss(model, {"degraded": batch["degraded"], "estimate": estimate, "level": level})
+
+
+class SampledCrops:
+    """Degraded faces as the sampler of the coarsest stage meets them: estimate, level, starting step, noise."""
+
+    def __init__(self, networks: PresetNetworks, crops: DegradedCrops) -> None:
+        sampler = networks.stage.sampler
+        assert sampler is not None
+        self.networks, self.crops = networks, crops
+        self.table = DeviceTable.of(sampler.starting_steps, crops.device)
+
+    @torch.no_grad()
+    def batch(self, size: int, rng: np.random.Generator, generator: torch.Generator) -> tuple[Batch, StartingPoints]:
+        """Clean faces with masks, and what they are sampled from under random strengths."""
+        networks, config = self.networks, self.networks.stage.config
+        batch = self.crops.whole(size, COARSEST, rng, generator)
+        estimate = networks.restoration(batch["degraded"]).float().clamp(-1, 1)
+        found, _ = networks.blur_level.estimate_level(batch["degraded"], estimate)
+        low, high = TRAINED_STRENGTHS
+        strength = low + (high - low) * torch.rand(size, generator=generator, device=estimate.device)
+        level = (found.float() + config.finest_level) * 2 * strength
+        # A face that starts at the last step or below would have one evaluation, not two.
+        step = self.table.lookup(level).clamp(min=FEW_EVALUATIONS.last_step + 1)
+        noise = torch.randn(estimate.shape, generator=generator, device=estimate.device)
+        return batch, StartingPoints(estimate, level, step, config.temperature * noise)
+
+
+class SamplerTask:
+    """The prior as the sampler uses it: two guided evaluations, judged by the face that comes out."""
+
+    name, network = "sampler", "prior"
+    options = TaskOptions(batch_size=96, learning_rate=2e-4, betas=ADVERSARIAL_BETAS)
+
+    def __init__(self, networks: PresetNetworks, crops: DegradedCrops, losses: FaceLosses) -> None:
+        self.networks, self.losses = networks, losses
+        self.sampled, self.denoising = SampledCrops(networks, crops), PriorTask(networks, crops)
+
+    def build(self) -> nn.Module:
+        """The prior as it was trained before, and a fresh discriminator."""
+        return Adversarial(copy.deepcopy(self.networks.prior), PatchDiscriminator())
+
+    def loss(self, model: nn.Module, size: int, rng: np.random.Generator, generator: torch.Generator) -> Tensor:
+        """See `training.sampler.adversarial_loss`; of `DENOISING_SHARE` of the batches that of a denoiser."""
+        assert isinstance(model, Adversarial) and isinstance(model.generator, GuidedPrior)
+        if rng.random() < DENOISING_SHARE:
+            batch = self.denoising.batch(size, 0.5, rng, generator)
+            return self.denoising.training.loss(model.generator, batch, generator)
+        batch, start = self.sampled.batch(size, rng, generator)
+        faces = sample_in_two(model.generator, start, FEW_EVALUATIONS)
+        return adversarial_loss(model, self.losses, faces, batch)
+
+
+class AdjusterTask:
+    """The guidance map inside the sampler, for the prior as it is then."""
+
+    name = network = "adjuster"
+    options = TaskOptions(batch_size=64, learning_rate=2e-4, betas=ADVERSARIAL_BETAS)
+
+    def __init__(self, networks: PresetNetworks, crops: DegradedCrops, losses: FaceLosses) -> None:
+        self.networks, self.losses, self.sampled = networks, losses, SampledCrops(networks, crops)
+
+    def build(self) -> nn.Module:
+        """A copy of the preset's, and a fresh discriminator."""
+        return Adversarial(copy.deepcopy(self.networks.adjuster), PatchDiscriminator())
+
+    def loss(self, model: nn.Module, size: int, rng: np.random.Generator, generator: torch.Generator) -> Tensor:
+        """Both players' losses of the faces that come out under the map."""
+        assert isinstance(model, Adversarial)
+        batch, start = self.sampled.batch(size, rng, generator)
+        faces = sample_in_two(
+            self.networks.prior, start, FEW_EVALUATIONS, guidance_map=model.generator, gradient_from=0
+        )
+        return adversarial_loss(model, self.losses, faces, batch)

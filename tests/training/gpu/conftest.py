@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import csv
+import io
+import tarfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from dynface_video.models.adjuster import GuidanceAdjuster
+from dynface_video.models.blur_level import BlurLevelEstimator
+from dynface_video.models.prior import GuidedPrior
+from dynface_video.models.restoration import RestorationModel, reading_coarse
+from dynface_video.pipeline import FacePipeline
+from evaluated_faces import picture
+from training.gpu.degraded_crops import DegradedCrops
+from training.gpu.device_data import DeviceFaces
+from training.gpu.preset import PresetNetworks
+
+CPU = torch.device("cpu")
+
+
+def write_pack(stem: Path, side: int, count: int) -> None:
+    """A tar of WebP crops and its CSV, as packs for a GPU have them."""
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    corners = {"c0x": 0, "c0y": 0, "c1x": side, "c1y": 0, "c2x": side, "c2y": side, "c3x": 0, "c3y": side}
+    landmarks = {f"lm{k}{axis}": side / 2 for k in range(5) for axis in "xy"}
+    rows = []
+    with tarfile.open(stem.with_suffix(".tar"), "w") as tar:
+        for number in range(count):
+            levels = np.rint(picture(number, side) * 255).astype(np.uint8)
+            data = bytes(cv2.imencode(".webp", levels[:, :, ::-1], [cv2.IMWRITE_WEBP_QUALITY, 90])[1])
+            info = tarfile.TarInfo(f"{number:05d}.webp")
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+            row = {"name": info.name, "original": f"{number}.jpg", "detail": 12, "native_scale": 0.5}
+            rows.append(row | corners | landmarks)
+    with open(stem.with_suffix(".csv"), "w", newline="") as handle:
+        writer = csv.DictWriter(handle, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+@pytest.fixture(scope="session")
+def packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("packs")
+    write_pack(folder / "part1" / "crops_256", 256, 4)
+    write_pack(folder / "part2" / "modern_512", 512, 3)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def crops(packs: Path) -> DegradedCrops:
+    cache = packs / "cache"
+    return DegradedCrops(*(DeviceFaces.load(packs, side, cache, CPU) for side in (256, 512)))
+
+
+@pytest.fixture
+def networks() -> PresetNetworks:
+    """Tiny networks of the preset's kinds, frozen."""
+    torch.manual_seed(0)
+    restoration = RestorationModel(channels=(8, 16), blocks=(1, 1))
+    prior = GuidedPrior(block_out_channels=(16, 16), norm_num_groups=4, attention_head_dim=8)
+    torch.nn.init.normal_(prior.unet.conv_out.weight, std=0.05)
+    level, adjuster = BlurLevelEstimator(channels=(8, 8)), GuidanceAdjuster(width=8)
+    parts = (restoration, reading_coarse(restoration), level, prior, adjuster)
+    frozen = [part.eval().requires_grad_(False) for part in parts]
+    return PresetNetworks(*frozen, FacePipeline.from_pretrained("mini", device="cpu").stages[0])  # type: ignore[arg-type]

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from teachers.identity import FaceRecognition
+from teachers.perceptual import EfficientNetLite0
+from training.discriminator import Adversarial
+from training.gpu.degraded_crops import DegradedCrops
+from training.gpu.preset import PresetNetworks
+from training.gpu.run import SHARES
+from training.gpu.tasks import (
+    AdjusterTask,
+    BlurLevelTask,
+    LocalRestorationTask,
+    PriorTask,
+    RestorationTask,
+    SampledCrops,
+    SamplerTask,
+)
+from training.gpu.timed_loop import DeviceTask
+from training.losses import FaceLosses
+from training.sampler import FEW_EVALUATIONS
+
+
+@pytest.fixture(scope="module")
+def losses() -> FaceLosses:
+    """Teachers with random weights: what is tested is that gradients arrive."""
+    torch.manual_seed(0)
+    return FaceLosses(EfficientNetLite0().requires_grad_(False), FaceRecognition().requires_grad_(False))
+
+
+def make(name: str, networks: PresetNetworks, crops: DegradedCrops, losses: FaceLosses) -> DeviceTask:
+    plain = {"restoration": RestorationTask, "prior": PriorTask, "blur_level": BlurLevelTask}
+    if name in plain:
+        return plain[name](networks, crops)  # type: ignore[abstract]
+    judged = {"local_restoration": LocalRestorationTask, "sampler": SamplerTask, "adjuster": AdjusterTask}
+    return judged[name](networks, crops, losses)  # type: ignore[abstract]
+
+
+@pytest.mark.parametrize("name", SHARES)
+def test_every_task_trains_its_own_network_and_no_other(
+    name: str, networks: PresetNetworks, crops: DegradedCrops, losses: FaceLosses
+) -> None:
+    task = make(name, networks, crops, losses)
+    assert task.name == name
+    model = task.build().train().requires_grad_(True)
+    loss = task.loss(model, 2, np.random.default_rng(1), torch.Generator().manual_seed(1))
+    assert bool(loss.isfinite())
+    loss.backward()
+    trained = model.generator if isinstance(model, Adversarial) else model
+    assert type(trained) is type(getattr(networks, task.network))
+    assert sum(float(p.grad.abs().sum()) for p in trained.parameters() if p.grad is not None) > 0
+    kept = ("restoration", "local_restoration", "blur_level", "prior", "adjuster")
+    assert all(p.grad is None for part in kept for p in getattr(networks, part).parameters())
+
+
+def test_faces_to_sample_start_above_the_last_step(networks: PresetNetworks, crops: DegradedCrops) -> None:
+    batch, start = SampledCrops(networks, crops).batch(4, np.random.default_rng(0), torch.Generator().manual_seed(0))
+    assert (start.starting_step > FEW_EVALUATIONS.last_step).all()
+    assert (start.level > 0).all() and start.estimate.abs().max() <= 1
+    assert start.noise.std() == pytest.approx(networks.stage.config.temperature, rel=0.02)
+    assert batch["clean"].shape == start.estimate.shape
