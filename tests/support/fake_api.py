@@ -1,0 +1,57 @@
+"""Stands where `dynface_video.api` is: the command line is tested without models and videos."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from dynface_video.config import load_settings
+
+Command = Callable[..., tuple[int, str, str]]
+"""Gives a command; returns the exit code, standard output and standard error."""
+
+
+@dataclass
+class FakeApi:
+    """Takes the calls; `error` is raised by them."""
+
+    error: BaseException | None = None
+    calls: list[dict[str, Any]] = field(default_factory=list)
+    warnings: tuple[str, ...] = ()
+
+    def restore_video(self, source: Path, target: Path, *, progress: Callable[..., None], **options: Any) -> Any:
+        self.calls.append({"source": source, "target": target, **options})
+        overrides = {name: value for name, value in options.items() if name not in ("config", "overwrite", "resume")}
+        load_settings(overrides.pop("preset"), options["config"], overrides)
+        sys.stdout.write("a library that chatters on standard output\n")
+        for stage in ("analyze", "restore", "assemble"):
+            progress(stage, 0, 50)
+            progress(stage, 50, 50)
+        if self.error is not None:
+            raise self.error
+        result = {
+            "output": str(target), "frames": 50, "faces": 48, "tracks": 1, "skipped_faces": 2, "unet_evaluations": 480,
+            "seconds": {"analyze": 1.25, "restore": 2.5, "assemble": 0.125}, "warnings": list(self.warnings),
+            "skip_reasons": {"too short": 1, "too small": 2},
+        }  # fmt: skip
+        return SimpleNamespace(**result | {"warnings": self.warnings}, as_dict=lambda: result)
+
+    def analyze_video(self, source: Path, *, progress: Callable[..., None], **options: Any) -> Any:
+        self.calls.append({"source": source, **options})
+        progress("analyze", 50, 50)
+        track = SimpleNamespace(number=3, start=2, stop=50, size=96.04)
+        levels = SimpleNamespace(mean=lambda: 1.5)
+        return SimpleNamespace(
+            frame_count=50,
+            shots=[SimpleNamespace(start=0, stop=50)],
+            tracks=[SimpleNamespace(track=track, levels=levels, grey=True, restore=True)],
+            skipped_face_count=2,
+            skip_reasons=Counter({"too blurred to be known": 2}),
+            warnings=self.warnings,
+            save=lambda path: path.write_text("{}"),
+        )
