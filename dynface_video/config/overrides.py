@@ -19,7 +19,7 @@ class Overrides(TypedDict, total=False):
     minimum_score: float
     aligned: bool
     strength: float
-    num_inference_steps: int
+    num_inference_steps: int | None
     resolution: str
     faces: Literal["all", "largest"]
     seed: int

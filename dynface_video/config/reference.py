@@ -19,7 +19,7 @@ from dynface_video.config.declared import (
     value_types,
     yaml_scalar,
 )
-from dynface_video.config.option import ALL
+from dynface_video.config.option import ALL, Option
 from dynface_video.config.sections import Settings
 
 WIDTH = 120
@@ -56,7 +56,7 @@ def options_table() -> str:
     rows = [
         (
             ", ".join(f"`{flag}`" for flag in option.flags) + (f" `{_cell(option.metavar)}`" if option.metavar else ""),
-            _cell(_described(option.field)),
+            _cell(option.field.description),
             option.default,
             "all" if option.option.commands == ALL else ", ".join(sorted(option.option.commands)),
             f"`{option.section}.{name}`",
@@ -78,12 +78,13 @@ def settings_table() -> str:
 
 def _meaning(field: FieldInfo) -> str:
     words = _allowed(field)
-    return f"{field.description} ({words})" if words else _described(field)
+    return f"{_described(field)} ({words})" if words else _described(field)
 
 
 def _described(field: FieldInfo) -> str:
-    assert field.description is not None
-    return field.description
+    """The meaning of a field, with that of null where it is an option that may be unset."""
+    unset = next((item.unset for item in field.metadata if isinstance(item, Option)), "")
+    return f"{field.description}; null: {unset}" if unset else str(field.description)
 
 
 def _allowed(field: FieldInfo) -> str:

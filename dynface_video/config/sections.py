@@ -107,11 +107,11 @@ class RestorationSettings(Section):
     strength: Annotated[float, Option("0..1")] = Field(
         default=0.6, ge=0, le=1, description="0 stays closest to the input, 1 invents most detail"
     )
-    num_inference_steps: Annotated[int | None, Option("N", aliases=("--steps",))] = Field(
+    num_inference_steps: Annotated[int | None, Option("N", aliases=("--steps",), unset="the stage's own")] = Field(
         default=None,
         ge=1,
         le=1000,
-        description="most network evaluations per face and stage, fewer for less blurred faces; unset: the stage's own",
+        description="most network evaluations per face and stage; less blurred faces take fewer",
     )
     resolution: Annotated[str, Option("auto|N")] = Field(
         default="auto",
@@ -128,7 +128,7 @@ class RestorationSettings(Section):
         default=1.0, ge=0, description="difference of blur level between guides, pixels at a resolution of 512"
     )
     trust: float | None = Field(
-        default=None, gt=0, description="lambda: weight of the prior against the guides; unset: the stage's own"
+        default=None, gt=0, description="lambda: weight of the prior against the guides; null: the stage's own"
     )
     eta_scale: float = Field(
         default=0.0, ge=0, description="stochasticity of sampling: 0 is deterministic (DDIM), 1 as in the paper"
@@ -137,7 +137,7 @@ class RestorationSettings(Section):
         default=None,
         gt=0,
         le=2,
-        description="standard deviation of the initial noise: more gives more texture; unset: the stage's own",
+        description="standard deviation of the initial noise: more gives more texture; null: the stage's own",
     )
     guidance: Literal["closed_form", "gradient", "none"] = Field(
         default="closed_form",
@@ -176,13 +176,13 @@ class RestorationSettings(Section):
         default=None,
         ge=0,
         le=8,
-        description="neighbouring crops on either side that RM reads, frames; unset: the stage's own",
+        description="neighbouring crops on either side that the restoration model reads, frames; null: the stage's own",
     )
     temporal_radius: int | None = Field(
         default=None,
         ge=0,
         le=16,
-        description="most neighbours on either side of flow-guided averaging, frames; 0: off; unset: the stage's own",
+        description="most neighbours on either side of flow-guided averaging, frames; 0: off; null: the stage's own",
     )
     temporal_weight: float = Field(
         default=1.0, ge=0, description="weight of a neighbour in flow-guided averaging relative to the face itself"
