@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from dynface_video.errors import ModelError
 from dynface_video.models.restoration import RestorationModel
-from dynface_video.temporal.averaging import warped_neighbours
+from dynface_video.temporal.flow_averaging import neighbour_motions, warp_neighbours
 from training.clips import clip_degradation, degrade_clip, sample_clip
 from training.data import FaceSet, plain_crop, sample_crop
 from training.degradation import STRENGTHS, degrade, evaluation_degradation, training_degradation
@@ -115,7 +115,7 @@ class WindowTraining:
             rows["clean"].append(clip[RADIUS])
             rows["degraded"].append(degraded[RADIUS])
             rows["mask"].append(mask)
-            rows["neighbours"].append(warped_neighbours(degraded[RADIUS], degraded[others], valid))
+            rows["neighbours"].append(warped_window(degraded[RADIUS], degraded[others], valid))
             rows["valid"].append(valid)
         tensors = {name: torch.from_numpy(np.stack(values).astype(np.float32)) for name, values in rows.items()}
         for name in ("clean", "degraded", "neighbours"):
@@ -133,6 +133,17 @@ class WindowTraining:
         restored = torch.cat([model(crops, None, *window) for crops, *window in parts])
         alone = torch.cat([model(part) for part in batch["degraded"].split(8)])
         return _scores(restored, alone, batch["clean"])
+
+
+def warped_window(middle: np.ndarray, neighbours: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Neighbouring crops (K, R, R, 3) warped to the middle one, (R, R, 3), which stands for invalid ones."""
+    window = np.repeat(middle[None], len(neighbours), axis=0)
+    if valid.any():
+        own = torch.from_numpy(middle).permute(2, 0, 1)[None]
+        seen = torch.from_numpy(neighbours[valid]).permute(0, 3, 1, 2)[None]
+        warped = warp_neighbours(own, seen, neighbour_motions(own, seen))
+        window[valid] = warped[0].permute(0, 2, 3, 1).numpy()
+    return window
 
 
 def some_neighbours(rng: np.random.Generator) -> np.ndarray:
