@@ -12,6 +12,8 @@ python scripts/train.py sampler --out runs/sampler --crops 40000 --batch-size 8 
 python scripts/train.py local_restoration --out runs/local --crops 40000 --batch-size 8 --ema 0.998 \\
     --betas 0.5 0.99 --bfloat16 --validation-crops 8 --save-seconds 600   # RM of 256 and 512, from that of 128
 python scripts/train.py blur_level --out runs/blur_level --crops 40000    # needs the exported restoration model
+python scripts/train.py local_blur_level --out runs/local_blur_level --crops 4000 --batch-size 8 \\
+    --initial dynface_video/models/mini/blur_level    # needs the exported RM of the local stages
 python scripts/train.py adjuster --out runs/adjuster --crops 4000 --batch-size 8 --warmup 400 --ema 0.995 \\
     --betas 0.5 0.99 --bfloat16    # needs all other models of the preset
 """
@@ -45,6 +47,7 @@ from training.detection import DetectorTraining
 from training.discriminator import Adversarial
 from training.labels import steady_landmarks
 from training.landmarks import LandmarkTraining
+from training.local_blur_level import LocalBlurLevelTraining
 from training.local_restoration import LocalRestorationTraining
 from training.loop import Component, LoopConfig, load_average, score, train
 from training.losses import FaceLosses, LossWeights
@@ -54,8 +57,8 @@ from training.sampler import FEW_EVALUATIONS, SAMPLER_LOSS, SampledFaces, Sample
 from training.scenes import load_scenes, mistakes_of
 
 COMPONENTS = (
-    "prior", "fine_prior", "restoration", "restoration_window", "local_restoration", "blur_level", "landmarks",
-    "detector", "adjuster", "sampler",
+    "prior", "fine_prior", "restoration", "restoration_window", "local_restoration", "blur_level",
+    "local_blur_level", "landmarks", "detector", "adjuster", "sampler",
 )  # fmt: skip
 FINE_PRIOR = {"resolution": 256, "block_out_channels": (64, 64, 128), "label_levels": (0.25 / 256, 8 / 256)}
 FUSION = 32
@@ -95,14 +98,22 @@ def make_component(name: str, faces: FaceSet, options: argparse.Namespace) -> Co
         return restoration
     model = pretrained.load_pretrained(RestorationModel, options.restoration)
     if name == "local_restoration":
-        root, cache = options.data / "faces_train", options.cache
-        portraits = load_faces(root, ("modern_256",), cache)
-        large = load_faces(root, ("modern_512",), cache, native=512)
-        losses = FaceLosses.from_folder(options.data / "teachers", LossWeights())
-        return LocalRestorationTraining(portraits, large, model, losses)
+        return make_local_training(model, options)
+    if name == "local_blur_level":
+        local = pretrained.load_pretrained(RestorationModel, options.local_restoration)
+        return LocalBlurLevelTraining(make_local_training(model, options), local, BlurLevelEstimator(resolution=256))
     if name == "restoration_window":
         return WindowTraining(faces, model, FUSION)
     return BlurLevelTraining(restoration, WindowTraining(faces, model, FUSION), model, BlurLevelEstimator())
+
+
+def make_local_training(coarse: RestorationModel, options: argparse.Namespace) -> LocalRestorationTraining:
+    """RM of the stages above 128 pixels, on sharp modern faces; coarse: RM of the coarsest stage."""
+    root, cache = options.data / "faces_train", options.cache
+    portraits = load_faces(root, ("modern_256",), cache)
+    large = load_faces(root, ("modern_512",), cache, native=512)
+    losses = FaceLosses.from_folder(options.data / "teachers", LossWeights())
+    return LocalRestorationTraining(portraits, large, coarse, losses)
 
 
 def make_sampler_training(name: str, options: argparse.Namespace) -> SamplerTraining | AdjusterTraining:
@@ -140,6 +151,8 @@ def main() -> None:
     parser.add_argument("--restoration", type=Path, default=Path("dynface_video/models/mini/restoration"),
                         help="blur_level: the exported RM whose trustworthiness is learned; "
                         "restoration_window: the one to begin as, of single crops or of windows")  # fmt: skip
+    parser.add_argument("--local-restoration", type=Path, default=Path("dynface_video/models/mini/local_restoration"),
+                        help="local_blur_level: the exported RM whose trustworthiness is learned")  # fmt: skip
     parser.add_argument("--detector", type=Path, default=Path("dynface_video/models/mini/detector"),
                         help="landmarks: the exported detector whose mistakes are learned")  # fmt: skip
     parser.add_argument("--prior", type=Path, help="sampler, adjuster: an exported prior other than the preset's")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from dynface_video.models.blur_level import BlurLevelEstimator
 from dynface_video.models.restoration import RestorationModel
 from training.blur_level import BlurLevelTraining
 from training.local_restoration import LocalRestorationTraining
@@ -20,12 +19,12 @@ class LocalBlurLevelTraining(BlurLevelTraining):
     Args:
         faces: Degraded crops of 256 pixels with the coarser faces that RM reads beside them.
         model: RM of the local stages.
-        network: Shape of SE, as of `BlurLevelTraining`.
+        network: An SE whose configuration is that of the one to train.
     """
 
     name = "local_blur_level"
 
-    def __init__(self, faces: LocalRestorationTraining, model: RestorationModel, network: Any) -> None:
+    def __init__(self, faces: LocalRestorationTraining, model: RestorationModel, network: BlurLevelEstimator) -> None:
         self.faces, self.restoration, self.network = faces, model, network
 
     def batch(self, rng: np.random.Generator, size: int, *, held_out: bool) -> Batch:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from dynface_video.models.blur_level import trusted_level
+from dynface_video.models.blur_level import BlurLevelEstimator, trusted_level
 from dynface_video.models.restoration import RestorationModel, reading_coarse
 from noise_faces import noise_faces
 from teachers.identity import FaceRecognition
@@ -33,7 +33,7 @@ def component() -> LocalBlurLevelTraining:
     local = reading_coarse(coarse)
     for layer in (local.head, local.tail):  # as initialised it does not look at the coarser face
         torch.nn.init.normal_(layer.weight, std=0.1)
-    return LocalBlurLevelTraining(faces, local, None)
+    return LocalBlurLevelTraining(faces, local, BlurLevelEstimator(resolution=256))
 
 
 def test_levels_are_those_of_what_rm_makes_beside_the_coarser_face(component: LocalBlurLevelTraining) -> None:
