@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -62,14 +63,30 @@ class AspectLedger:
 
 
 class DamageReport:
-    """Passes the first few warnings about damage on, counts the rest and says at the end how many there were."""
+    """Passes the first few warnings about damage on, counts the rest and says at the end how many there were.
+
+    Args:
+        name: Of the file.
+        on_warning: Told each warning; None for none.
+    """
 
     def __init__(self, name: str, on_warning: Callable[[str], None] | None) -> None:
         self._name, self._on_warning, self._count = name, on_warning, 0
         self._general: set[str] = set()
+        self._repeated: Counter[str] = Counter()
 
-    def __call__(self, message: str, time: Fraction | None = None) -> None:
-        """Warn of one place. time: where it is, seconds; what has none is said once"""
+    def __call__(self, message: str, time: Fraction | None = None, *, once: bool = False) -> None:
+        """Warn of one place.
+
+        Args:
+            message: What is wrong there.
+            time: Where it is, seconds; a message without one is passed on once.
+            once: Whether the file may say so all the time: only the first place is named, the others are counted.
+        """
+        if once:
+            self._repeated[message] += 1
+            if self._repeated[message] > 1:
+                return
         if time is None and message in self._general:
             return
         self._general |= {message} if time is None else set()
@@ -80,8 +97,13 @@ class DamageReport:
 
     def close(self) -> None:
         """Say how much was left unsaid."""
-        if self._on_warning is not None and self._count > WARNINGS:
+        if self._on_warning is None:
+            return
+        if self._count > WARNINGS:
             self._on_warning(f"{self._name}: {self._count - WARNINGS} more places are damaged")
+        for message, count in self._repeated.items():
+            if count > 1:
+                self._on_warning(f"{self._name}: {message}: the same at {count - 1} more places")
 
 
 def prepare(container: InputContainer, stream: VideoStream) -> None:

@@ -266,4 +266,6 @@ def _codec_name(stream: Stream) -> str:
 
 def _stream_info(stream: Stream) -> StreamInfo:
     kind = "cover" if isinstance(stream, VideoStream) and is_cover(stream) else stream.type
-    return StreamInfo(stream.index, kind, _codec_name(stream), stream.language, stream.metadata.get("title"))
+    context = stream.codec_context
+    codec = (stream.name or "unknown") if context is None else context.codec.canonical_name
+    return StreamInfo(stream.index, kind, codec, stream.language, stream.metadata.get("title"))

@@ -55,7 +55,9 @@ def read_frames(
     with open_input(info.path) as container:
         stream = _stream(container, info)
         pictures = decode_pictures(container, stream, report)
-        timed = with_increasing_times(pictures, info.step, lambda pts, what: report(what, pts * info.time_base))
+        timed = with_increasing_times(
+            pictures, info.step, lambda pts, what: report(what, pts * info.time_base, once=True)
+        )
         for number, (decoded, pts) in enumerate(timed):
             if ends and info.codec in FIXED_RATE and pts - ends[1] >= 2 * info.step:
                 report(f"frames missing here: {round((pts - ends[1]) / info.step) - 1}", ends[1] * info.time_base)

@@ -29,6 +29,7 @@ from dynface_video.media.output.carry import (
     carry_tags,
     has_timecode,
     kept_tags,
+    timecode_of,
 )
 from dynface_video.media.output.encoding import container_format, encoded_colour
 from dynface_video.media.output.picture_messages import Message, PictureMessages, read_messages, with_messages
@@ -132,8 +133,9 @@ def _fill(video: _Video, source: InputContainer | None, output: OutputContainer)
             return _Written([], set(), 0)
         carrier = StreamCarrier(source, output, info.stream_index)
         carry_tags(source, output)
-        if info.timecode is not None and not has_timecode(source):
-            output.metadata["timecode"] = info.timecode
+        timecode = timecode_of(source) or (None if has_timecode(source) else info.timecode)
+        if timecode is not None:
+            output.metadata["timecode"] = timecode
         place, target = 0, None
         for stream in source.streams:
             if stream.index == info.stream_index:

@@ -58,7 +58,7 @@ class StreamCarrier:
 
     def add(self, stream: Stream) -> None:
         """Give the output a copy of a stream, or note why it cannot have one."""
-        if _holds_chapters(stream, self.source):
+        if _holds_chapters(stream, self.source) or _holds_timecode(stream):
             return
         if isinstance(stream, VideoStream) and is_cover(stream) and self.output.format.name == "matroska":
             self._add_cover(stream)
@@ -66,7 +66,8 @@ class StreamCarrier:
         try:
             self._try(stream)
         except (av.FFmpegError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
+            # PyAV's own message names the decoder.
+            reason = getattr(error, "strerror", None) or "no such codec in this container"
             self.left_out.append(LeftOut(describe(stream), f"{self.output.format.name} cannot hold it ({reason})"))
             return
         target = _copy_stream(stream, self.output)
@@ -142,7 +143,8 @@ class StreamCarrier:
 
 def describe(stream: Stream) -> str:
     """A stream named for a person: kind, number, codec, language."""
-    codec = stream.codec_context.name if stream.codec_context is not None else stream.name
+    # The decoder's name may say little: FFmpeg's for CEA-608 is "cc_dec".
+    codec = stream.codec_context.codec.canonical_name if stream.codec_context is not None else stream.name
     details = ", ".join(detail for detail in (codec, stream.language, stream.metadata.get("title")) if detail)
     return f"{stream.type} stream {stream.index} ({details})"
 
@@ -188,6 +190,16 @@ def _first_packets(source: InputContainer) -> dict[int, Packet]:
         # What the damaged part would have held is not needed to try a stream.
         return found
     return found
+
+
+def timecode_of(source: InputContainer) -> str | None:
+    """The timecode of the first timecode track; None where there is none."""
+    return next((stream.metadata["timecode"] for stream in source.streams if _holds_timecode(stream)), None)
+
+
+def _holds_timecode(stream: Stream) -> bool:
+    # The muxers of MP4 and QuickTime make such a track of the tag, other containers keep the tag.
+    return stream.type == "data" and "timecode" in stream.metadata
 
 
 def _holds_chapters(stream: Stream, source: InputContainer) -> bool:

@@ -57,5 +57,5 @@ def _spread(last: int | None, following: int | None, count: int, step: int) -> l
 def _what(pictures: Sequence[DecodedPicture]) -> str:
     one = len(pictures) == 1
     if pictures[0].pts is None:
-        return "a frame has no time" if one else "frames have no times from here on"
-    return "a frame's time is not after the one before" if one else "frames' times go back here"
+        return "a frame has no time" if one else "frames have no times"
+    return "a frame's time is not after the one before" if one else "frames' times go back"

@@ -199,10 +199,10 @@ def test_missing_and_repeated_times_are_replaced(times: list[int | None], result
     ("times", "told"),
     [
         ((0, None, 80), [(40, "a frame has no time")]),
-        ((None,) * 30, [(0, "frames have no times from here on")]),
+        ((None,) * 30, [(0, "frames have no times")]),
         (
             (0, 40, 0, 40, 80, 60, 100),
-            [(53, "frames' times go back here"), (90, "a frame's time is not after the one before")],
+            [(53, "frames' times go back"), (90, "a frame's time is not after the one before")],
         ),
     ],
 )

@@ -143,7 +143,7 @@ def test_what_mp4_cannot_hold_is_named_and_the_rest_kept(kit) -> None:
         assert [c["metadata"]["title"] for c in container.chapters()] == ["One", "Two"]
         assert container.metadata["title"] == "An evening"
     words = " / ".join(passed.report.warnings)
-    assert "subtitle stream 2 (srt, swe) is not in the output: mp4 cannot hold it" in words
+    assert "subtitle stream 2 (subrip, swe) is not in the output: mp4 cannot hold it" in words
     assert "attachment stream 3" in words
     assert "DIRECTOR" in words
 
