@@ -31,9 +31,9 @@ VALIDATED_STRENGTH = 0.6
 DENOISING_SHARE = 0.15
 """Of the batches: clean faces under noise, half of them without a guide, so that the prior stays one."""
 WITH_GRADIENT = 1
-FEW_EVALUATIONS = SamplingOptions(num_inference_steps=2, last_step=60, trust=0.1)
+FEW_EVALUATIONS = SamplingOptions(num_inference_steps=2, last_step=60, trust=0.1, temperature=0.8)
 """How the prior is used where it was trained in the sampler."""
-SAMPLER_LOSS = LossWeights(adversarial=0.07)
+SAMPLER_LOSS = LossWeights(identity=1.5, adversarial=0.07)
 
 
 class SampledFaces:
