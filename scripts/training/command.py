@@ -48,9 +48,9 @@ from training.discriminator import Adversarial
 from training.labels import steady_landmarks
 from training.landmarks import LandmarkTraining
 from training.local_blur_level import LocalBlurLevelTraining
-from training.local_restoration import LocalRestorationTraining
+from training.local_restoration import LOCAL_LOSS, LocalRestorationTraining
 from training.loop import Component, LoopConfig, load_average, score, train
-from training.losses import FaceLosses, LossWeights
+from training.losses import FaceLosses
 from training.prior import FinePriorTraining, PriorTraining
 from training.restoration import RestorationTraining, WindowTraining
 from training.sampler import FEW_EVALUATIONS, SAMPLER_LOSS, SampledFaces, SamplerTraining
@@ -112,7 +112,7 @@ def make_local_training(coarse: RestorationModel, options: argparse.Namespace) -
     root, cache = options.data / "faces_train", options.cache
     portraits = load_faces(root, ("modern_256",), cache)
     large = load_faces(root, ("modern_512",), cache, native=512)
-    losses = FaceLosses.from_folder(options.data / "teachers", LossWeights())
+    losses = FaceLosses.from_folder(teacher_folder(options.data), LOCAL_LOSS)
     return LocalRestorationTraining(portraits, large, coarse, losses)
 
 

@@ -9,7 +9,7 @@ import torch
 
 from dynface_video.models.restoration import RestorationModel, enlarge_coarse
 from noise_faces import noise_faces
-from teachers.identity import FaceRecognition
+from teachers.identity import FaceRecognition, face_chips
 from teachers.perceptual import EfficientNetLite0
 from training import local_restoration
 from training.data import FaceSet
@@ -18,6 +18,8 @@ from training.local_restoration import (
     PATCH,
     LocalRestorationTraining,
     coarser_patches,
+    face_parts,
+    in_crop,
     patch_corner,
     reduced,
     window_below,
@@ -55,7 +57,7 @@ def test_patches_of_both_stages_can_be_learned_from(component: LocalRestorationT
         assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in part.parameters())
 
 
-def test_whole_crops_teach_identity_too(component: LocalRestorationTraining, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whole_faces_teach_identity_too(component: LocalRestorationTraining, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
     def same_person(self: FaceLosses, restored: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
@@ -65,9 +67,15 @@ def test_whole_crops_teach_identity_too(component: LocalRestorationTraining, mon
     monkeypatch.setattr(FaceLosses, "same_person", same_person)
     model = component.build()
     rng = np.random.default_rng(0)
-    component.loss(model, component.whole_crops([component.crop(rng, 256)], rng), torch.Generator())
+    component.loss(model, face_parts(component.whole_crops([component.crop(rng, 256)], rng)), torch.Generator())
     component.loss(model, component._patches(np.random.default_rng(0), 2, 256), torch.Generator())
     assert asked == [256]
+
+
+def test_the_part_that_is_restored_holds_all_that_the_identity_network_sees() -> None:
+    crop = torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    part = face_parts({"clean": crop})["clean"]
+    assert part.shape[-1] < 256 and torch.equal(face_chips(in_crop(part)), face_chips(crop))
 
 
 def test_the_stage_below_is_cut_where_the_patch_lies() -> None:
@@ -135,7 +143,7 @@ def test_a_perfect_result_scores_zero_distance_and_a_noisy_one_is_rough(componen
 def test_a_run_resumes_with_its_discriminator_and_keeps_an_average(
     component: LocalRestorationTraining, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local_restoration, "WHOLE_SHARE", 0.0)
+    monkeypatch.setattr(local_restoration, "FACE_SHARE", 0.0)
     monkeypatch.setattr(component, "validate", lambda *_: {"score": 1.0})
     device = torch.device("cpu")
     for crops in (2, 4):

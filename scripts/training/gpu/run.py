@@ -36,7 +36,8 @@ from training.gpu.tasks import (
     SamplerTask,
 )
 from training.gpu.timed_loop import DeviceTask, LoopOptions, train_for
-from training.losses import FaceLosses, LossWeights
+from training.local_restoration import LOCAL_LOSS
+from training.losses import FaceLosses
 from training.sampler import SAMPLER_LOSS
 
 logger = logging.getLogger(__name__)
@@ -105,7 +106,7 @@ def make_task(name: str, networks: PresetNetworks, crops: DegradedCrops, data: P
         return BlurLevelTask(networks, crops)
     packed = data / PACKED_TEACHERS
     folder = packed if packed.is_dir() else teacher_folder(data)
-    weights = LossWeights() if name == "local_restoration" else SAMPLER_LOSS
+    weights = LOCAL_LOSS if name == "local_restoration" else SAMPLER_LOSS
     losses = FaceLosses.from_folder(folder, weights, device=crops.device)
     if name == "local_restoration":
         return LocalRestorationTask(networks, crops, losses)

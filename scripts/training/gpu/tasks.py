@@ -17,7 +17,7 @@ from training.gpu.degraded_crops import COARSEST, DegradedCrops, LocalCrops
 from training.gpu.device_sampler import DeviceTable, StartingPoints, sample_in_two
 from training.gpu.preset import PresetNetworks
 from training.gpu.timed_loop import TaskOptions
-from training.local_restoration import FINEST_SHARE, WHOLE_SHARE, LocalRestorationTraining
+from training.local_restoration import FACE_SHARE, FINEST_SHARE, LocalRestorationTraining, face_parts
 from training.loop import Batch
 from training.losses import FaceLosses
 from training.prior import LARGEST_ESTIMATE_ERROR, UNGUIDED_SHARE, PriorTraining
@@ -63,10 +63,10 @@ class LocalRestorationTask:
         return Adversarial(copy.deepcopy(self.networks.local_restoration), PatchDiscriminator())
 
     def loss(self, model: nn.Module, size: int, rng: np.random.Generator, generator: torch.Generator) -> Tensor:
-        """See `LocalRestorationTraining.loss`: patches of one stage, now and then whole crops of 256 pixels."""
+        """See `LocalRestorationTraining.loss`: patches of one stage, or whole faces at 256 pixels."""
         assert isinstance(model, Adversarial)
-        if rng.random() < WHOLE_SHARE:
-            batch = self.crops.whole(max(1, size // 4), rng, generator)
+        if rng.random() < FACE_SHARE:
+            batch = face_parts(self.crops.whole(max(1, size // 2), rng, generator))
         else:
             side = 512 if rng.random() < FINEST_SHARE else 256
             batch = self.crops.patches(size, side, model.generator, rng, generator)
