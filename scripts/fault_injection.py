@@ -56,7 +56,7 @@ class StandInPerformer(VideoPerformer):
     def _models(self, cache: dict[str, Any]) -> Any:
         sys.path.insert(0, os.environ["FAULT_SUPPORT"])
         from dynface_video.passes.networks import Models
-        from identity import FoundFace, StandIn, checkered
+        from identity import FoundFace, changing_pipeline, checkered
 
         pause = float(os.environ["FAULT_PAUSE"])
 
@@ -65,7 +65,7 @@ class StandInPerformer(VideoPerformer):
             return checkered(crops)
 
         face = FoundFace((48, 32))
-        return Models(StandIn(change), face, face)  # type: ignore[arg-type]
+        return Models(changing_pipeline(change), face, face)  # type: ignore[arg-type]
 
 
 def drive(source: Path, target: Path, address: str | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ import yaml
 from dynface_video.config import OPTIONS
 from dynface_video.errors import InputError
 from dynface_video.jobs.remote import is_remote
+from dynface_video.media.io.files import MAX_NAME
 
 VIDEOS = (
     ".3gp", ".asf", ".avi", ".dv", ".flv", ".gif", ".m2t", ".m2ts", ".m2v", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg",
@@ -98,7 +100,10 @@ def join(folder: str, name: Path) -> str:
 
 def _output_name(name: Path) -> Path:
     """The source's name if its container keeps every frame's time, else that of a Matroska file."""
-    return name if name.suffix.lower() in TIMED else name.with_name(f"{name.name}.mkv")
+    if name.suffix.lower() in TIMED:
+        return name
+    longer = f"{name.name}.mkv"
+    return name.with_name(longer) if len(os.fsencode(longer)) <= MAX_NAME else name.with_suffix(".mkv")
 
 
 def _read_list(path: Path, folder: str) -> Iterator[Entry]:

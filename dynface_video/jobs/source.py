@@ -28,9 +28,13 @@ def is_stills(source: Path, settings: InputSettings) -> bool:
         settings: How to take a folder of images.
 
     Raises:
-        InputError: The folder has no images, or one cannot be read.
+        InputError: The path cannot be read, or is a folder without images.
     """
-    if not source.is_dir():
+    try:
+        is_folder = source.is_dir()
+    except OSError as error:
+        raise InputError(f"{source} cannot be read ({error.strerror})") from error
+    if not is_folder:
         if remedy(source):
             raise InputError(f"{source}: {remedy(source)}")
         return source.suffix.lower() in READABLE

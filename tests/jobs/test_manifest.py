@@ -58,6 +58,11 @@ def test_a_european_spreadsheet_is_a_list_too(text: str, encoding: str, tmp_path
     assert (second.source, dict(second.overrides)) == (str(tmp_path / "b.mkv"), {})
 
 
+def test_a_name_that_has_no_room_for_a_second_ending_gets_another_one() -> None:
+    entries = read_entries([f"films/{'x' * length}.avi" for length in (247, 248)], "out")
+    assert [entry.output for entry in entries] == [f"out/{'x' * 247}.avi.mkv", f"out/{'x' * 248}.mkv"]
+
+
 def test_the_line_of_a_mistake_is_counted_from_the_top_of_the_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="line 3"):
         read_entries([str(write(tmp_path / "a.csv", "sep=;\nsource;strenght\nx.mp4;1\n"))], "out")

@@ -58,6 +58,11 @@ def test_a_name_that_is_too_long_is_refused_at_once(clip: Path, tmp_path: Path) 
         restore_video(clip, tmp_path / f"{'x' * 252}.mp4", device="cpu")
 
 
+def test_a_source_with_an_impossible_name_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"xxx\.mp4 cannot be read \(File name too long\)"):
+        restore_video(tmp_path / f"{'x' * 300}.mp4", tmp_path / "out.mp4", device="cpu")
+
+
 def test_a_device_is_no_output(clip: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="/dev/null is a device"):
         restore_video(clip, "/dev/null", device="cpu", overwrite=True)
