@@ -7,13 +7,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dynface_video.config import RestorationSettings, Settings, changed_restoration, load_settings, preset_names
+from dynface_video.config import (
+    Overrides,
+    RestorationChanges,
+    RestorationSettings,
+    Settings,
+    changed_restoration,
+    load_settings,
+    preset_names,
+)
 from dynface_video.device import resolve_device
 from dynface_video.diffusion.engine import GuidedStep
 from dynface_video.diffusion.noise import NoiseKey
@@ -69,16 +77,14 @@ class FacePipeline:
         name_or_folder: str | Path = "mini",
         *,
         torch_dtype: torch.dtype = torch.float32,
-        device: str = "auto",
-        **overrides: Any,
+        **overrides: Unpack[Overrides],
     ) -> FacePipeline:
         """Load the models of a preset, or of a folder that has a `model_index.json`.
 
         Args:
             name_or_folder: A preset such as "mini", or a model folder, which is used with the default settings.
             torch_dtype: Of the networks' arithmetic.
-            device: "auto", "cpu", "cuda", "cuda:1" or "mps".
-            overrides: Settings by the names of the command line, such as `strength`.
+            overrides: Settings by name, such as `device="cuda:1"` or `strength=0.4`.
 
         Raises:
             InputError: An unknown preset, device or setting.
@@ -86,9 +92,9 @@ class FacePipeline:
         """
         name = str(name_or_folder)
         if name in preset_names():
-            settings = load_settings(name, None, {"device": device, **overrides})
+            settings = load_settings(name, None, overrides)
         else:
-            settings = load_settings("mini", None, {"device": device, **overrides}).model_copy(update={"models": name})
+            settings = load_settings("mini", None, overrides).model_copy(update={"models": name})
         return cls.from_settings(settings, torch_dtype=torch_dtype)
 
     @classmethod
@@ -112,7 +118,7 @@ class FacePipeline:
         stages = tuple(replace(stage, device=target) for stage in self.stages)
         return replace(self, stages=stages, device=target)
 
-    def with_settings(self, **changes: Any) -> FacePipeline:
+    def with_settings(self, **changes: Unpack[RestorationChanges]) -> FacePipeline:
         """The same networks under other settings, by the names of `RestorationSettings`.
 
         Raises InputError for an unknown name or an unusable value, ModelError for a trained guidance map without
@@ -203,8 +209,12 @@ class FacePipeline:
         Raises:
             InputError: An image is not square or not RGB, or has values that are no colours.
         """
-        changes = {"strength": strength, "num_inference_steps": num_inference_steps}
-        pipeline = self.with_settings(**{name: value for name, value in changes.items() if value is not None})
+        changes: RestorationChanges = {}
+        if strength is not None:
+            changes["strength"] = strength
+        if num_inference_steps is not None:
+            changes["num_inference_steps"] = num_inference_steps
+        pipeline = self.with_settings(**changes)
         if generator is not None:
             seed = int(torch.randint(2**31, (1,), generator=generator, device=generator.device))
         pictures = as_images(images)

@@ -13,7 +13,6 @@ import av
 import cv2
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from dynface_video.api import analyze_video, iter_restored_frames, restore_batch, restore_image, restore_video
@@ -35,7 +34,6 @@ from dynface_video.jobs.worker import SegmentWorker
 from dynface_video.media.io.probe import probe
 from dynface_video.media.io.read import read_frames
 from dynface_video.metrics.fidelity import log_spectrum_distance, psnr
-from dynface_video.models.restoration import RestorationModel
 
 FRAMES = 18
 DATA = Path(os.environ.get("DYNFACE_DATA", Path(__file__).parents[2] / "shared" / "data")) / "videos"
@@ -277,35 +275,6 @@ def test_frames_of_what_is_no_video_are_refused_at_once(tmp_path: Path, clean: l
         iter_restored_frames(tmp_path / "absent.mkv")
     with pytest.raises(InputError, match="strength is 3"):
         iter_restored_frames(tmp_path / "absent.mkv", strength=3.0)
-
-
-@pytest.mark.parametrize("entry", ["restore_video", "restore_photograph", "restore_image", "frames", "analyze_video"])
-def test_every_entry_point_works_with_the_threads_that_are_set(
-    entry: str, source: Path, clean: list[np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: set[int] = set()
-    regress = RestorationModel.read
-
-    def counted(*arguments: Any, **options: Any) -> Any:
-        seen.update({torch.get_num_threads(), cv2.getNumThreads()})
-        return regress(*arguments, **options)
-
-    monkeypatch.setattr(RestorationModel, "read", counted)
-    Image.fromarray(clean[0]).save(tmp_path / "photograph.png")
-    before, options = torch.get_num_threads(), {"threads": 3, "device": "cpu", "num_inference_steps": 1}
-    if entry == "restore_video":
-        restore_video(source, tmp_path / "out.mp4", **options)
-    elif entry == "restore_photograph":
-        restore_video(tmp_path / "photograph.png", tmp_path / "out.png", **options)
-    elif entry == "restore_image":
-        restore_image(clean[0], **options)
-    elif entry == "frames":
-        frames = iter_restored_frames(source, **options)
-        next(frames)
-        assert torch.get_num_threads() == before
-    else:
-        analyze_video(source, **options)
-    assert seen == {3} and torch.get_num_threads() == before
 
 
 @pytest.mark.skipif(not (DATA / "sign_help.mkv").exists(), reason="needs the data's clips (DYNFACE_DATA)")

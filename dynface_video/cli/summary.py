@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from dynface_video.passes.analysis import Analysis
     from dynface_video.results import RestoreResult
 
@@ -29,7 +31,7 @@ def analysis_overview(analysis: Analysis) -> dict[str, Any]:
             "start": found.track.start,
             "stop": found.track.stop,
             "size": round(float(found.track.size), 1),
-            "blur_level": round(float(found.levels.mean()), 3),
+            "blur_level": round(_blur_level(found.levels), 5),
             "grey": found.grey,
             "restore": found.restore,
         }
@@ -54,13 +56,19 @@ def analysis_summary(analysis: Analysis, written: Path | None) -> list[str]:
     )
     lines = [
         f"track {t['number']}: frames {t['start']} to {t['stop'] - 1}, {t['size']:.0f} px, "
-        f"blur level {t['blur_level']:.2f}{', grey' if t['grey'] else ''}{'' if t['restore'] else ', not selected'}"
+        f"blur level {t['blur_level']:.2%}{', grey' if t['grey'] else ''}{'' if t['restore'] else ', not selected'}"
         for t in seen["tracks"]
     ]
     lines = [", ".join(found), *lines]
     if seen["skip_reasons"]:
         lines.append(skipped(seen["skip_reasons"]))
     return [*lines, f"the whole analysis is in {written}"] if written is not None else lines
+
+
+def _blur_level(levels: np.ndarray) -> float:
+    """Mean blur level that the finest stage with an estimator read, as a share of the crop's side; levels: (S, T)."""
+    estimated = [own for own in levels if own.any()]
+    return float(estimated[-1].mean()) if estimated else 0.0
 
 
 def skipped(reasons: Mapping[str, int]) -> str:

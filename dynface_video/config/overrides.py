@@ -20,7 +20,7 @@ class Overrides(TypedDict, total=False):
     aligned: bool
     strength: float
     num_inference_steps: int | None
-    resolution: str
+    resolution: int | Literal["auto"]
     faces: Literal["all", "largest"]
     seed: int
     grayscale: Literal["auto", "on", "off"]
@@ -38,3 +38,32 @@ class Overrides(TypedDict, total=False):
     threads: int
     address: str | None
     work: Path | None
+
+
+class RestorationChanges(TypedDict, total=False):
+    """Settings of `RestorationSettings` to be changed, by their names."""
+
+    strength: float
+    num_inference_steps: int | None
+    resolution: int | Literal["auto"]
+    faces: Literal["all", "largest"]
+    seed: int
+    guide_count: int
+    guide_spacing: float
+    trust: float | None
+    eta_scale: float
+    temperature: float | None
+    guidance: Literal["closed_form", "gradient", "none"]
+    guidance_scale: float
+    guidance_map: Literal["trained", "sobel", "none"]
+    level_rate: float
+    batch_size: int
+    level_interval: int
+    level_smoothing: float
+    step_hysteresis: float
+    noise_correlation: float
+    window_radius: int | None
+    temporal_radius: int | None
+    temporal_weight: float
+    grayscale: Literal["auto", "on", "off"]
+    grain: float

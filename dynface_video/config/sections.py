@@ -113,7 +113,7 @@ class RestorationSettings(Section):
         le=1000,
         description="most network evaluations per face and stage; less blurred faces take fewer",
     )
-    resolution: Annotated[str, Option("auto|N")] = Field(
+    resolution: Annotated[int | Literal["auto"], Option("N|auto")] = Field(
         default="auto",
         description="largest stage that a face goes through, pixels; auto: 256 on a CPU, no limit on a GPU",
     )
@@ -194,18 +194,17 @@ class RestorationSettings(Section):
         default=0.0, ge=0, le=1, description="share of the surrounding grain added to restored faces that lack it"
     )
 
-    @field_validator("resolution", mode="before")
+    @field_validator("resolution")
     @classmethod
-    def _resolution_is_a_side(cls, resolution: Any) -> str:
-        side = str(resolution)
-        if isinstance(resolution, bool) or not (side == "auto" or (side.isdecimal() and int(side) >= SMALLEST_SIDE)):
+    def _resolution_is_a_side(cls, resolution: int | Literal["auto"]) -> int | Literal["auto"]:
+        if resolution != "auto" and resolution < SMALLEST_SIDE:
             raise ValueError(f"it must be auto, or a side in pixels of at least {SMALLEST_SIDE}")
-        return side
+        return resolution
 
     @property
     def largest_side(self) -> int | None:
         """Side of the largest stage that is allowed, pixels; None for "auto"."""
-        return None if self.resolution == "auto" else int(self.resolution)
+        return None if self.resolution == "auto" else self.resolution
 
     @model_validator(mode="after")
     def _guidance_has_what_it_takes(self) -> RestorationSettings:

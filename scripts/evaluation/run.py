@@ -79,7 +79,7 @@ def run_evaluation(options: EvaluationOptions, out: Path, *, progress: Callable[
     size = options.resolution or (pipeline.resolution if pipeline else WITHOUT_MODELS)
     largest = options.largest_stage or size
     if pipeline is not None:
-        pipeline = pipeline.with_settings(resolution=str(largest))
+        pipeline = pipeline.with_settings(resolution=largest)
     clean = _clean_faces(options, size)
     faces = {strength: degrade_faces(clean, strength, seed=options.seed) for strength in STRENGTHS}
     methods = make_methods(options.methods, pipeline, _variants(options, pipeline, largest))

@@ -10,6 +10,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+
 from dynface_video.config import load_settings
 
 Command = Callable[..., tuple[int, str, str]]
@@ -45,7 +47,7 @@ class FakeApi:
         self.calls.append({"source": source, **options})
         progress("analyze", 50, 50)
         track = SimpleNamespace(number=3, start=2, stop=50, size=96.04)
-        levels = SimpleNamespace(mean=lambda: 1.5)
+        levels = np.array([[0.02, 0.04], [0.01, 0.015], [0.0, 0.0]])
         return SimpleNamespace(
             frame_count=50,
             shots=[SimpleNamespace(start=0, stop=50)],
