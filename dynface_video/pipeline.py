@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Unpack
@@ -36,7 +37,7 @@ from dynface_video.models.prior import GuidedPrior
 from dynface_video.models.registry import model_folder
 from dynface_video.models.restoration import RestorationModel, enlarge_coarse
 from dynface_video.pretrained import load_pretrained
-from dynface_video.stage import SampledFaces, Sampler, Stage, StageConfig
+from dynface_video.stage import NetworkName, SampledFaces, Sampler, Stage, StageConfig
 from dynface_video.threads import network_threads
 
 INDEX = "model_index.json"
@@ -256,10 +257,28 @@ class _StepCounter:
 def load_stages(
     folder: Path, settings: RestorationSettings, device: torch.device, dtype: torch.dtype
 ) -> tuple[Stage, ...]:
-    """The stages of a model folder, coarse to fine; raises ModelError for whatever is missing or does not fit.
+    """The stages of a model folder, coarse to fine; raises ModelError for a part that is missing or does not fit.
 
-    A subfolder that several stages name is loaded once.
+    A network that several stages name is loaded once.
     """
+    networks = _Networks(folder, device)
+    stages: list[Stage] = []
+    for config in _stage_configs(folder):
+        restoration = networks.load(config.restoration, RestorationModel)
+        if restoration.reads_coarse and not stages:
+            raise ModelError(f"{folder / INDEX}: the first stage's restoration model needs a coarser stage")
+        sampler = None
+        if config.prior and config.blur_estimator and config.starting_steps:
+            prior = networks.load(config.prior, GuidedPrior)
+            table = StartingStepTable.load(folder / config.starting_steps)
+            table.check_fits(prior.resolution, prior.schedule)
+            adjuster = networks.load(config.adjuster, GuidanceAdjuster) if config.adjuster else None
+            sampler = Sampler(networks.load(config.blur_estimator, BlurLevelEstimator), prior, table, adjuster)
+        stages.append(Stage(config, restoration, sampler, settings, device, dtype))
+    return tuple(stages)
+
+
+def _stage_configs(folder: Path) -> list[StageConfig]:
     try:
         described = json.loads((folder / INDEX).read_text())["stages"]
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -269,27 +288,37 @@ def load_stages(
     configs = [StageConfig.from_dict(values) for values in described]
     if not configs or any(a.resolution >= b.resolution for a, b in pairwise(configs)):
         raise ModelError(f"{folder / INDEX}: the stages must go from coarse to fine")
-    loaded: dict[str, Any] = {}
+    return configs
 
-    def network(model_class: type[Any], name: str) -> Any:
-        if name not in loaded:
-            loaded[name] = load_pretrained(model_class, folder / name, device=device)
-        return loaded[name]
 
-    stages: list[Stage] = []
-    for config in configs:
-        restoration = network(RestorationModel, config.restoration)
-        if restoration.reads_coarse and not stages:
-            raise ModelError(f"{folder / INDEX}: the first stage's restoration model needs a coarser stage")
-        sampler = None
-        if config.prior and config.blur_estimator and config.starting_steps:
-            prior = network(GuidedPrior, config.prior)
-            table = StartingStepTable.load(folder / config.starting_steps)
-            table.check_fits(prior.resolution, prior.schedule)
-            adjuster = network(GuidanceAdjuster, config.adjuster) if config.adjuster else None
-            sampler = Sampler(network(BlurLevelEstimator, config.blur_estimator), prior, table, adjuster)
-        stages.append(Stage(config, restoration, sampler, settings, device, dtype))
-    return tuple(stages)
+@dataclass(eq=False)
+class _Networks:
+    """Loads the networks of a model folder, each once."""
+
+    folder: Path
+    device: torch.device
+    loaded: dict[str, Any] = field(default_factory=dict)
+
+    def load(self, name: NetworkName, default: type[Any]) -> Any:
+        """A network by its name in `model_index.json`; default: its class if the name does not say."""
+        subfolder, model_class = name, default
+        if not isinstance(name, str):
+            if set(name) != {"class", "folder"}:
+                raise ModelError(f"{self.folder / INDEX}: a network is a folder, or has a class and a folder: {name}")
+            subfolder, model_class = name["folder"], _imported(name["class"])
+        key = str(subfolder)
+        if key not in self.loaded:
+            self.loaded[key] = load_pretrained(model_class, self.folder / key, device=self.device)
+        return self.loaded[key]
+
+
+def _imported(name: str) -> Any:
+    """A class by its full name, `module.Class`."""
+    module, _, class_name = name.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), class_name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ModelError(f"the model class {name!r} cannot be imported: {error}; is its package installed?") from error
 
 
 def to_tensor(images: np.ndarray, device: torch.device | str = "cpu") -> Tensor:

@@ -32,6 +32,8 @@ from dynface_video.faces.colour import LUMINANCE
 from dynface_video.models.adjuster import sobel_guidance_map
 from dynface_video.models.protocols import BlurEstimator, Denoiser, FaceModel, GuidanceMap
 
+NetworkName = str | dict[str, str]
+
 SHARP_PIXELS = (0.5, 1.5)
 """Blur, pixels of the last stage, up to which detail above that stage is kept, and from which on it is noise."""
 
@@ -40,13 +42,15 @@ SHARP_PIXELS = (0.5, 1.5)
 class StageConfig:
     """A stage as a model folder's `model_index.json` describes it.
 
+    A network is named by its subfolder, or, with a class of your own, as `{"class": "module.Class", "folder": NAME}`.
+
     Attributes:
         resolution: R, side of the crops in pixels.
-        restoration: Subfolder of RM.
-        blur_estimator: Subfolder of SE; None where no level is read and the stage does not sample.
-        prior: Subfolder of the prior; None for a stage whose estimate is the face.
+        restoration: RM.
+        blur_estimator: SE; None where no level is read and the stage does not sample.
+        prior: The prior; None for a stage whose estimate is the face.
         starting_steps: File of the prior's DSST.
-        adjuster: Subfolder of the trained guidance map (DGSA).
+        adjuster: The trained guidance map (DGSA).
         num_inference_steps: Network evaluations of a face that starts at `reference_step` or above.
         reference_step: Starting step from which a face gets all evaluations; in proportion below.
         last_step: Timestep of the last evaluation.
@@ -60,11 +64,11 @@ class StageConfig:
     """
 
     resolution: int
-    restoration: str
-    blur_estimator: str | None = None
-    prior: str | None = None
+    restoration: NetworkName
+    blur_estimator: NetworkName | None = None
+    prior: NetworkName | None = None
     starting_steps: str | None = None
-    adjuster: str | None = None
+    adjuster: NetworkName | None = None
     num_inference_steps: int = 12
     reference_step: int = 500
     last_step: int = 2

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from dynface_video.errors import ModelError
 
+DEFAULT = "mini"
+
 
 def embedded_models() -> list[str]:
     """Names of the model sets that are part of the package."""
@@ -23,3 +25,9 @@ def model_folder(name: str) -> Path:
             f"{', '.join(embedded_models()) or 'none'}"
         )
     return folder
+
+
+def detection_folder(name: str) -> Path:
+    """The folder with the networks that find faces: of that model set, or the default's if it has none of its own."""
+    folder = model_folder(name)
+    return folder if (folder / "landmarks").is_dir() else model_folder(DEFAULT)
