@@ -82,6 +82,11 @@ class DetectionSettings(Section):
         default=0.06, gt=0, description="faces with less certain landmarks are skipped: share of the face's side"
     )
     minimum_brightness: float = Field(default=0.06, ge=0, le=1, description="darker faces are skipped")
+    skip_blurred_background: bool = Field(
+        default=True,
+        description="faces that the camera left out of focus are skipped: far more blurred than the main face of the "
+        "shot, or than the edges around them",
+    )
     detect_rotated: bool = Field(
         default=True, description="also search for sideways and upside-down faces where few are found"
     )

@@ -11,6 +11,7 @@ import numpy as np
 
 from dynface_video.faces.detection.boxes import lies_in
 from dynface_video.faces.landmarks import box_from_landmarks
+from dynface_video.tracking.focus import Focus
 from dynface_video.tracking.motion import Expected, Found, Motion, assign, is_among, matching_costs
 from dynface_video.tracking.observation import Observation, face_sides
 
@@ -25,10 +26,15 @@ LARGEST_NESTED_SHARE = 0.5
 
 @dataclass(frozen=True)
 class Fragment:
-    """One face in some frames of one shot: frames (N,) int64 rising; points (N, 5, 2), std (N, 5), scores (N,).
+    """One face in some frames of one shot.
 
-    looks:      (N,) int8: 1 where the detector knew the face, -1 where it looked and did not, 0 where it did not look
-    appearance: the mean of those seen, None when none was
+    Attributes:
+        frames: (N,) int64, rising.
+        points, std: (N, 5, 2) landmarks and (N, 5), pixels.
+        scores: (N,) in [0, 1].
+        looks: (N,) int8: 1 where the detector found the face, -1 where it missed it, 0 where it was not run.
+        appearance: the mean of those measured, or None.
+        focus: all that were measured.
     """
 
     frames: np.ndarray
@@ -37,6 +43,7 @@ class Fragment:
     scores: np.ndarray
     looks: np.ndarray
     appearance: np.ndarray | None
+    focus: tuple[Focus, ...] = ()
 
     @property
     def start(self) -> int:
@@ -56,7 +63,7 @@ class Fragment:
     def taken(self, kept: np.ndarray) -> Fragment:
         """The part of it that a mask or slice keeps."""
         arrays = (self.frames[kept], self.points[kept], self.std[kept], self.scores[kept], self.looks[kept])
-        return Fragment(*arrays, self.appearance)
+        return Fragment(*arrays, self.appearance, self.focus)
 
 
 def fragments_of(observations: Sequence[Observation], cuts: Sequence[int], gap: int) -> list[Fragment]:
@@ -82,6 +89,7 @@ def _fragment(seen: Sequence[Observation]) -> Fragment:
         scores=np.array([o.detection.score for o in seen], np.float64),
         looks=np.array([1 if o.detected else -1 if o.missed else 0 for o in seen], np.int8),
         appearance=np.mean(looks, axis=0) if looks else None,
+        focus=tuple(o.focus for o in seen if o.focus is not None),
     )
 
 
@@ -189,4 +197,5 @@ def _join(chain: Sequence[Fragment]) -> Fragment:
         scores=np.concatenate([f.scores for f in chain]),
         looks=np.concatenate([f.looks for f in chain]),
         appearance=np.average([look for _, look in looks], axis=0, weights=counts) if looks else None,
+        focus=tuple(measured for f in chain for measured in f.focus),
     )

@@ -1,4 +1,4 @@
-"""What following faces gives: observations frame by frame, finished tracks, and faces left alone with the reason."""
+"""What tracking gives: observations frame by frame, finished tracks, and skipped faces with the reason."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from dynface_video.faces.detection.detector import Detection
 from dynface_video.faces.landmarks import SIDE_BY_SPREAD
+from dynface_video.tracking.focus import Focus
 
 HIDDEN = "hidden by another face"
 """Reason of a stretch in which a face that is restored before and after cannot be seen."""
@@ -18,10 +19,14 @@ HIDDEN = "hidden by another face"
 class Observation:
     """A face in one frame.
 
-    track:      number given by the tracker; fragments of one face may have several
-    detected:   found by the detector in this frame, else followed by the landmark network
-    missed:     the detector looked at this frame and did not find it
-    appearance: what the face looks like (see `appearance`), None where it was not looked at
+    Attributes:
+        frame: its index.
+        track: number given by the tracker; fragments of one face may have several.
+        detection: where it is.
+        detected: found by the detector in this frame, else followed by the landmark network.
+        appearance: of the face (see `appearance`), None where it was not measured.
+        missed: the detector searched this frame and did not find it.
+        focus: its blur and that around it, None where it was not measured.
     """
 
     frame: int
@@ -30,6 +35,7 @@ class Observation:
     detected: bool
     appearance: np.ndarray | None = None
     missed: bool = False
+    focus: Focus | None = None
 
 
 @dataclass(frozen=True)

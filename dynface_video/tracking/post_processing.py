@@ -14,7 +14,7 @@ from dynface_video.tracking.appearance import difference
 from dynface_video.tracking.link import Fragment, fragments_of, is_nested, is_same, link, without_doubles
 from dynface_video.tracking.observation import HIDDEN, FaceTrack, Observation, SkippedFace, face_sides
 from dynface_video.tracking.smoothing import smooth_landmarks
-from dynface_video.tracking.track_filter import rejection_reason, shown_while_turning, turn_of
+from dynface_video.tracking.track_filter import out_of_focus_reason, rejection_reason, shown_while_turning, turn_of
 
 if TYPE_CHECKING:
     from dynface_video.config import DetectionSettings
@@ -35,9 +35,9 @@ def post_process_tracks(
     """Turn the observations of a whole video into finished tracks.
 
     Fragments are linked over absences of at most `settings.maximum_gap` frames, which are bridged by interpolation.
-    Tracks that are too short, too small, too uncertain, too blurred or too dark are skipped as a whole; faces that turn
-    too far to a side or are hidden by another face are skipped while they are. Landmarks are smoothed inside shots,
-    never over a cut.
+    Tracks that are too short, too small, too uncertain, too blurred, too dark or out of focus are skipped; faces that
+    turn too far to a side or are hidden by another face are skipped while they are. Landmarks are smoothed inside
+    shots, never over a cut.
 
     Args:
         observations: of all frames, in any order.
@@ -56,9 +56,14 @@ def post_process_tracks(
     tracks: list[FaceTrack] = []
     faces: list[Fragment] = []
     skipped_faces: list[SkippedFace] = []
-    for fragment in link(fragments, cuts, settings.maximum_gap):
+    linked = link(fragments, cuts, settings.maximum_gap)
+    main_faces = _main_faces(linked, bounds) if settings.skip_blurred_background else {}
+    for fragment in linked:
         fills_shot = fragment.start in bounds and fragment.last + 1 in bounds
         reason = rejection_reason(fragment, settings, fills_shot=fills_shot)
+        if reason is None and settings.skip_blurred_background:
+            main = main_faces[bisect_right(bounds, fragment.start)]
+            reason = out_of_focus_reason(fragment, None if main is fragment else main)
         if reason is None:
             track = _track(len(tracks), fragment, settings)
             reason = _reason_of_turn(track, settings.maximum_yaw)
@@ -72,6 +77,14 @@ def post_process_tracks(
     for track, frames in zip(tracks, hidden, strict=True):
         skipped_faces += _left_where(track, frames & (_shown(track) > 0), lambda _: HIDDEN)
     return [_without(track, frames) for track, frames in zip(tracks, hidden, strict=True)], skipped_faces
+
+
+def _main_faces(fragments: Sequence[Fragment], bounds: Sequence[int]) -> dict[int, Fragment]:
+    """The face that covers most of each shot, size times duration; shots are counted as `bisect_right` does."""
+    main: dict[int, Fragment] = {}
+    for fragment in sorted(fragments, key=lambda f: f.side * len(f.frames)):
+        main[bisect_right(bounds, fragment.start)] = fragment
+    return main
 
 
 def _track(number: int, fragment: Fragment, settings: DetectionSettings) -> FaceTrack:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +22,10 @@ SMALLEST_SUPPORT = 0.25
 NOSE_DEPTH = 0.5
 """How far the tip of a nose stands out of the plane of the eyes, in distances between the eyes."""
 TURN_SMOOTHING = 2.0
+SMALLEST_DEFOCUS = 0.03
+"""Std of a face's blur, as a share of its side, below which it is not out of focus: eyes and mouth can be seen."""
+BLURRED_BY_SURROUNDINGS, BLURRED_BY_MAIN_FACE = 2.5, 4.0
+"""How many times as blurred as what is near, or as the main face, a face out of focus is; chosen on training scenes."""
 FADE_SPAN = 6.0
 """Degrees over which a face that turns away fades."""
 
@@ -85,6 +90,34 @@ def _reason_of_looks(fragment: Fragment, settings: DetectionSettings) -> str | N
         brightness = float(fragment.appearance[-1])
         return f"too dark: a brightness of {brightness:.3f} of at least {settings.minimum_brightness:g}"
     return None
+
+
+def out_of_focus_reason(fragment: Fragment, main: Fragment | None) -> str | None:
+    """Why a face counts as left out of focus by the camera, or None.
+
+    Blur alone does not count, damage blurs a whole picture. What counts is blur far above that of the edges beside and
+    above the face, or above that of the shot's main face.
+
+    Args:
+        fragment: a linked track.
+        main: the track of the same shot's main face, None where it is this one.
+    """
+    blur = _median([focus.face for focus in fragment.focus])
+    if blur is None or blur < SMALLEST_DEFOCUS:
+        return None
+    around = _median([focus.face / focus.surroundings for focus in fragment.focus if focus.surroundings is not None])
+    if around is not None and around >= BLURRED_BY_SURROUNDINGS:
+        return f"out of focus: {around:.1f} times as blurred as its surroundings"
+    main_blur = None if main is None else _median([focus.face for focus in main.focus])
+    if main is not None and main_blur is not None:
+        ratio = blur * fragment.side / (main_blur * main.side)
+        if ratio >= BLURRED_BY_MAIN_FACE:
+            return f"out of focus: {ratio:.1f} times as blurred as the main face"
+    return None
+
+
+def _median(values: Sequence[float]) -> float | None:
+    return float(np.median(values)) if values else None
 
 
 def shown_while_turning(landmarks: np.ndarray, maximum_yaw: float) -> np.ndarray:

@@ -14,6 +14,7 @@ from dynface_video.faces.detection.boxes import distinct
 from dynface_video.faces.detection.detector import Detection, FaceDetector, FaceLocator
 from dynface_video.faces.landmarks import box_from_landmarks
 from dynface_video.tracking.appearance import appearance, difference, running_mean
+from dynface_video.tracking.focus import measure_focus
 from dynface_video.tracking.motion import LARGEST_DIFFERENCE, Expected, Found, Motion, is_among, match_faces, step_apart
 from dynface_video.tracking.observation import Observation
 
@@ -111,7 +112,12 @@ class FaceTracker:
         self._past.append((index, picture))
         self._forget()
         known = {number: number in confirmed if looks else None for number in seen}
-        return earlier + [_observation(index, number, face, known[number]) for number, face in seen.items()]
+        found = [_observation(index, number, face, known[number]) for number, face in seen.items()]
+        if self._settings.skip_blurred_background:
+            found = [
+                replace(o, focus=measure_focus(picture, o.detection.landmarks)) if o.detected else o for o in found
+            ]
+        return earlier + found
 
     def _is_due(self, index: int, cut: bool) -> bool:
         return cut or self._last_detection is None or index - self._last_detection >= self._settings.interval

@@ -1,5 +1,7 @@
 """Faces that are left alone, and those that fade while they are turned away."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from dynface_video.config import DetectionSettings
 from dynface_video.faces.align import TEMPLATE_512
 from dynface_video.faces.detection.detector import Detection
 from dynface_video.faces.landmarks import box_from_landmarks, face_square
+from dynface_video.tracking.focus import Focus
 from dynface_video.tracking.observation import FaceTrack, Observation, SkippedFace
 from dynface_video.tracking.post_processing import post_process_tracks
 from dynface_video.tracking.track_filter import shown_while_turning, turn_of
@@ -90,3 +93,39 @@ def test_tracks_remember_what_is_shown_in_json() -> None:
     assert again.shown is not None and track.shown is not None
     np.testing.assert_allclose(again.shown, track.shown, atol=0.006)
     assert again.shown_at(0) == 1 and again.shown_at(39) == 0
+
+
+def focused(track: int, focus: Focus, *, side: float = 1.0, x: float = 0.0) -> list[Observation]:
+    seen = []
+    for one in observed([0.0] * 9):
+        points = ((one.detection.landmarks - 100) * side + 100 + [x, 0]).astype(np.float32)
+        face = replace(one.detection, landmarks=points, box=box_from_landmarks(points))
+        seen.append(replace(one, track=track, detection=face, focus=focus))
+    return seen
+
+
+SHARP, BLURRED = Focus(0.01, 0.01), Focus(0.08, 0.06)
+
+
+def test_a_face_far_more_blurred_than_its_surroundings_is_skipped() -> None:
+    tracks, (face,) = finished(focused(0, Focus(0.06, 0.01)))
+    assert tracks == [] and face.reason == "out of focus: 6.0 times as blurred as its surroundings"
+    assert finished(focused(0, Focus(0.02, 0.004)))[1] == []
+    assert finished(focused(0, Focus(0.06, None)))[1] == []
+
+
+def test_a_face_far_more_blurred_than_the_main_face_is_skipped() -> None:
+    (main,), (face,) = finished(focused(0, SHARP, side=1.5) + focused(1, BLURRED, x=400))
+    assert main.number == 0 and face.reason == "out of focus: 5.3 times as blurred as the main face"
+    assert finished(focused(0, BLURRED, side=1.5) + focused(1, BLURRED, x=400))[1] == []
+
+
+def test_the_main_face_is_not_skipped_for_being_blurred_among_sharp_ones() -> None:
+    tracks, skipped = finished(focused(0, BLURRED, side=1.5) + focused(1, SHARP, x=400))
+    assert len(tracks) == 2 and skipped == []
+
+
+def test_faces_out_of_focus_are_restored_when_asked() -> None:
+    settings = SETTINGS.model_copy(update={"skip_blurred_background": False})
+    tracks, skipped = post_process_tracks(focused(0, Focus(0.06, 0.01)), [0], settings=settings)
+    assert len(tracks) == 1 and skipped == []

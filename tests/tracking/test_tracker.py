@@ -63,7 +63,7 @@ class World:
             x0, y0 = (square.centre - square.side / 2).astype(int)
             x1, y1 = (square.centre + square.side / 2).astype(int)
             if x1 > 0 and y1 > 0 and x0 < WIDTH and y0 < HEIGHT:
-                big = cv2.resize(pattern, (x1 - x0, y1 - y0), interpolation=cv2.INTER_CUBIC)
+                big = cv2.resize(pattern, (x1 - x0, y1 - y0), interpolation=cv2.INTER_NEAREST)
                 part = drawn[max(y0, 0) : y1, max(x0, 0) : x1]
                 part[:] = big[max(-y0, 0) :, max(-x0, 0) :][: part.shape[0], : part.shape[1]]
         drawn[0, 0], drawn[0, 1] = frame // 256, frame % 256
