@@ -27,14 +27,21 @@ from torch import Tensor
 
 from dynface_video.analyzed_track import AnalyzedTrack
 from dynface_video.diffusion.noise import NoiseKey
-from dynface_video.faces.colour import ColourMatch, colour_match, mean_match, with_colour
+from dynface_video.faces.colour_transfer import (
+    ColourMatch,
+    apply_colour,
+    join_colour_matches,
+    match_colour,
+    mean_colour_match,
+)
 from dynface_video.models.restoration import enlarge_coarse
 from dynface_video.pipeline import FacePipeline, to_array, to_tensor
 from dynface_video.stage import Estimates, Stage
 from dynface_video.temporal.flow_averaging import neighbour_motions, temporal_average, warp_neighbours
-from dynface_video.temporal.motion import Motion, motion_both_ways, stack_motions
+from dynface_video.temporal.motion import Motion, absent_motions, motion_both_ways, stack_motions
 
 Item = TypeVar("Item")
+Made = TypeVar("Made")
 
 FULL_WEIGHT_LEVEL = 1.5 / 128
 """Relative blur level from which on faces are averaged with the full weight; less below it, by the square: a face that
@@ -69,11 +76,14 @@ class FaceRecord:
     Attributes:
         crops: The source at each stage's resolution, (3, R, R) in [0, 1].
         stages: What each stage has made of it.
+        validity: (1, R, R) in [0, 1] at the first stage's resolution, 0 where the crop reaches beyond the picture; None
+            for a crop inside it.
         motions: The motion from this face to the same face in other frames, by `at`.
     """
 
     crops: tuple[Tensor, ...]
     stages: tuple[StageState, ...]
+    validity: Tensor | None = None
     motions: dict[int, Motion] = field(default_factory=dict)
 
 
@@ -114,13 +124,21 @@ class VideoPipeline:
         self.stages = pipeline.stages[:most]
         self._records: dict[FaceKey, FaceRecord] = {}
 
-    def add(self, key: FaceKey, crops: Sequence[np.ndarray]) -> None:
-        """Take in the source crops of a face, (R, R, 3) in [0, 1], one for each of its stages.
+    def add(self, key: FaceKey, crops: Sequence[np.ndarray], validity: np.ndarray | None = None) -> None:
+        """Take in the source crops of a face.
 
         Those of the frames within `reach` must be there before a face is asked for.
+
+        Args:
+            key: The face.
+            crops: (R, R, 3) in [0, 1], one for each of its stages.
+            validity: (R, R) as `crop_validity` gives it for the first of them; without it all of them shows the
+                picture. What does not has no part in flow, light and colour.
         """
-        tensors = tuple(to_tensor(crop[None], self.pipeline.device)[0] for crop in crops)
-        self._records[key] = FaceRecord(tensors, tuple(StageState() for _ in tensors))
+        device = self.pipeline.device
+        tensors = tuple(to_tensor(crop[None], device)[0] for crop in crops)
+        inside = None if validity is None or validity.min() >= 1 else torch.from_numpy(validity)[None].to(device)
+        self._records[key] = FaceRecord(tensors, tuple(StageState() for _ in tensors), inside)
 
     def restore(self, wanted: Sequence[FaceKey]) -> list[np.ndarray]:
         """The faces of their last stage, (R, R, 3) in [0, 1], in the colour of their source."""
@@ -204,7 +222,9 @@ class VideoPipeline:
         if not others:
             return own[number].new_zeros(0, *own[number].shape)
         first = torch.stack([self._records[other].crops[0] for other in others])[None]
-        motions = neighbour_motions(own[0][None], first)
+        validity = self._validity([key, *others])
+        masks = {} if validity is None else {"middle_valid": validity[:1], "neighbours_valid": validity[None, 1:]}
+        motions = neighbour_motions(own[0][None], first, **masks)
         neighbours = torch.stack([self._records[other].crops[number] for other in others])[None]
         return warp_neighbours(own[number][None], neighbours, motions)[0]
 
@@ -234,19 +254,40 @@ class VideoPipeline:
         for part in _batches(missing, self._averages_at_once(stage)):
             twice = averaging_passes(stage) == 2
             faces = self._average(number, part, "sample") if twice else self._stack(number, part, "sample")
-            for key, face in zip(part, faces, strict=True):
-                near = self._around(key, stage.temporal_radius if twice else 0)
-                match = mean_match([self._colour(other, number) for other in near])
-                coloured = with_colour(to_array(face[None])[0], match)
-                self._records[key].stages[number].face = to_tensor(coloured[None], self.pipeline.device)[0]
+            near = [self._around(key, stage.temporal_radius if twice else 0) for key in part]
+            self._match_colours(_unique(near), number)
+            matches = [mean_colour_match([self._colour(other, number) for other in others]) for others in near]
+            for key, face in zip(part, apply_colour(faces, join_colour_matches(matches)), strict=True):
+                self._records[key].stages[number].face = face
+
+    def _match_colours(self, keys: Sequence[FaceKey], number: int) -> None:
+        """Measure how the samples of a stage have to change to have their sources' colour."""
+        missing = [key for key in keys if self._records[key].stages[number].colour is None]
+        for group in self._by_validity([(key,) for key in missing]):
+            for part in _batches(group, self.stages[number].config.batch_size):
+                faces = [key for (key,) in part]
+                crops = torch.stack([self._records[key].crops[number] for key in faces])
+                grey = [self.tracks[key.track].grey for key in faces]
+                match = match_colour(self._stack(number, faces, "sample"), crops, grey, self._validity(faces))
+                for row, key in enumerate(faces):
+                    self._records[key].stages[number].colour = match[row : row + 1]
 
     def _colour(self, key: FaceKey, number: int) -> ColourMatch:
-        record = self._records[key]
-        state = record.stages[number]
-        if state.colour is None:
-            sample, crop = (to_array(picture[None])[0] for picture in (_present(state.sample), record.crops[number]))
-            state.colour = colour_match(sample, crop, grey=self.tracks[key.track].grey)
-        return state.colour
+        return _present(self._records[key].stages[number].colour)
+
+    def _validity(self, keys: Sequence[FaceKey]) -> Tensor | None:
+        """The masks of crops, (B, 1, R, R), or None where all lie inside the picture."""
+        masks = [self._records[key].validity for key in keys]
+        if all(mask is None for mask in masks):
+            return None
+        size = self.stages[0].resolution
+        full = torch.ones(1, size, size, device=self.pipeline.device)
+        return torch.stack([full if mask is None else mask for mask in masks])
+
+    def _by_validity(self, groups: Sequence[tuple[FaceKey, ...]]) -> tuple[list[tuple[FaceKey, ...]], ...]:
+        """Groups of crops inside the picture, and the others: which others share a batch must not change a bit."""
+        inside = [all(self._records[key].validity is None for key in keys) for keys in groups]
+        return tuple([keys for keys, own in zip(groups, inside, strict=True) if own == kind] for kind in (True, False))
 
     def _average(self, number: int, keys: Sequence[FaceKey], name: str) -> Tensor:
         """Flow-guided averages of what a stage has made of these faces, (B, 3, R, R)."""
@@ -263,7 +304,8 @@ class VideoPipeline:
             known = [self._records[key].motions[other.at] for other in neighbours]
             if neighbours:
                 others[row, : len(neighbours)] = self._stack(number, neighbours, name)
-            motions.append(_padded(known, most, own.device))
+            absent = absent_motions(most - len(known), self.stages[0].resolution, own.device)
+            motions.append(stack_motions([*known, *(absent[k] for k in range(most - len(known)))]))
         weights = torch.tensor([self._temporal_weight(key) for key in keys], dtype=torch.float32, device=own.device)
         return temporal_average(own, others, stack_motions(motions), weights)
 
@@ -276,12 +318,16 @@ class VideoPipeline:
         missing = dict.fromkeys(
             (min(pair), max(pair)) for pair in pairs if pair[1].at not in self._records[pair[0]].motions
         )
-        for part in _batches(list(missing), PAIRS_AT_ONCE):
-            first, second = (self._stack(0, [pair[side] for pair in part], "estimate") for side in (0, 1))
-            there, back = motion_both_ways(first, second)
-            for row, (one, other) in enumerate(part):
-                self._records[one].motions[other.at] = there[row]
-                self._records[other].motions[one.at] = back[row]
+        for group in self._by_validity(list(missing)):
+            for part in _batches(group, PAIRS_AT_ONCE):
+                ends = [[pair[side] for pair in part] for side in (0, 1)]
+                first, second = (self._stack(0, keys, "estimate") for keys in ends)
+                validity = self._validity(ends[0] + ends[1])
+                first_valid, second_valid = (None, None) if validity is None else validity.chunk(2)
+                there, back = motion_both_ways(first, second, first_valid=first_valid, second_valid=second_valid)
+                for row, (one, other) in enumerate(part):
+                    self._records[one].motions[other.at] = there[row]
+                    self._records[other].motions[one.at] = back[row]
 
     def _stack(self, number: int, keys: Sequence[FaceKey], name: str) -> Tensor:
         return torch.stack([_present(getattr(self._records[key].stages[number], name)) for key in keys])
@@ -304,24 +350,16 @@ class _Lookback:
     face: int
 
 
-def _padded(motions: Sequence[Motion], length: int, device: torch.device) -> Motion:
-    """Motions with a first axis of `length`; those that are missing have weight 0."""
-    if not motions:
-        return Motion(torch.zeros(length, 2, 1, 1, device=device), torch.zeros(length, 1, 1, 1, device=device))
-    absent = Motion(torch.zeros_like(motions[0].flow), torch.zeros_like(motions[0].weight))
-    return stack_motions([*motions, *[absent] * (length - len(motions))])
-
-
 def _batches(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
     source = iter(items)
     while batch := list(islice(source, size)):
         yield batch
 
 
-def _present(picture: Tensor | None) -> Tensor:
-    if picture is None:
+def _present(made: Made | None) -> Made:
+    if made is None:
         raise RuntimeError("a face was asked for before the faces that it depends on were made")
-    return picture
+    return made
 
 
 def _unique(groups: Iterable[Iterable[FaceKey]]) -> list[FaceKey]:

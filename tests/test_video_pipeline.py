@@ -141,7 +141,31 @@ def test_segments_make_what_the_whole_makes(cuts: list[int], stages: int) -> Non
     parts = [face for start, stop in pairwise(cuts) for face in made(start, stop, 5)]
     assert whole[0].shape == (SIZE * stages, SIZE * stages, 3)
     for a, b in zip(whole, parts, strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-6)
+        np.testing.assert_array_equal(a, b)
+
+
+def test_what_crops_show_beyond_the_border_has_no_part_in_the_rest() -> None:
+    inside, block = SIZE // 2, 5
+    validity = np.ones((SIZE, SIZE), np.float32)
+    validity[:, inside:] = 0
+
+    def made(*, spoilt: bool, validity: np.ndarray | None) -> list[np.ndarray]:
+        video = VideoPipeline(tracing(), {0: analyzed(track())}, seed=3)
+        for at in range(LENGTH):
+            (crop,) = crops_of(at)
+            if spoilt and at % 2:
+                crop[:, inside:] = at / LENGTH
+            # Faces whose crop lies in the picture stand beside those whose crop does not.
+            video.add(FaceKey(0, at), [crop], validity if at % 2 else None)
+        wanted = [FaceKey(0, at) for at in range(LENGTH)]
+        return [face for first in range(0, LENGTH, block) for face in video.restore(wanted[first : first + block])]
+
+    def error(**how: Any) -> float:
+        apart = np.stack(made(spoilt=True, **how)) - np.stack(made(spoilt=False, **how))
+        return float(np.abs(apart[:, :, : inside - 6].mean(axis=(1, 2, 3))).max())
+
+    masked, plain = error(validity=validity), error(validity=None)
+    assert masked < 0.2 * plain and masked < 0.003 < plain
 
 
 def test_fresh_noise_of_the_source_is_averaged_out_and_the_face_stays() -> None:

@@ -11,7 +11,7 @@ from itertools import islice
 import numpy as np
 
 from dynface_video.analyzed_track import AnalyzedTrack
-from dynface_video.faces.align import align_transform, compose, crop_box, extract_crop, scaling
+from dynface_video.faces.align import align_transform, compose, crop_box, crop_validity, extract_crop, scaling
 from dynface_video.faces.grain import add_grain
 from dynface_video.faces.paste import face_mask, paste_face
 from dynface_video.media.io.probe import VideoInfo
@@ -157,6 +157,7 @@ def _place_faces(frame: Frame, context: PassContext, video: VideoPipeline) -> It
         box = crop_box(to_first, first, info.width, info.height)
         if box[2] - box[0] < 2 or box[3] - box[1] < 2:
             continue
+        validity = crop_validity(to_first, first, info.width, info.height)
         to_first = compose(to_first, np.array([[1.0, 0.0, box[0]], [0.0, 1.0, box[1]]]))
         region = read_working_region(frame.picture, box, info.colour)
         crops = []
@@ -166,7 +167,7 @@ def _place_faces(frame: Frame, context: PassContext, video: VideoPipeline) -> It
         face = _PlacedFace(
             analyzed, at, box, to_crop, crops[-1], source_detail_weight(_level_above(analyzed, at), last.resolution)
         )
-        video.add(face.key, crops)
+        video.add(face.key, crops, validity)
         yield face
 
 
