@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dynface_video.config import Settings
+from dynface_video.media.io.images import ImageFile, read_image
+from dynface_video.passes.networks import Models
+from dynface_video.passes.restore import Work
+from dynface_video.passes.stills import restore_still, restored_samples, still_settings
+from identity import REACH, FoundFace, changing_pipeline, checkered
+
+CENTRE = (70, 60)
+
+
+def models(centre: tuple[float, float] | None = CENTRE) -> Models:
+    face = FoundFace(centre)
+    return Models(changing_pipeline(checkered), face, face)  # type: ignore[arg-type]
+
+
+def noise(dtype: type[np.integer]) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (150, 180, 3), dtype=dtype, endpoint=True)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_only_the_face_changes_and_the_type_stays(dtype: type[np.integer]) -> None:
+    image, work = ImageFile(None, "", noise(dtype)), Work()
+    samples, analysis = restored_samples(image, models(), still_settings(Settings()), work)
+    assert samples.dtype == dtype and samples.shape == image.samples.shape
+    changed = np.argwhere((samples != image.samples).any(axis=2))
+    assert len(changed) > 500 and np.abs(changed - CENTRE[::-1]).max() <= REACH
+    assert work.faces == len(analysis.tracks) == 1 and work.seconds["analyze"] > 0
+
+
+def test_a_turned_photograph_is_restored_where_its_face_is_seen() -> None:
+    image = ImageFile(None, "", noise(np.uint8), orientation=6)
+    samples, _ = restored_samples(image, models(), still_settings(Settings()), Work())
+    # Displayed a quarter turn clockwise: x of the display is the height less y of the file.
+    stored = np.array([CENTRE[1], image.samples.shape[0] - 1 - CENTRE[0]])
+    changed = np.argwhere((samples != image.samples).any(axis=2))[:, ::-1]
+    assert len(changed) > 500 and np.abs(changed.mean(axis=0) - stored).max() < 8
+
+
+def test_a_file_without_a_face_is_copied_and_a_small_face_is_counted(tmp_path: Path) -> None:
+    Image.fromarray(noise(np.uint8)).save(tmp_path / "in.png")
+    settings = still_settings(Settings())
+    done = restore_still(tmp_path / "in.png", tmp_path / "none.png", models(None), settings, Work())
+    assert (done.tracks, done.skipped_faces) == (0, 0)
+    assert (tmp_path / "none.png").read_bytes() == (tmp_path / "in.png").read_bytes()
+
+    larger = settings.model_copy(update={"detection": settings.detection.model_copy(update={"minimum_size": 90.0})})
+    done = restore_still(tmp_path / "in.png", tmp_path / "small.png", models(), larger, Work())
+    assert (done.tracks, dict(done.skip_reasons)) == (0, {"too small": 1})
+    assert np.array_equal(read_image(tmp_path / "small.png").samples, noise(np.uint8))
+
+
+def test_a_face_that_is_seen_once_counts() -> None:
+    settings = still_settings(Settings())
+    assert settings.detection.minimum_length == settings.detection.interval == 1
+    assert settings.detection.working_size >= 1280
