@@ -1,4 +1,4 @@
-"""Make SE's stated uncertainty honest: scale it so that 68 % of held-out training faces lie within one deviation.
+"""Make SE's stated uncertainty honest: scale it so that 68 % of held-out training faces lie within one std.
 
 python scripts/calibrate_levels.py --preset mini --plot runs/calibration.png
 
@@ -46,7 +46,7 @@ def main() -> None:
 
     factor = pooled(readings.values()).std_scale
     in_all = scale_std(model_folder(settings.models) / "blur_level", factor)
-    print(f"deviations are multiplied by {factor:.3f}: {in_all:.3f} in all")
+    print(f"std is multiplied by {factor:.3f}: {in_all:.3f} in all")
     if options.plot:
         plot_calibration(readings, options.plot)
 

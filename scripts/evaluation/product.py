@@ -44,7 +44,7 @@ class Product:
 
         settings: dict[str, Any] = {"device": self.device, "strength": self.strength, "images": "stills"}
         if self.largest_stage is not None:
-            settings["resolution"] = str(self.largest_stage)
+            settings["resolution"] = self.largest_stage
         with TemporaryDirectory() as folder:
             source, target = Path(folder, "degraded"), Path(folder, "restored")
             source.mkdir()

@@ -34,6 +34,6 @@ def test_settings_and_order_reach_the_product(monkeypatch: pytest.MonkeyPatch) -
     restored, evaluations = method.restore(faces)
     assert method.name == product.product_name(1.0) == "product 1"
     assert evaluations == 7
-    expected = {"preset": "mini", "device": "cpu", "strength": 1.0, "images": "stills", "resolution": "256"}
+    expected = {"preset": "mini", "device": "cpu", "strength": 1.0, "images": "stills", "resolution": 256}
     assert seen == expected
     np.testing.assert_allclose(restored, np.stack([face.image for face in faces]), atol=0.51 / 255)
