@@ -9,7 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dynface_video.faces.align import align_transform, compose, extract_crop, scaling, transform_scale
+from dynface_video.faces.align import (
+    align_transform,
+    compose,
+    crop_validity,
+    extract_crop,
+    scaling,
+    transform_scale,
+)
 from dynface_video.faces.colour import is_grey
 from dynface_video.models.restoration import enlarge_coarse
 from dynface_video.pipeline import FacePipeline, to_array, to_tensor
@@ -39,6 +46,14 @@ class LevelReading:
     grey: bool
 
 
+@dataclass(frozen=True, eq=False)
+class _SeenFace:
+    """A crop of the first stage, (3, R, R), and which of its pixels show the picture, (R, R) in [0, 1]."""
+
+    crop: Tensor
+    validity: np.ndarray
+
+
 @dataclass
 class _Waiting:
     """A face whose level is due: its crops of every stage, and its window warped onto the first, (K, 3, R, R)."""
@@ -46,6 +61,7 @@ class _Waiting:
     observation: Observation
     crops: list[Tensor]
     window: Tensor
+    validity: np.ndarray
 
 
 @dataclass
@@ -59,7 +75,7 @@ class LevelReader:
     interval: int
     readings: list[LevelReading] = field(default_factory=list)
     _last: dict[int, int] = field(default_factory=dict)
-    _crops: dict[int, dict[int, Tensor]] = field(default_factory=dict)
+    _crops: dict[int, dict[int, _SeenFace]] = field(default_factory=dict)
     _finer: dict[tuple[int, int], list[Tensor]] = field(default_factory=dict)
     _due: list[Observation] = field(default_factory=list)
     _waiting: list[_Waiting] = field(default_factory=list)
@@ -74,7 +90,8 @@ class LevelReader:
                 continue
             transform = align_transform(observation.detection.landmarks, first.resolution)
             crop = to_tensor(extract_crop(picture, transform, first.resolution)[None], self.pipeline.device)[0]
-            self._crops.setdefault(observation.track, {})[index] = crop
+            validity = crop_validity(transform, first.resolution, picture.shape[1], picture.shape[0])
+            self._crops.setdefault(observation.track, {})[index] = _SeenFace(crop, validity)
             if due:
                 self._last[observation.track] = index
                 self._due.append(observation)
@@ -109,12 +126,8 @@ class LevelReader:
             observation = self._due.pop(0)
             own, frame = self._crops[observation.track], observation.frame
             near = [own[k] for k in range(frame - radius, frame + radius + 1) if k in own and k != frame]
-            window = own[frame].new_zeros(0, *own[frame].shape)
-            if near:
-                middle, neighbours = own[frame][None], torch.stack(near)[None]
-                window = warp_neighbours(middle, neighbours, neighbour_motions(middle, neighbours))[0]
-            crops = [own[frame], *self._finer.pop((observation.track, frame))]
-            self._waiting.append(_Waiting(observation, crops, window))
+            crops = [own[frame].crop, *self._finer.pop((observation.track, frame))]
+            self._waiting.append(_Waiting(observation, crops, _window(own[frame], near), own[frame].validity))
         for track, crops_of_track in list(self._crops.items()):
             kept = {frame: crop for frame, crop in crops_of_track.items() if frame > last - radius}
             if kept:
@@ -138,7 +151,7 @@ class LevelReader:
                 confidences[row].append(confidence)
         for face, own, sure in zip(self._waiting, levels, confidences, strict=True):
             centre = face.observation.detection.landmarks.mean(axis=0)
-            grey = is_grey(to_array(face.crops[0][None])[0])
+            grey = is_grey(to_array(face.crops[0][None])[0], validity=face.validity)
             self.readings.append(LevelReading(face.observation.frame, centre, tuple(own), tuple(sure), grey))
         self._waiting.clear()
 
@@ -158,3 +171,16 @@ class LevelReader:
             return [(0.0, 1.0)] * len(rows)
         levels, confidences = stage.estimate_levels(made)
         return list(zip(levels.tolist(), confidences.tolist(), strict=True))
+
+
+def _window(middle: _SeenFace, near: Sequence[_SeenFace]) -> Tensor:
+    """The neighbouring crops warped onto the middle one, (K, 3, R, R)."""
+    if not near:
+        return middle.crop.new_zeros(0, *middle.crop.shape)
+    own, neighbours = middle.crop[None], torch.stack([face.crop for face in near])[None]
+    masks: dict[str, Tensor] = {}
+    if any(face.validity.min() < 1 for face in (middle, *near)):
+        validity = np.stack([face.validity for face in (middle, *near)])
+        both = torch.from_numpy(validity)[:, None].to(own.device)
+        masks = {"middle_valid": both[:1], "neighbours_valid": both[None, 1:]}
+    return warp_neighbours(own, neighbours, neighbour_motions(own, neighbours, **masks))[0]
