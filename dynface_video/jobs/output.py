@@ -194,7 +194,7 @@ def choose_output(info: VideoInfo, target: Path, settings: OutputSettings) -> Ou
 
 def _transparency(info: VideoInfo, encoding: EncodeSettings) -> tuple[str, ...]:
     """A remark if the source may be transparent and the output cannot."""
-    if not has_alpha(info.pixel_format) or has_alpha(encoding.pixel_format):
+    if info.opaque or not has_alpha(info.pixel_format) or has_alpha(encoding.pixel_format):
         return ()
     return (
         f"transparency is not in the output: {encoding.codec} cannot hold it; --codec ffv1 and a .mkv file keep it",

@@ -30,6 +30,8 @@ LIMITED, FULL = 1, 2
 TALLEST_SD = 576
 BITSTREAM_ONLY = ("mpegts", "mpeg", "mpegvideo", "h264", "hevc", "m4v", "vc1")
 """Formats without a sample aspect ratio of their own: only the bitstream tells it."""
+ALWAYS_TRANSPARENT = ("gif",)
+"""Decoders that give transparent pictures whether the file has transparency or not."""
 FULL_RANGE_FORMATS = ("yuvj", "gray", "ya", "rgb", "bgr", "gbr", "argb", "abgr", "pal", "mono", "0rgb", "0bgr")
 
 
@@ -92,6 +94,7 @@ class VideoInfo:
         crop: What the container hides of each decoded picture.
         coded_aspect: Sample aspect ratio of the first picture by the bitstream, which the container's overrides.
         timecode: Of the first picture, by the bitstream.
+        opaque: Whether a decoder that always gives transparency has none to give.
     """
 
     path: Path
@@ -116,6 +119,7 @@ class VideoInfo:
     crop: Crop = NO_CROP
     coded_aspect: Fraction = Fraction(1)
     timecode: str | None = None
+    opaque: bool = False
 
     @property
     def coded_size(self) -> tuple[int, int]:
@@ -168,6 +172,7 @@ def probe(path: Path) -> VideoInfo:
             bit_rate=_bit_rate(container, stream),
             crop=crop,
             coded_aspect=coded_aspect(stream),
+            opaque=_is_opaque(stream, picture),
             timecode=picture_timecode(picture, _positive(stream.average_rate)),
         )
 
@@ -262,6 +267,12 @@ def _bit_rate(container: InputContainer, stream: VideoStream) -> int | None:
 
 def _codec_name(stream: Stream) -> str:
     return stream.codec_context.name if stream.codec_context is not None else (stream.name or "unknown")
+
+
+def _is_opaque(stream: VideoStream, picture: av.VideoFrame) -> bool:
+    if _codec_name(stream) not in ALWAYS_TRANSPARENT or not picture.format.name.endswith("a"):
+        return False
+    return bool(picture.to_ndarray()[..., 3].min() == 255)
 
 
 def _stream_info(stream: Stream) -> StreamInfo:

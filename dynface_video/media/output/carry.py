@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import av
+from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import AttachmentStream, Stream
 from av.video.stream import VideoStream
 
 from dynface_video.media.io.container import TAG_ERRORS, is_cover, read_packets
+from dynface_video.media.output.sound_conversion import SoundConverter
 from dynface_video.media.output.trimming import TrimFilter
 from dynface_video.media.timing.restarts import RESTARTING_FORMATS, unwrap_timestamps
 
@@ -26,13 +28,21 @@ COVER_FILES = {"mjpeg": ("cover.jpg", "image/jpeg"), "png": ("cover.png", "image
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Something of the source that is not in the output. what: named so that a person finds it; reason: why."""
+    """Something of the source that is not in the output, or only in another form.
+
+    Attributes:
+        what: Named so that a person finds it.
+        reason: Why.
+        kept_as: The form in which it is in the output; empty where it is not.
+    """
 
     what: str
     reason: str
+    kept_as: str = ""
 
     def __str__(self) -> str:
-        return f"{self.what} is not in the output: {self.reason}"
+        place = f"is in the output as {self.kept_as}" if self.kept_as else "is not in the output"
+        return f"{self.what} {place}: {self.reason}"
 
 
 @dataclass
@@ -50,6 +60,7 @@ class StreamCarrier:
     _first_packets: dict[int, Packet] = field(init=False)
     _targets: dict[int, Stream] = field(default_factory=dict)
     _filters: dict[int, TrimFilter] = field(default_factory=dict)
+    _converters: dict[int, SoundConverter] = field(default_factory=dict)
     _last_dts: dict[int, int] = field(default_factory=dict)
     _refused: dict[int, list[str]] = field(default_factory=dict)
 
@@ -58,7 +69,7 @@ class StreamCarrier:
 
     def add(self, stream: Stream) -> None:
         """Give the output a copy of a stream, or note why it cannot have one."""
-        if _holds_chapters(stream, self.source) or _holds_timecode(stream):
+        if _holds_chapters(stream, self.source) or _holds_timecode(stream) or _is_disc_navigation(stream):
             return
         if isinstance(stream, VideoStream) and is_cover(stream) and self.output.format.name == "matroska":
             self._add_cover(stream)
@@ -68,7 +79,7 @@ class StreamCarrier:
         except (av.FFmpegError, ValueError) as error:
             # PyAV's own message names the decoder.
             reason = getattr(error, "strerror", None) or "no such codec in this container"
-            self.left_out.append(LeftOut(describe(stream), f"{self.output.format.name} cannot hold it ({reason})"))
+            self._convert_or_leave(stream, f"{self.output.format.name} cannot hold it ({reason})")
             return
         target = _copy_stream(stream, self.output)
         if not isinstance(stream, AttachmentStream):
@@ -89,10 +100,16 @@ class StreamCarrier:
             if not packet.size or packet.stream_index == self.restored:
                 continue
             index = packet.stream_index
+            if index in self._converters:
+                yield from self._converters[index].convert(packet)
+                continue
             for shown in self._filters[index].feed(packet):
                 self._repair_dts(shown, index)
                 shown.stream = self._targets[index]
                 yield shown
+
+        for converter in self._converters.values():
+            yield from converter.convert(None)
 
     def refuse(self, packet: Packet, reason: str) -> None:
         """Note that the output did not take a packet."""
@@ -101,7 +118,7 @@ class StreamCarrier:
     def close(self) -> None:
         """Note which streams lost packets."""
         for index, target in self._targets.items():
-            undecodable = self._filters[index].undecodable
+            undecodable = self._filters[index].undecodable if index in self._filters else 0
             if undecodable:
                 what = f"{undecodable} packets of {describe(self.source.streams[index])}"
                 self.left_out.append(LeftOut(what, "they refer to pictures that the source's edit list has cut away"))
@@ -109,6 +126,20 @@ class StreamCarrier:
             if reasons:
                 what = f"{len(reasons)} packets of {describe(self.source.streams[index])}"
                 self.left_out.append(LeftOut(what, f"{self.output.format.name} refused them ({reasons[0]})"))
+
+    def _convert_or_leave(self, stream: Stream, reason: str) -> None:
+        kept_as = ""
+        if isinstance(stream, AudioStream):
+            try:
+                converter = SoundConverter(stream, self.output)
+            except (av.FFmpegError, ValueError):
+                pass
+            else:
+                converter.stream.metadata.update(kept_tags(stream.metadata, TRACK_TAGS))
+                converter.stream.disposition = stream.disposition
+                self._converters[stream.index], self._targets[stream.index] = converter, converter.stream
+                kept_as = f"{converter.codec}, without loss"
+        self.left_out.append(LeftOut(describe(stream), reason, kept_as))
 
     def _try(self, stream: Stream) -> None:
         """Write the stream's header and first packet into memory: the only way to learn whether the muxer takes it."""
@@ -200,6 +231,11 @@ def timecode_of(source: InputContainer) -> str | None:
 def _holds_timecode(stream: Stream) -> bool:
     # The muxers of MP4 and QuickTime make such a track of the tag, other containers keep the tag.
     return stream.type == "data" and "timecode" in stream.metadata
+
+
+def _is_disc_navigation(stream: Stream) -> bool:
+    """Whether a stream holds the jumps of a DVD's menus, which mean nothing outside it."""
+    return stream.name == "dvd_nav_packet"
 
 
 def _holds_chapters(stream: Stream, source: InputContainer) -> bool:

@@ -91,3 +91,32 @@ def test_what_is_said_once_is_counted() -> None:
     assert told[0] == "a.avi at 0.000 s: times go back"
     assert len(told) == 5
     assert told[-1] == "a.avi: times go back: the same at 39 more places"
+
+
+def samples(path: Path) -> np.ndarray:
+    with av.open(str(path)) as container:
+        stream = container.streams.audio[0]
+        resampler = av.AudioResampler("flt", stream.layout.name, stream.rate)
+        frames = [part for frame in container.decode(stream) for part in resampler.resample(frame)]
+        return np.concatenate([frame.to_ndarray().reshape(-1) for frame in frames])
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.avi", "adpcm_ms"), ("a.avi", "adpcm_ima_wav")])
+@pytest.mark.parametrize("target", ["out.mkv", "out.mp4", "out.mov"])
+def test_sound_that_a_container_cannot_hold_is_kept_without_loss(kit, name: str, codec: str, target: str) -> None:
+    source = kit.clip(name, codec="mpeg4", sound=1, sound_codec=codec)
+    passed = kit.through(source, kit.folder / target)
+    (kept,) = [item for item in passed.report.left_out if item.what.startswith("audio")]
+    assert codec in str(kept) and "is in the output as" in str(kept) and "without loss" in str(kept)
+    ours, theirs = samples(passed.target), samples(source)
+    length = min(len(ours), len(theirs))
+    assert abs(len(ours) - len(theirs)) <= 4096
+    np.testing.assert_allclose(ours[:length], theirs[:length], atol=2**-22)
+    with av.open(str(passed.target)) as new, av.open(str(source)) as old:
+        starts = [next(c.decode(audio=0)).time for c in (new, old)]
+    assert starts[0] == pytest.approx(starts[1], abs=0.002)
+
+
+def test_sound_of_a_container_without_lossless_sound_is_named(kit) -> None:
+    passed = kit.through(kit.clip("a.avi", codec="mpeg4", sound=1, sound_codec="adpcm_ms"), kit.folder / "out.webm")
+    assert "adpcm_ms" in passed.report.warnings[0] and "is not in the output" in passed.report.warnings[0]
