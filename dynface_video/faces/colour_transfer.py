@@ -12,21 +12,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dynface_video.faces.colour import (
-    DETAIL_SCALE,
-    GUIDE_RADIUS,
-    GUIDE_REGULARISATION,
-    LIGHT_SCALE,
-    LUMINANCE,
-    NOISE_BAND,
-    NOISE_WEIGHT,
-    SKIN_TONE_SCALE,
-    SMALLEST_WEIGHT,
-)
+from dynface_video.faces.colour import LUMINANCE
 from dynface_video.resampling import box_blur, enlarge, gaussian_blur, one_by_one, reduce_area
 
 SHIFT_SIZE, CHROMA_SIZE = 64, 128
 """Sides of the grids that light and skin tone, and the noise of chroma, are measured on."""
+LIGHT_SCALE, SKIN_TONE_SCALE = 0.1, 0.2
+"""Std, in sides of the crop, from which on luminance and chroma are the source's."""
+NOISE_BAND = (0.008, 0.03)
+"""Stds, in sides of the crop, of the Gaussians between which lies the chroma noise of codecs and tape."""
+NOISE_WEIGHT = 2.0
+"""Chroma detail weaker than so many times the noise is dropped; chosen, as the radius, on training faces."""
+GUIDE_RADIUS, DETAIL_SCALE = 0.03, 0.02
+"""In sides of the crop: of the windows in which chroma follows luminance, and in which its detail is measured."""
+GUIDE_REGULARISATION = 2e-4
+SMALLEST_WEIGHT = 1e-3
 TINY = 1e-12
 
 
