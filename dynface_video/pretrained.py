@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -56,5 +57,9 @@ def save_pretrained(model: ModelMixin, folder: Path) -> None:
     from copy import deepcopy
 
     deepcopy(model).cpu().half().save_pretrained(str(folder), safe_serialization=True)
+    # Where the model was loaded from is a path of this machine and no part of the configuration.
+    config = json.loads((folder / CONFIG).read_text())
+    config.pop("_name_or_path", None)
+    (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     # safetensors writes for the owner alone; an installed package is read by others too.
     (folder / WEIGHTS).chmod(0o644)

@@ -37,6 +37,13 @@ def test_saving_keeps_the_model_and_lets_others_read_the_file(folder: Path) -> N
     assert (folder / WEIGHTS).stat().st_mode & 0o044 == 0o044
 
 
+def test_the_configuration_does_not_say_where_the_model_was_loaded_from(folder: Path) -> None:
+    loaded = load_pretrained(LandmarkNetwork, folder)
+    save_pretrained(loaded, folder / "again")
+    assert (folder / "again" / CONFIG).read_text() == (folder / CONFIG).read_text()
+    assert str(folder) not in (folder / "again" / CONFIG).read_text()
+
+
 @pytest.mark.parametrize("name", [CONFIG, WEIGHTS])
 def test_a_missing_file_is_named(folder: Path, name: str) -> None:
     (folder / name).unlink()
