@@ -1,6 +1,7 @@
 """Aligned face crops: the FFHQ five-point template, similarity transforms, and sampling without aliasing.
 
-Pixel centres are integers, points are (x, y); a transform is a (2, 3) matrix that maps frame to crop.
+Convention:
+    Pixel centres are integers, points are (x, y); a transform is a (2, 3) matrix that maps frame to crop.
 """
 
 from __future__ import annotations
@@ -38,15 +39,23 @@ def template(size: int) -> np.ndarray:
 
 
 def fit_similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """The similarity that brings (N, 2) points closest to (N, 2) others, (2, 3) float64 (Umeyama 1991, no reflection).
+    """Fit the similarity, without reflection, that brings points closest to others (Umeyama 1991).
 
-    Raises ValueError when the source points all lie in one place.
+    Args:
+        source: (N, 2).
+        target: (N, 2).
+
+    Returns:
+        (2, 3) float64, source to target.
+
+    Raises:
+        ValueError: the source points coincide.
     """
     a, b = _as_complex(source), _as_complex(target)
     centred = a - a.mean()
     spread = float((np.abs(centred) ** 2).sum())
     if not spread > 1e-12:
-        raise ValueError("points that lie in one place have no size and no direction to align")
+        raise ValueError("points that coincide have no size and no direction to align")
     # A similarity of the plane is multiplication by one complex number and a shift: least squares in closed form.
     factor = (centred.conj() * (b - b.mean())).sum() / spread
     shift = b.mean() - factor * a.mean()
@@ -54,9 +63,17 @@ def fit_similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def align_transform(landmarks: np.ndarray, size: int) -> np.ndarray:
-    """The transform from the frame to the aligned crop of a face, (2, 3) float64 similarity.
+    """The similarity from a frame to the aligned crop of a face.
 
-    landmarks: (5, 2) frame pixels in the template's order. Raises ValueError when they all lie in one place.
+    Args:
+        landmarks: (5, 2) frame pixels, in the template's order.
+        size: of the crop.
+
+    Returns:
+        (2, 3) float64.
+
+    Raises:
+        ValueError: the landmarks coincide.
     """
     return fit_similarity(landmarks, template(size))
 
@@ -92,10 +109,15 @@ def low_pass_std(scale: float) -> float:
 
 
 def crop_box(transform: np.ndarray, size: int, width: int, height: int) -> tuple[int, int, int, int]:
-    """The box (x0, y0, x1, y1) of a frame that a crop reads: its square, and what sampling reaches beyond it.
+    """The box of a frame that a crop reads: its square, and what sampling reaches beyond it.
 
-    transform: (2, 3) frame to crop; size: of the crop; width, height: of the frame. x1 and y1 are one past the last
-    pixel. The box lies in the frame; a crop that lies outside of it gives a box one pixel wide or high.
+    Args:
+        transform: (2, 3) frame to crop.
+        size: of the crop.
+        width, height: of the frame.
+
+    Returns:
+        x0, y0, x1, y1 inside the frame, x1 and y1 one past the last pixel; one pixel wide or high for a crop outside.
     """
     low, high = -0.5, size - 0.5
     corners = apply_transform(invert(transform), np.array([[low, low], [high, low], [high, high], [low, high]]))
@@ -127,13 +149,18 @@ def crop_validity(transform: np.ndarray, size: int, width: int, height: int) -> 
 
 
 def extract_crop(picture: np.ndarray, transform: np.ndarray, size: int) -> np.ndarray:
-    """The aligned crop of a face, (size, size, 3) float32.
+    """Sample the aligned crop of a face; beyond its border the picture is mirrored.
 
-    picture:   (H, W, 3) RGB, uint8 in [0, 255] or float32 in [0, 1] nominally
-    transform: (2, 3) picture to crop
-    Returns values in [0, 1] for uint8; those of a float picture keep their range. Where the crop shrinks the picture it
-    is low-passed first, where it enlarges it is cubic and may overshoot by a few hundredths. Beyond the picture's
-    border the picture is mirrored.
+    A crop that shrinks the picture is low-passed first; one that enlarges it is cubic and may overshoot by a few
+    hundredths.
+
+    Args:
+        picture: (H, W, 3) RGB, uint8 in [0, 255] or float32, nominally in [0, 1].
+        transform: (2, 3) picture to crop.
+        size: of the crop.
+
+    Returns:
+        (size, size, 3) float32: in [0, 1] for uint8, in the range of a float picture otherwise.
     """
     height, width = picture.shape[:2]
     x0, y0, x1, y1 = crop_box(transform, size, width, height)
@@ -148,8 +175,14 @@ def extract_crop(picture: np.ndarray, transform: np.ndarray, size: int) -> np.nd
 def sample(picture: np.ndarray, to_source: np.ndarray, size: tuple[int, int], border: int) -> np.ndarray:
     """Sample a picture on a grid, low-passing it first where the grid is coarser.
 
-    picture: (h, w) or (h, w, C) float32; to_source: (2, 3), grid to picture pixels; size: (width, height) of the grid;
-    border: one of OpenCV's border types. Returns (height, width) or (height, width, C) float32.
+    Args:
+        picture: (h, w) or (h, w, C) float32.
+        to_source: (2, 3), grid to picture pixels.
+        size: (width, height) of the grid.
+        border: one of OpenCV's border types.
+
+    Returns:
+        (height, width) or (height, width, C) float32.
     """
     std = low_pass_std(1 / transform_scale(to_source))
     # Below a quarter of a pixel the Gaussian's samples are all but (0, 1, 0).

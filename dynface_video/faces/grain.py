@@ -1,7 +1,7 @@
 """Grain for restored faces, like that of their surroundings, so that they do not look pasted.
 
-Restoring takes a face's grain away with its damage. It is measured in the source before, by brightness and with its
-fineness, and what is missing of it is made anew.
+Restoration removes a face's grain with its damage. Grain is measured in the source, by brightness and coarseness, and
+what the restored face lacks is synthesised.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ GRAIN_STREAM = 0x6772
 class Grain:
     """Noise of a picture's luminance.
 
-    stds: (3,) at the brightnesses `LEVELS`, of its finest part (`SECOND_DIFFERENCES`); coarseness: how much
-    stronger it is at twice the distance, 1 for white noise, more for coarser one
+    Attributes:
+        stds: (3,) of its finest part (`SECOND_DIFFERENCES`) at the brightnesses `LEVELS`.
+        coarseness: ratio of its second differences over two pixels and over one: 1 for white noise, more for coarser.
     """
 
     stds: np.ndarray
@@ -42,19 +43,21 @@ class Grain:
 def measure_grain(luminance: np.ndarray, where: np.ndarray) -> Grain:
     """Measure the noise of a picture in its flat parts.
 
-    luminance: (H, W) float32 in [0, 1]; where: (H, W) bool, the pixels that count
+    Args:
+        luminance: (H, W) float32 in [0, 1].
+        where: (H, W) bool, the pixels that count.
     """
     residual = _differences(luminance, 1)
     flat = _flat(luminance, where)
     if np.count_nonzero(flat) < FEWEST_PIXELS:
         return Grain(np.zeros(len(LEVELS), np.float32), 1.0)
-    all_in_all = _robust_std(residual[flat])
+    overall = _robust_std(residual[flat])
     stds = []
     for level in LEVELS:
         near = flat & (np.abs(luminance - level) < 0.5 * (LEVELS[1] - LEVELS[0]))
-        stds.append(_robust_std(residual[near]) if np.count_nonzero(near) >= FEWEST_PIXELS else all_in_all)
+        stds.append(_robust_std(residual[near]) if np.count_nonzero(near) >= FEWEST_PIXELS else overall)
     coarse = _robust_std(_differences(luminance, 2)[flat])
-    return Grain(np.array(stds, np.float32), coarse / max(all_in_all, 1e-6))
+    return Grain(np.array(stds, np.float32), coarse / max(overall, 1e-6))
 
 
 def add_grain(
@@ -62,10 +65,15 @@ def add_grain(
 ) -> np.ndarray:
     """Give a pasted face the grain of the region that it came from.
 
-    pasted, region: (h, w, 3) float32 RGB, nominally [0, 1], with the restored face and before; weight: (h, w) in
-    [0, 1], how much of the face shows; amount: 1 for as much as is missing, 0 for none; key: seed, face and frame,
-    which alone decide about the pattern. Returns the same as `pasted`: only luminance changes, and only where `weight`
-    is.
+    Args:
+        pasted: (h, w, 3) float32 RGB, nominally in [0, 1], with the restored face.
+        region: the same before pasting.
+        weight: (h, w) in [0, 1], how much of the face shows; nothing changes where it is 0.
+        amount: 1 for as much grain as is missing, 0 for no change.
+        key: seed, face and frame, which alone determine the pattern.
+
+    Returns:
+        As `pasted`; only luminance changes.
     """
     everywhere = np.ones(weight.shape, bool)
     wanted = measure_grain(region @ LUMINANCE, everywhere)
@@ -104,11 +112,11 @@ def _flat(luminance: np.ndarray, where: np.ndarray) -> np.ndarray:
     smooth = cv2.GaussianBlur(luminance, (0, 0), STRUCTURE, borderType=cv2.BORDER_REFLECT)
     slope = np.hypot(cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1))
     slope = cv2.GaussianBlur(slope, (0, 0), 2 * STRUCTURE)
-    # What is clipped has lost its noise.
+    # Clipped pixels have lost their noise.
     usable = where & (luminance > 0.02) & (luminance < 0.98)
     return usable & (slope <= np.quantile(slope[usable], FLAT_SHARE)) if usable.any() else usable
 
 
 def _robust_std(values: np.ndarray) -> float:
-    # From the median: an edge among the flat pixels must not count for much.
+    # Robust against a few edges among the flat pixels.
     return 1.4826 * float(np.median(np.abs(values - np.median(values))))

@@ -1,4 +1,4 @@
-"""What a face looks like, in a few numbers: enough to tell neighbours apart, not to know a person."""
+"""A descriptor of a face of a few numbers: enough to tell neighbours apart, not to recognise a person."""
 
 from __future__ import annotations
 
@@ -13,11 +13,17 @@ CHROMA_WEIGHT = 4.0
 
 
 def appearance(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    """A face's appearance, (GRID * GRID + 3,) float32.
+    """Describe a face.
 
-    picture: (H, W, 3) uint8 RGB; landmarks: (5, 2). The brightness of an upright grid over the face, freed of its mean
-    and contrast, then two mean colour differences: lighting counts little, skin, hair, beard and glasses do. Last comes
-    the brightness itself, by which dark faces are known and which `difference` leaves out.
+    Lighting counts little in it, skin, hair, beard and glasses do.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB.
+        landmarks: (5, 2).
+
+    Returns:
+        (GRID * GRID + 3,) float32: brightness on an upright grid over the face, normalised by mean and contrast; two
+        mean colour differences; and the mean brightness, which `difference` leaves out.
     """
     square = face_square(landmarks.astype(np.float64))
     transform = Square(square.centre, max(1.2 * square.side, 4.0), square.angle).transform(SAMPLES)
@@ -33,12 +39,12 @@ def appearance(picture: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
 
 
 def difference(a: np.ndarray, b: np.ndarray) -> float:
-    """How different two appearances are: near 0 the same face a moment later, around 1 another."""
+    """How different two appearances are: near 0 for the same face a moment later, around 1 for another face."""
     chroma = slice(-3, -1)
     pattern = 1 - float(a[:-3] @ b[:-3])
     return pattern + CHROMA_WEIGHT * float(np.linalg.norm(a[chroma] - b[chroma]))
 
 
 def running_mean(mean: np.ndarray, value: np.ndarray, share: float = 0.15) -> np.ndarray:
-    """The mean with a share of a new value."""
+    """Exponential moving average: the mean with a share of a new value."""
     return np.asarray((1 - share) * mean + share * value, np.float32)

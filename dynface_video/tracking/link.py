@@ -1,4 +1,4 @@
-"""Fragments of one face joined over short absences, inside shots."""
+"""Linking fragments of one face over short absences, inside shots."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import numpy as np
 
 from dynface_video.faces.detection.boxes import lies_in
 from dynface_video.faces.landmarks import box_from_landmarks
+from dynface_video.tracking.face_motion import FaceMotion
 from dynface_video.tracking.focus import Focus
-from dynface_video.tracking.motion import Expected, Found, Motion, assign, is_among, matching_costs
+from dynface_video.tracking.matching import ExpectedFace, FoundFace, assign, is_among, matching_costs
 from dynface_video.tracking.observation import Observation, face_sides
 
 MEMORY = 8
@@ -60,14 +61,14 @@ class Fragment:
         """Median side of the face, pixels."""
         return float(np.median(face_sides(self.points)))
 
-    def taken(self, kept: np.ndarray) -> Fragment:
-        """The part of it that a mask or slice keeps."""
+    def select(self, kept: np.ndarray) -> Fragment:
+        """The frames that a mask, slice or array of positions selects."""
         arrays = (self.frames[kept], self.points[kept], self.std[kept], self.scores[kept], self.looks[kept])
         return Fragment(*arrays, self.appearance, self.focus)
 
 
 def fragments_of(observations: Sequence[Observation], cuts: Sequence[int], gap: int) -> list[Fragment]:
-    """Observations by track, cut at shot boundaries and where a face was absent for more than `gap` frames."""
+    """Group observations by track, cut at shot boundaries and at absences of more than `gap` frames."""
     starts = sorted(cuts)
     groups: dict[tuple[int, int], dict[int, Observation]] = defaultdict(dict)
     for seen in observations:
@@ -76,7 +77,7 @@ def fragments_of(observations: Sequence[Observation], cuts: Sequence[int], gap: 
     for group in groups.values():
         whole = _fragment([group[frame] for frame in sorted(group)])
         breaks = np.flatnonzero(np.diff(whole.frames) > gap + 1) + 1
-        fragments += [whole.taken(part) for part in np.split(np.arange(len(whole.frames)), breaks)]
+        fragments += [whole.select(part) for part in np.split(np.arange(len(whole.frames)), breaks)]
     return sorted(fragments, key=lambda f: (f.start, f.points[0, :, 0].mean()))
 
 
@@ -93,10 +94,10 @@ def _fragment(seen: Sequence[Observation]) -> Fragment:
     )
 
 
-def without_doubles(fragments: Sequence[Fragment]) -> list[Fragment]:
-    """Fragments of which no two follow the same face in the same frame: the longer one keeps it.
+def without_duplicates(fragments: Sequence[Fragment]) -> list[Fragment]:
+    """Remove duplicates: where two fragments follow the same face in a frame, the longer one keeps it.
 
-    A fragment that mostly lies inside another's face, or has one inside it, is a part of a face and dropped as a whole.
+    A fragment that lies mostly inside another's face, or around it, follows a part of a face and is dropped.
     """
     kept: list[Fragment] = []
     for fragment in sorted(fragments, key=lambda f: -float(f.scores.sum())):
@@ -106,7 +107,7 @@ def without_doubles(fragments: Sequence[Fragment]) -> list[Fragment]:
                 free &= ~_coincides(fragment, other, is_same)
                 apart &= ~_coincides(fragment, other, is_nested)
         if free.any() and apart.mean() >= LARGEST_NESTED_SHARE:
-            kept.append(fragment.taken(free))
+            kept.append(fragment.select(free))
     return sorted(kept, key=lambda f: (f.start, f.points[0, :, 0].mean()))
 
 
@@ -128,10 +129,9 @@ def _coincides(fragment: Fragment, other: Fragment, same: Callable[[np.ndarray, 
 
 
 def link(fragments: Sequence[Fragment], cuts: Sequence[int], gap: int) -> list[Fragment]:
-    """Join fragments that one face left and came back by: inside a shot, over at most `gap` frames.
+    """Join fragments of one face that left and came back: inside a shot, over at most `gap` frames.
 
-    Every end is assigned the beginning that fits it best by position, size and appearance, both extrapolated towards
-    the other, all at once.
+    All ends and beginnings are matched together by position, size and appearance, each extrapolated to the other.
     """
     starts = sorted(cuts)
     by_shot: dict[int, list[Fragment]] = defaultdict(list)
@@ -143,7 +143,7 @@ def link(fragments: Sequence[Fragment], cuts: Sequence[int], gap: int) -> list[F
 
 def _link_shot(fragments: list[Fragment], gap: int) -> list[Fragment]:
     followers: dict[int, int] = {}
-    # The shortest absences are the surest: what they join is not offered to longer ones.
+    # The shortest absences are the most certain: what they join is not offered to longer ones.
     for reach in sorted({min(2, gap), gap}):
         ends = [i for i in range(len(fragments)) if i not in followers]
         heads = [i for i in range(len(fragments)) if i not in followers.values()]
@@ -164,24 +164,25 @@ def _assign(fragments: list[Fragment], ends: list[int], heads: list[int], gap: i
         for column, j in enumerate(heads):
             absence = fragments[j].start - fragments[i].last - 1
             if i != j and 0 <= absence <= gap:
-                costs[row, column] = _parting(fragments[i], fragments[j], absence)
+                costs[row, column] = _link_cost(fragments[i], fragments[j], absence)
     return {ends[row]: heads[column] for row, column in assign(costs)}
 
 
-def _parting(end: Fragment, head: Fragment, absence: int) -> float:
-    """Cost of `head` being what becomes of `end`; infinite where it cannot be."""
+def _link_cost(end: Fragment, head: Fragment, absence: int) -> float:
+    """Cost of `head` continuing `end`; infinite where it cannot."""
     reach = min(REACH + REACH_A_FRAME * absence, LARGEST_REACH)
-    onwards = _movement(end, slice(-MEMORY, None)).predict(head.start)
-    back = _movement(head, slice(MEMORY - 1, None, -1)).predict(end.last)
-    forwards = matching_costs([Expected(onwards, end.appearance, reach)], [Found(head.points[0], head.appearance)])
-    backwards = matching_costs([Expected(back, head.appearance, reach)], [Found(end.points[-1], end.appearance)])
-    # A fragment of a frame or two has no movement to speak of: the better of both directions decides whether it can be.
+    first, last = head.points[0], end.points[-1]
+    onwards = _motion_of(end, slice(-MEMORY, None)).predict(head.start)
+    back = _motion_of(head, slice(MEMORY - 1, None, -1)).predict(end.last)
+    forwards = matching_costs([ExpectedFace(onwards, end.appearance, reach)], [FoundFace(first, head.appearance)])
+    backwards = matching_costs([ExpectedFace(back, head.appearance, reach)], [FoundFace(last, end.appearance)])
+    # A fragment of a frame or two has no measurable movement: the better direction decides.
     return min(float(forwards[0, 0]), float(backwards[0, 0])) + ABSENCE_WEIGHT * absence
 
 
-def _movement(fragment: Fragment, part: slice) -> Motion:
+def _motion_of(fragment: Fragment, part: slice) -> FaceMotion:
     frames, points = fragment.frames[part], fragment.points[part]
-    motion = Motion(int(frames[0]), points[0])
+    motion = FaceMotion(int(frames[0]), points[0])
     for frame, seen in zip(frames[1:], points[1:], strict=True):
         motion.update(int(frame), seen)
     return motion

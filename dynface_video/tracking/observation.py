@@ -12,7 +12,7 @@ from dynface_video.faces.landmarks import SIDE_BY_SPREAD
 from dynface_video.tracking.focus import Focus
 
 HIDDEN = "hidden by another face"
-"""Reason of a stretch in which a face that is restored before and after cannot be seen."""
+"""Reason for a span in which a face that is restored before and after is out of sight."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,14 @@ class Observation:
 class FaceTrack:
     """One face over the frames start .. stop - 1 of one shot, display coordinates.
 
-    landmarks: (T, 5, 2) float32, smoothed over time
-    observed:  (T,) bool, false where the face was bridged over a miss
-    scores:    (T,) float32 in [0, 1]
-    shown:     (T,) float32 in [0, 1], how much of the restored face is to be seen; None is all of it
-    face:      tracks of one shot with the same value show the same face again; the number of the first of them
+    Attributes:
+        number: of the track in its video.
+        start: its first frame.
+        landmarks: (T, 5, 2) float32, smoothed over time.
+        observed: (T,) bool, false where the face was bridged over a miss.
+        scores: (T,) float32 in [0, 1].
+        shown: (T,) float32 in [0, 1], how much of the restored face is shown; None for all of it.
+        face: number of the first track of the shot that shows the same face.
     """
 
     number: int
@@ -74,15 +77,15 @@ class FaceTrack:
 
     @property
     def identity(self) -> int:
-        """Whose face it is within its shot: what makes it look alike when it comes back."""
+        """Number of its face within its shot, by which it is restored alike when it comes back."""
         return self.number if self.face is None else self.face
 
     def shown_at(self, position: int) -> float:
-        """How much of the restored face is to be seen in the frame `start + position`, in [0, 1]."""
+        """How much of the restored face is shown in the frame `start + position`, in [0, 1]."""
         return 1.0 if self.shown is None else float(self.shown[position])
 
     def to_json(self) -> dict[str, Any]:
-        """Numbers as JSON holds them, landmarks to a hundredth of a pixel."""
+        """The track as JSON values, landmarks to a hundredth of a pixel."""
         shown = np.ones(len(self.landmarks)) if self.shown is None else self.shown
         return {
             "number": self.number,
@@ -96,7 +99,7 @@ class FaceTrack:
 
     @classmethod
     def from_json(cls, raw: dict[str, Any]) -> FaceTrack:
-        """Read what `to_json` gave; raises ValueError when the arrays do not fit together."""
+        """Read what `to_json` gave; raises ValueError where lengths disagree."""
         landmarks = np.array(raw["landmarks"], np.float32).reshape(-1, 5, 2)
         observed, scores = np.array(raw["observed"], bool), np.array(raw["scores"], np.float32)
         shown = np.array(raw["shown"], np.float32)
@@ -110,7 +113,7 @@ class FaceTrack:
 
 @dataclass(frozen=True)
 class SkippedFace:
-    """A face that is not restored, and why: frames start .. stop - 1, centre (x, y) and side in pixels (medians)."""
+    """A face that is not restored and the reason: frames start .. stop - 1, median centre (x, y) and side in pixels."""
 
     start: int
     stop: int
@@ -119,7 +122,7 @@ class SkippedFace:
     reason: str
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON holds it."""
+        """The face as JSON values."""
         centre = [round(value, 1) for value in self.centre]
         return {
             "start": self.start,
@@ -145,3 +148,8 @@ def face_sides(points: np.ndarray) -> np.ndarray:
 def face_side(points: np.ndarray) -> float:
     """Side of the face box that belongs to five points (5, 2), pixels."""
     return float(face_sides(points))
+
+
+def log_size_ratio(points: np.ndarray, others: np.ndarray) -> float:
+    """Natural logarithm of the size of a face (5, 2) over that of another."""
+    return float(np.log(max(face_side(points), 1.0) / max(face_side(others), 1.0)))

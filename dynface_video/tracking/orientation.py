@@ -1,6 +1,7 @@
-"""Faces that lie on their side or head: files with a wrong display matrix, phones held sideways.
+"""Sideways and upside-down faces: files with a wrong display matrix, phones held sideways.
 
-A turn is a number of quarter turns, counterclockwise as `numpy.rot90` counts, that stands the faces of a shot upright.
+Convention:
+    A turn is the number of quarter turns, counterclockwise as in `numpy.rot90`, that brings a shot's faces upright.
 """
 
 from __future__ import annotations
@@ -19,19 +20,24 @@ if TYPE_CHECKING:
     from dynface_video.config import DetectionSettings
 
 TRIALS = (1, 3, 8)
-"""Detections of a shot at which the other orientations are tried, as long as few faces are found as displayed."""
+"""Detections of a shot at which other orientations are tried, as long as few faces are found as displayed."""
 ENOUGH = 2.0
-"""Sum of the scores of faces as displayed that settles a shot without any trial; one sure face does as well."""
+"""Sum of the scores of faces as displayed that settles a shot without a trial; one certain face does as well."""
 SURE = 0.9
 CLEAR_LEAD = 0.8
-"""What another orientation must be ahead by, and twice what is found as displayed: a face nearly sure."""
+"""By which another orientation must lead, about one certain face; it must also have twice the score."""
 
 
 class TurningTracker:
-    """A `FaceTracker` that works on pictures turned so that the shot's faces are upright; see `step`.
+    """A `FaceTracker` of pictures that are turned so that the shot's faces are upright; see `step`.
 
-    Faces are looked for as displayed. Where hardly any is found, the three other orientations are tried on a few frames
-    of the shot, and the best is kept for it if it wins clearly. Observations are in display coordinates all the same.
+    Faces are searched for as displayed. Where hardly any is found, the three other orientations are tried on a few
+    frames of the shot, and the best is kept for the shot if it wins clearly. Observations are in display coordinates.
+
+    Args:
+        detector: finds upright faces.
+        locator: finds an upright face near a place.
+        settings: of detection.
     """
 
     def __init__(self, detector: FaceDetector, locator: FaceLocator, settings: DetectionSettings) -> None:
@@ -39,11 +45,11 @@ class TurningTracker:
         self._detector, self._tries = detector, settings.detect_rotated
         self._turn, self._looks, self._settled = 0, 0, True
         self.trials = 0
-        """Pictures that the detector has looked at in other orientations."""
+        """Pictures that the detector was run on in other orientations."""
 
     @property
     def detections(self) -> int:
-        """Pictures that the detector has looked at, in any orientation."""
+        """Pictures that the detector was run on, in any orientation."""
         return self._tracker.detections + self.trials
 
     def step(self, index: int, picture: np.ndarray, *, cut: bool) -> list[Observation]:

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 
 from dynface_video.tracking.appearance import difference
-from dynface_video.tracking.link import Fragment, fragments_of, is_nested, is_same, link, without_doubles
+from dynface_video.tracking.link import Fragment, fragments_of, is_nested, is_same, link, without_duplicates
 from dynface_video.tracking.observation import HIDDEN, FaceTrack, Observation, SkippedFace, face_sides
 from dynface_video.tracking.smoothing import smooth_landmarks
 from dynface_video.tracking.track_filter import out_of_focus_reason, rejection_reason, shown_while_turning, turn_of
@@ -52,7 +52,7 @@ def post_process_tracks(
     if frame_count is None:
         frame_count = max((seen.frame for seen in observations), default=-1) + 1
     bounds = sorted({0, *cuts, frame_count})
-    fragments = without_doubles(fragments_of(observations, cuts, settings.maximum_gap))
+    fragments = without_duplicates(fragments_of(observations, cuts, settings.maximum_gap))
     tracks: list[FaceTrack] = []
     faces: list[Fragment] = []
     skipped_faces: list[SkippedFace] = []
@@ -72,10 +72,10 @@ def post_process_tracks(
                 faces.append(fragment)
                 skipped_faces += _turned_away(track, settings.maximum_yaw)
         if reason is not None:
-            skipped_faces.append(_left(fragment.start, fragment.last + 1, fragment.points, reason))
+            skipped_faces.append(_skipped(fragment.start, fragment.last + 1, fragment.points, reason))
     hidden = [_hidden(track, tracks) for track in tracks]
     for track, frames in zip(tracks, hidden, strict=True):
-        skipped_faces += _left_where(track, frames & (_shown(track) > 0), lambda _: HIDDEN)
+        skipped_faces += _skipped_where(track, frames & (_shown(track) > 0), lambda _: HIDDEN)
     return [_without(track, frames) for track, frames in zip(tracks, hidden, strict=True)], skipped_faces
 
 
@@ -109,12 +109,12 @@ def _turn_reason(landmarks: np.ndarray, largest: float) -> str:
 
 
 def _turned_away(track: FaceTrack, largest: float) -> list[SkippedFace]:
-    """The spans of a track in which its face is turned too far to be shown restored."""
-    return _left_where(track, _shown(track) == 0, lambda points: _turn_reason(points, largest))
+    """The spans of a track in which its face is turned too far to be restored."""
+    return _skipped_where(track, _shown(track) == 0, lambda points: _turn_reason(points, largest))
 
 
 def _hidden(track: FaceTrack, tracks: Sequence[FaceTrack]) -> np.ndarray:
-    """Frames of a track, (T,) bool, that were bridged behind another face: restored, it would lie on that one."""
+    """Frames of a track, (T,) bool, bridged behind another face, onto which the restored face would be pasted."""
     hidden = np.zeros(len(track.landmarks), bool)
     for other in tracks:
         for frame in range(max(track.start, other.start), min(track.stop, other.stop)):
@@ -126,7 +126,7 @@ def _hidden(track: FaceTrack, tracks: Sequence[FaceTrack]) -> np.ndarray:
 
 
 def _without(track: FaceTrack, frames: np.ndarray) -> FaceTrack:
-    """The track without the frames of a mask (T,): it fades before them and comes back as slowly."""
+    """The track with the frames of a mask (T,) hidden: it fades out before them and back in after them."""
     if not frames.any():
         return track
     away = distance_transform_edt(~frames)
@@ -137,18 +137,18 @@ def _shown(track: FaceTrack) -> np.ndarray:
     return np.array([track.shown_at(at) for at in range(len(track.landmarks))])
 
 
-def _left_where(track: FaceTrack, frames: np.ndarray, reason: Callable[[np.ndarray], str]) -> list[SkippedFace]:
-    """The spans of a track that a mask (T,) names; reason: of landmarks (n, 5, 2)."""
+def _skipped_where(track: FaceTrack, frames: np.ndarray, reason: Callable[[np.ndarray], str]) -> list[SkippedFace]:
+    """The spans of a track that a mask (T,) selects; `reason` gets their landmarks (n, 5, 2)."""
     chosen = np.flatnonzero(frames)
     spans = np.split(chosen, np.flatnonzero(np.diff(chosen) > 1) + 1) if len(chosen) else []
     places = [(track.start + int(span[0]), track.start + int(span[-1]) + 1, track.landmarks[span]) for span in spans]
-    return [_left(start, stop, points, reason(points)) for start, stop, points in places]
+    return [_skipped(start, stop, points, reason(points)) for start, stop, points in places]
 
 
 def _known_face(
     fragment: Fragment, faces: Sequence[Fragment], tracks: Sequence[FaceTrack], cuts: Sequence[int]
 ) -> int | None:
-    """The identity of the face that was seen before in the shot, is gone, and looks the same; None for a new one."""
+    """The identity of a face of the same appearance that left the shot before; None for a new face."""
     shot, look = bisect_right(sorted(cuts), fragment.start), fragment.appearance
     alike = []
     for known, track in zip(faces, tracks, strict=True):
@@ -162,12 +162,12 @@ def _known_face(
 
 
 def bridge(frames: np.ndarray, values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Values (N, ...) known in some frames (N,) at the frames wanted (T,): (T, ...), straight lines in between."""
+    """Interpolate values (N, ...), known in frames (N,), linearly at the frames wanted (T,): (T, ...)."""
     columns = values.reshape(len(values), -1).T
     bridged = np.stack([np.interp(wanted, frames, column) for column in columns], axis=1)
     return bridged.reshape(len(wanted), *values.shape[1:])
 
 
-def _left(start: int, stop: int, points: np.ndarray, reason: str) -> SkippedFace:
+def _skipped(start: int, stop: int, points: np.ndarray, reason: str) -> SkippedFace:
     x, y = np.median(points.mean(axis=1), axis=0)
     return SkippedFace(start, stop, (float(x), float(y)), float(np.median(face_sides(points))), reason)

@@ -21,7 +21,7 @@ SMALLEST_REST_STD = 5.0
 REST_SMOOTHING = 2.0
 CLOSE_SMOOTHING = 0.35
 TOLERATED_SHIFT = 0.015
-"""Of the face in its crop, in sides of the crop: restoration does not mind it, and less than that is left to noise."""
+"""Of a face in its crop, in sides of the crop: too small to matter to restoration, so smaller shifts count as noise."""
 FACE_RADIUS = 0.25
 """How far the face reaches from its middle, in sides of the crop: what a change of size or angle moves."""
 BRIDGED_WEIGHT = 0.02
@@ -29,43 +29,53 @@ RIDGE = 1e-6
 
 
 def smooth_landmarks(points: np.ndarray, std: np.ndarray, observed: np.ndarray, *, smoothing: float) -> np.ndarray:
-    """Smooth the landmarks of one track inside one shot, (T, 5, 2) float64 to the same.
+    """Smooth the landmarks of one track inside one shot.
 
-    points:    pixels, display coordinates; frames that were bridged hold interpolated points
-    std:       (T, 5) pixels, standard deviation of each point: uncertain frames weigh little
-    observed:  (T,) bool, false for bridged frames
-    smoothing: standard deviation of the Gaussian, frames; 0 only rejects outliers
+    Outliers are rejected as Hampel does: a value further than `HAMPEL_THRESHOLD` sigma from the median of its
+    neighbourhood has no weight. Smoothing is a locally linear fit, so neither steady movement nor the ends of a track
+    are pulled back. Where the head moves too fast for it the pose is smoothed less: jitter cannot be seen there, but a
+    face that drifts in its crop can.
 
-    Rejection is Hampel's: a value further than `HAMPEL_THRESHOLD` sigma from the median of its neighbourhood has
-    no weight. Smoothing is a locally linear fit, so neither a steady movement nor the ends of a track are pulled back.
-    Where the head moves too fast for it, the pose is smoothed less: nobody sees jitter there, but a face that swims in
-    its crop.
+    Args:
+        points: (T, 5, 2) pixels, display coordinates; bridged frames hold interpolated points.
+        std: (T, 5) pixels, standard deviation of each point.
+        observed: (T,) bool, false for bridged frames.
+        smoothing: std of the Gaussian, frames; 0 only rejects outliers.
+
+    Returns:
+        (T, 5, 2) float64.
     """
     pose, rest = split_pose(points)
     side = np.exp(pose[:, 0]) * UNIT
     # Place and size are measured in crop sides, so that one threshold serves small faces and large ones.
     scaled = pose / np.stack([np.ones_like(side), np.ones_like(side), *[np.full_like(side, np.median(side))] * 2], 1)
-    wild_pose = np.any(outliers(scaled, SMALLEST_POSE_STD), axis=1)
-    wild_rest = np.any(outliers(rest, SMALLEST_REST_STD).reshape(len(rest), 5, 2), axis=2)
+    outlier_pose = np.any(outliers(scaled, SMALLEST_POSE_STD), axis=1)
+    outlier_rest = np.any(outliers(rest, SMALLEST_REST_STD).reshape(len(rest), 5, 2), axis=2)
     weights = _weights(std, side, observed)
-    pose_weights = np.where(wild_pose, 0.0, weights.min(axis=1))[:, None]
-    rest_weights = np.repeat(np.where(wild_rest | wild_pose[:, None], 0.0, weights), 2, axis=1)
+    pose_weights = np.where(outlier_pose, 0.0, weights.min(axis=1))[:, None]
+    rest_weights = np.repeat(np.where(outlier_rest | outlier_pose[:, None], 0.0, weights), 2, axis=1)
     pose_weights = np.broadcast_to(pose_weights, pose.shape)
     calm = local_linear(pose, pose_weights, smoothing)
     close = local_linear(pose, pose_weights, CLOSE_SMOOTHING * smoothing)
     noise = float(np.median(std.mean(axis=1) / side)) / np.sqrt(5)
-    follow = liveliness(close - calm, side, noise, smoothing)[:, None]
+    follow = close_fit_weight(close - calm, side, noise, smoothing)[:, None]
     return join_pose(
         calm + follow * (close - calm),
         local_linear(rest, rest_weights, REST_SMOOTHING * smoothing),
     )
 
 
-def liveliness(apart: np.ndarray, side: np.ndarray, noise: float, smoothing: float) -> np.ndarray:
-    """How far to follow the close fit of a pose rather than the calm one, (T,) in [0, 1].
+def close_fit_weight(apart: np.ndarray, side: np.ndarray, noise: float, smoothing: float) -> np.ndarray:
+    """Weight of the close fit of a pose against the calm one.
 
-    apart: (T, 4) close minus calm pose; side: (T,) of the crop in the picture; noise: of a pose's place, in crop sides
-    It is near 0 where the two differ by noise and near 1 where they differ by movement, and changes slowly.
+    Args:
+        apart: (T, 4) close minus calm pose.
+        side: (T,) of the crop in the picture, pixels.
+        noise: std of a pose's place, in crop sides.
+        smoothing: of the calm fit, frames.
+
+    Returns:
+        (T,) in [0, 1], changing slowly: near 0 where the two differ by noise, near 1 where by movement.
     """
     if smoothing <= 0:
         return np.zeros(len(apart))
@@ -77,7 +87,7 @@ def liveliness(apart: np.ndarray, side: np.ndarray, noise: float, smoothing: flo
 
 
 def split_pose(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Points (T, 5, 2) to poses (T, 4) and what remains, (T, 10), in the template's pixels (at 512).
+    """Split points (T, 5, 2) into poses (T, 4) and residuals (T, 10) in the template's pixels at 512.
 
     A pose is the logarithm of the scale, the angle (continuous over time), and the place of the template's mean.
     """
@@ -101,9 +111,14 @@ def join_pose(pose: np.ndarray, rest: np.ndarray) -> np.ndarray:
 
 
 def outliers(values: np.ndarray, smallest: float) -> np.ndarray:
-    """Hampel's identifier on each column of (T, D): (T, D) bool.
+    """Hampel's identifier on each column.
 
-    smallest: std below which nothing counts as an outlier, however still the neighbourhood.
+    Args:
+        values: (T, D).
+        smallest: std below which nothing counts as an outlier, however still the neighbourhood is.
+
+    Returns:
+        (T, D) bool.
     """
     length = len(values)
     width = min(2 * HAMPEL_RADIUS + 1, length)
@@ -115,13 +130,20 @@ def outliers(values: np.ndarray, smallest: float) -> np.ndarray:
 
 
 def local_linear(values: np.ndarray, weights: np.ndarray, std: float) -> np.ndarray:
-    """Values (T, D) of lines fitted around each frame of (T, D) values, weighted by (T, D) weights and a Gaussian.
+    """Fit a line around each frame, weighted by a Gaussian over time.
 
-    Values without weight are replaced from their neighbours first, so that a std of 0 still mends them.
+    Args:
+        values: (T, D).
+        weights: (T, D); values of weight 0 are interpolated from their neighbours first, so that a std of 0 still
+            replaces them.
+        std: of the Gaussian, frames.
+
+    Returns:
+        (T, D), the values of the lines at their frames.
     """
-    mended = np.stack([_mend(v, w) for v, w in zip(values.T, weights.T, strict=True)], axis=1)
+    filled = np.stack([_fill_outliers(v, w) for v, w in zip(values.T, weights.T, strict=True)], axis=1)
     if std <= 0 or len(values) < 2:
-        return mended
+        return filled
     weights = np.maximum(weights, 1e-3 * max(float(weights.max()), 1e-12))
     reach = int(np.ceil(4 * std))
     offsets = np.arange(-reach, reach + 1, dtype=np.float64)
@@ -131,13 +153,13 @@ def local_linear(values: np.ndarray, weights: np.ndarray, std: float) -> np.ndar
         return np.asarray(correlate1d(signal, kernel * offsets**power, axis=0, mode="constant"))
 
     s0, s1, s2 = (moment(weights, power) for power in range(3))
-    b0, b1 = (moment(weights * mended, power) for power in range(2))
+    b0, b1 = (moment(weights * filled, power) for power in range(2))
     # The ridge keeps the slope finite where nearly all weight lies in one frame.
     s2 = s2 + RIDGE * std**2 * s0
     return np.asarray((s2 * b0 - s1 * b1) / (s0 * s2 - s1**2))
 
 
-def _mend(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def _fill_outliers(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     sure = np.flatnonzero(weights > 0)
     if len(sure) in (0, len(values)):
         return values
@@ -145,7 +167,7 @@ def _mend(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def _weights(std: np.ndarray, side: np.ndarray, observed: np.ndarray) -> np.ndarray:
-    """Weight of each point and frame, (T, 5): inverse variance, in which no claim of certainty is taken too far."""
+    """Weight of each point and frame, (T, 5): inverse variance, with a floor under the std."""
     relative = std / side[:, None]
     floor = max(0.5 * float(np.median(relative)), 1e-3)
     weights = 1 / (relative**2 + floor**2)

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from dynface_video.tracking.link import Fragment
 
 SMALLEST_SEEN_SHARE = 0.4
-"""Of a track's frames: what is seen more rarely and bridged in between is a chance find, not a face."""
+"""Of a track's frames: what is seen in fewer, and bridged in between, is a chance find."""
 SMALLEST_SUPPORT = 0.25
-"""Of the detector's looks at a track: the landmark network alone also follows what is no face."""
+"""Of the detections during a track: the landmark network alone also follows things that are not faces."""
 NOSE_DEPTH = 0.5
 """How far the tip of a nose stands out of the plane of the eyes, in distances between the eyes."""
 TURN_SMOOTHING = 2.0
@@ -27,13 +27,13 @@ SMALLEST_DEFOCUS = 0.03
 BLURRED_BY_SURROUNDINGS, BLURRED_BY_MAIN_FACE = 2.5, 4.0
 """How many times as blurred as what is near, or as the main face, a face out of focus is; chosen on training scenes."""
 FADE_SPAN = 6.0
-"""Degrees over which a face that turns away fades."""
+"""Degrees over which a face that turns away fades out."""
 
 
 def turn_of(points: np.ndarray) -> np.ndarray:
-    """How far heads are turned to a side, degrees in [0, 90]: five points each, (..., 5, 2) to (...).
+    """Yaw of heads, degrees in [0, 90], from five landmarks each: (..., 5, 2) to (...).
 
-    The nose moves over the line of the eyes by the sine of the angle, the eyes draw together by its cosine.
+    The nose moves along the line of the eyes by the sine of the angle; the eyes approach by its cosine.
     """
     faces = np.asarray(points, np.float64).reshape(-1, 5, 2)
     turns = []
@@ -62,33 +62,33 @@ def rejection_reason(fragment: Fragment, settings: DetectionSettings, *, fills_s
         return f"too short: {length} frames of at least {settings.minimum_length}"
     if fragment.side < settings.minimum_size:
         return f"too small: {fragment.side:.0f} pixels of at least {settings.minimum_size:g}"
-    return _reason_of_doubt(fragment, length, settings) or _reason_of_looks(fragment, settings)
+    return _reason_of_doubt(fragment, length, settings) or _reason_of_appearance(fragment, settings)
 
 
 def _reason_of_doubt(fragment: Fragment, length: int, settings: DetectionSettings) -> str | None:
     if len(fragment.frames) < SMALLEST_SEEN_SHARE * length:
-        return f"too unsure: seen in only {len(fragment.frames)} of {length} frames"
+        return f"too uncertain: seen in only {len(fragment.frames)} of {length} frames"
     score = float(fragment.scores.mean())
     if score < settings.minimum_score:
-        return f"too unsure: a mean score of {score:.2f} of at least {settings.minimum_score:g}"
+        return f"too uncertain: mean score {score:.2f} of at least {settings.minimum_score:g}"
     confirmed, missed = int((fragment.looks > 0).sum()), int((fragment.looks < 0).sum())
     chance = confirmed == 1 and missed > 0 and length > 2 * settings.interval
     if chance or confirmed < SMALLEST_SUPPORT * (confirmed + missed):
-        return f"too unsure: the detector knew it in only {confirmed} of {confirmed + missed} looks"
+        return f"too uncertain: confirmed by {confirmed} of {confirmed + missed} detections"
     return None
 
 
-def _reason_of_looks(fragment: Fragment, settings: DetectionSettings) -> str | None:
+def _reason_of_appearance(fragment: Fragment, settings: DetectionSettings) -> str | None:
     spread = fragment.std.mean(axis=1) / np.maximum(face_sides(fragment.points), 1.0)
     uncertainty = float(np.median(spread))
     if uncertainty > settings.maximum_uncertainty:
         return (
-            f"too blurred to be known: landmarks unsure by {100 * uncertainty:.1f} % of its side, "
+            f"too blurred: landmarks uncertain by {100 * uncertainty:.1f} % of its side, "
             f"{100 * settings.maximum_uncertainty:g} % at most"
         )
     if fragment.appearance is not None and fragment.appearance[-1] < settings.minimum_brightness:
         brightness = float(fragment.appearance[-1])
-        return f"too dark: a brightness of {brightness:.3f} of at least {settings.minimum_brightness:g}"
+        return f"too dark: brightness {brightness:.3f} of at least {settings.minimum_brightness:g}"
     return None
 
 
@@ -121,9 +121,14 @@ def _median(values: Sequence[float]) -> float | None:
 
 
 def shown_while_turning(landmarks: np.ndarray, maximum_yaw: float) -> np.ndarray:
-    """How much of a restored face is shown in each frame of (T, 5, 2) landmarks: (T,) float32 in [0, 1].
+    """How much of a restored face is shown while its head turns.
 
-    It is 1 until the head is turned by nearly `maximum_yaw` degrees and falls to 0 from there on.
+    Args:
+        landmarks: (T, 5, 2).
+        maximum_yaw: degrees at which nothing is shown any more.
+
+    Returns:
+        (T,) float32 in [0, 1]: 1 up to `FADE_SPAN` degrees below that.
     """
     turn = gaussian_filter1d(turn_of(landmarks), TURN_SMOOTHING, mode="nearest")
     return np.clip((maximum_yaw - turn) / FADE_SPAN, 0, 1).astype(np.float32)

@@ -104,7 +104,7 @@ def test_analyze_describes_and_writes(api: FakeApi, command: Command, tmp_path: 
     assert code == 0 and target.exists()
     assert "50 frames, 1 shot, 1 face track" in out
     assert "track 3: frames 2 to 49, 96 px, blur level 1.25%, grey" in out
-    assert out.endswith(f"2 faces skipped: 2 too blurred to be known\nthe whole analysis is in {target}\n")
+    assert out.endswith(f"2 faces skipped: 2 too blurred\nthe whole analysis is in {target}\n")
     assert api.calls[0]["faces"] == "largest"
 
     assert "analysis is in" not in command("analyze", "in.mkv")[1]

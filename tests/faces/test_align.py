@@ -54,7 +54,7 @@ def test_the_fit_is_the_best_similarity(similarity: Similarity) -> None:
 
 
 def test_points_in_one_place_are_an_error() -> None:
-    with pytest.raises(ValueError, match="one place"):
+    with pytest.raises(ValueError, match="coincide"):
         align_transform(np.ones((5, 2)), 128)
 
 

@@ -53,7 +53,7 @@ class FakeApi:
             shots=[SimpleNamespace(start=0, stop=50)],
             tracks=[SimpleNamespace(track=track, levels=levels, grey=True, restore=True)],
             skipped_face_count=2,
-            skip_reasons=Counter({"too blurred to be known": 2}),
+            skip_reasons=Counter({"too blurred": 2}),
             warnings=self.warnings,
             save=lambda path: path.write_text("{}"),
         )

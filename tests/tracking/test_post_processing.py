@@ -138,8 +138,8 @@ def test_what_is_left_alone_says_why() -> None:
     assert sorted(alone.reason for alone in left) == [
         "too short: 2 frames of at least 3",
         "too small: 20 pixels of at least 24",
-        "too unsure: a mean score of 0.40 of at least 0.5",
-        "too unsure: seen in only 6 of 41 frames",
+        "too uncertain: mean score 0.40 of at least 0.5",
+        "too uncertain: seen in only 6 of 41 frames",
     ]
     small = next(alone for alone in left if "small" in alone.reason)
     assert (small.start, small.stop) == (0, 20)

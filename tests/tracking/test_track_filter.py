@@ -76,14 +76,14 @@ def test_blurred_and_dark_faces_are_left_alone_with_the_reason() -> None:
     side = face_square(head(0)).side
     assert finished(observed([0.0] * 9))[1] == []
     (blurred,) = finished(observed([0.0] * 9, deviation=0.1 * side))[1]
-    assert blurred.reason == "too blurred to be known: landmarks unsure by 10.0 % of its side, 6 % at most"
+    assert blurred.reason == "too blurred: landmarks uncertain by 10.0 % of its side, 6 % at most"
     (dark,) = finished(observed([0.0] * 9, brightness=0.03))[1]
-    assert dark.reason == "too dark: a brightness of 0.030 of at least 0.06"
+    assert dark.reason == "too dark: brightness 0.030 of at least 0.06"
 
 
 def test_what_the_detector_hardly_knows_is_left_alone() -> None:
     (left,) = finished(observed([0.0] * 10, known=[True] + [False] * 9))[1]
-    assert left.reason == "too unsure: the detector knew it in only 1 of 10 looks"
+    assert left.reason == "too uncertain: confirmed by 1 of 10 detections"
     assert finished(observed([0.0] * 10, known=[True] * 5 + [False] * 5))[1] == []
 
 

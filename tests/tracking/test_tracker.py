@@ -14,7 +14,7 @@ from dynface_video.faces.detection.detector import Detection
 from dynface_video.faces.landmarks import Landmarks, box_from_landmarks, face_square
 from dynface_video.tracking.observation import FaceTrack, Observation
 from dynface_video.tracking.post_processing import post_process_tracks
-from dynface_video.tracking.tracker import LOOKED_BACK, FaceTracker
+from dynface_video.tracking.tracker import BACKWARD_INTERVALS, FaceTracker
 
 WIDTH, HEIGHT = 640, 270
 FACE = (TEMPLATE_512 - TEMPLATE_512.mean(axis=0)) / face_square(TEMPLATE_512).side
@@ -258,7 +258,7 @@ def test_memory_is_bounded() -> None:
     tracker = FaceTracker(world, world, SETTINGS)
     for frame in range(world.frames):
         tracker.step(frame, world.picture(frame), cut=frame == 0)
-    assert len(tracker._past) == len(tracker._places) == LOOKED_BACK * SETTINGS.interval - 1
+    assert len(tracker._past) == len(tracker._places) == BACKWARD_INTERVALS * SETTINGS.interval - 1
 
 
 def test_every_frame_may_be_detected() -> None:
