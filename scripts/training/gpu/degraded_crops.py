@@ -62,17 +62,17 @@ class DegradedCrops:
         batch = self.clean(count, size, rng, generator)
         return batch | {"degraded": self._degraded(batch["clean"], training_degradation, rng, generator)}
 
-    def upright(self, count: int, size: int, rng: np.random.Generator, generator: torch.Generator) -> Batch:
-        """Sharp faces of 256 or 512 pixels at their own pixels and the degradation of the local stages."""
+    def sharp(self, count: int, size: int, rng: np.random.Generator, generator: torch.Generator) -> Batch:
+        """Sharp faces of 256 or 512 pixels at their own pixels under colour jitter: clean in [-1, 1], and mask."""
         faces = self._source(size, rng)
         chosen = _draw(faces.positions(largest_scale=LARGEST_SCALE * faces.side / size), count, generator)
         pictures, mask = faces.upright(chosen, size, generator)
-        clean = 2 * jitter_colour(pictures, generator) - 1
-        return {
-            "clean": clean,
-            "mask": mask,
-            "degraded": self._degraded(clean, local_degradation, rng, generator),
-        }
+        return {"clean": 2 * jitter_colour(pictures, generator) - 1, "mask": mask}
+
+    def upright(self, count: int, size: int, rng: np.random.Generator, generator: torch.Generator) -> Batch:
+        """`sharp` and `degraded`, by the degradation of the local stages."""
+        batch = self.sharp(count, size, rng, generator)
+        return batch | {"degraded": self._degraded(batch["clean"], local_degradation, rng, generator)}
 
     def _source(self, size: int, rng: np.random.Generator) -> DeviceFaces:
         return self.large if size == 512 or rng.random() < REDUCED_SHARE else self.portraits

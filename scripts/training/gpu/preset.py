@@ -4,62 +4,87 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from diffusers.models.modeling_utils import ModelMixin
 
 from dynface_video import pretrained
 from dynface_video.config import changed_settings, load_settings
+from dynface_video.diffusion.starting_step import StartingStepTable
+from dynface_video.errors import ModelError
 from dynface_video.models.adjuster import GuidanceAdjuster
 from dynface_video.models.blur_level import BlurLevelEstimator
 from dynface_video.models.prior import GuidedPrior
+from dynface_video.models.registry import model_folder
 from dynface_video.models.restoration import RestorationModel, reading_coarse
 from dynface_video.pipeline import FacePipeline
 from dynface_video.stage import Stage
+
+Model = TypeVar("Model", bound=ModelMixin)
+
+FINE_TABLE = "fine_starting_steps.json"
 
 
 @dataclass(eq=False)
 class PresetNetworks:
     """Frozen networks in evaluation mode; a finished task replaces its own.
 
-    restoration, blur_level, prior, adjuster: of the coarsest stage; local_restoration: RM of the stages above it
-    stage: the coarsest, for its starting-step table and settings
+    restoration, blur_level, prior, adjuster: of the coarsest stage; local_restoration, local_blur_level, fine_prior: of
+    the stages above it
+    stage: the coarsest, for its starting-step table and settings; fine_table: the table of `fine_prior`
     """
 
     restoration: RestorationModel
-    local_restoration: RestorationModel
     blur_level: BlurLevelEstimator
     prior: GuidedPrior
     adjuster: GuidanceAdjuster
+    local_restoration: RestorationModel
+    local_blur_level: BlurLevelEstimator
+    fine_prior: GuidedPrior
     stage: Stage
+    fine_table: StartingStepTable
 
     @classmethod
     def load(cls, preset: str, device: torch.device) -> PresetNetworks:
-        """The preset's networks; local RM and map begin anew where it has none.
+        """The preset's networks; RM and SE of the local stages and the map begin anew where its folder has none.
 
-        Raises ModelError when weights are missing, ValueError for a preset whose coarsest stage does not sample.
+        Raises ModelError when weights are missing, or the preset's coarsest stage does not sample.
         """
-        settings = changed_settings(
-            load_settings(preset, None, {"device": str(device)}), {"restoration": {"guidance_map": "none"}}
-        )
-        stages = FacePipeline.from_settings(settings).stages
-        coarsest, sampler = stages[0], stages[0].sampler
-        if sampler is None:
-            raise ValueError(f"the coarsest stage of {preset} has no sampler to train")
-        parts = (coarsest.restoration, sampler.blur_estimator, sampler.prior)
-        restoration, blur_level, prior = parts
+        settings = load_settings(preset, None, {"device": str(device)})
+        # The preset may ask for the very map that is to be trained.
+        settings = changed_settings(settings, {"restoration": {"guidance_map": "none"}})
+        folder = model_folder(settings.models)
+        stage = FacePipeline.from_settings(settings).stages[0]
+        if stage.sampler is None:
+            raise ModelError(f"{folder}: the coarsest stage has no sampler to train")
+        restoration, blur_level, prior = stage.restoration, stage.sampler.blur_estimator, stage.sampler.prior
         assert isinstance(restoration, RestorationModel) and isinstance(blur_level, BlurLevelEstimator)
         assert isinstance(prior, GuidedPrior)
-        local = next((s.restoration for s in stages if s.restoration.reads_coarse), None)
-        if not isinstance(local, RestorationModel):
-            local = reading_coarse(restoration).to(device)
-        adjuster = sampler.adjuster
-        if not isinstance(adjuster, GuidanceAdjuster):
-            adjuster = GuidanceAdjuster().to(device)
-        return cls(restoration, local.eval(), blur_level, prior, adjuster.eval(), coarsest)
+
+        def found_or(name: str, new: Model) -> Model:
+            known = (folder / name).is_dir()
+            return pretrained.load_pretrained(type(new), folder / name, device) if known else _frozen(new, device)
+
+        return cls(
+            restoration,
+            blur_level,
+            prior,
+            found_or("adjuster", GuidanceAdjuster()),
+            found_or("local_restoration", reading_coarse(restoration)),
+            found_or("local_blur_level", BlurLevelEstimator(resolution=256)),
+            pretrained.load_pretrained(GuidedPrior, folder / "fine_prior", device),
+            stage,
+            StartingStepTable.load(folder / FINE_TABLE),
+        )
 
     def save(self, name: str, folder: Path) -> None:
         """Write one network as a model folder, by the name of its attribute."""
         network = getattr(self, name)
         assert isinstance(network, ModelMixin)
         pretrained.save_pretrained(network, folder / name)
+
+
+def _frozen(network: Model, device: torch.device) -> Model:
+    frozen: Model = network.to(device).eval().requires_grad_(False)
+    return frozen

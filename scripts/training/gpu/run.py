@@ -5,7 +5,8 @@ python scripts/train.py all --minutes 9 --data packs --out "$OUT"              #
 python scripts/train.py all --minutes 0.5 --device cpu --largest-batch 4 --out runs/dry   # dry run of the same path
 
 OUT gets models/<network> as each is finished, a log and a checkpoint for each task; the same command goes on where a
-run was stopped. Loading the data comes on top of the minutes: about half a minute the first time.
+run was stopped. Loading the data comes on top of the minutes: about half a minute the first time. It needs torch,
+opencv, safetensors, diffusers, pydantic and PyYAML, and nothing that reads videos.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,16 +26,10 @@ from teachers.weights import teacher_folder
 from training.discriminator import Adversarial
 from training.gpu.degraded_crops import DegradedCrops
 from training.gpu.device_data import DeviceFaces
+from training.gpu.local_tasks import FinePriorTask, LocalBlurLevelTask, LocalRestorationTask, LocalSamplerTask
 from training.gpu.preset import PresetNetworks
 from training.gpu.schedule import shares_of_time
-from training.gpu.tasks import (
-    AdjusterTask,
-    BlurLevelTask,
-    LocalRestorationTask,
-    PriorTask,
-    RestorationTask,
-    SamplerTask,
-)
+from training.gpu.tasks import AdjusterTask, BlurLevelTask, PriorTask, RestorationTask, SamplerTask
 from training.gpu.timed_loop import DeviceTask, LoopOptions, train_for
 from training.local_restoration import LOCAL_LOSS
 from training.losses import FaceLosses
@@ -43,14 +38,24 @@ from training.sampler import SAMPLER_LOSS
 logger = logging.getLogger(__name__)
 
 SHARES = {
-    "restoration": 50.0,
-    "local_restoration": 130.0,
-    "prior": 130.0,
-    "blur_level": 25.0,
-    "sampler": 165.0,
-    "adjuster": 40.0,
+    "restoration": 45.0,
+    "local_restoration": 110.0,
+    "prior": 90.0,
+    "fine_prior": 45.0,
+    "blur_level": 20.0,
+    "local_blur_level": 15.0,
+    "sampler": 120.0,
+    "local_sampler": 65.0,
+    "adjuster": 30.0,
 }
-"""Of the time, in the order of the tasks: estimates first, then the prior as a denoiser and as it is used."""
+"""Of the time, in the order of the tasks: estimates, priors as denoisers, SE, and priors as they are used."""
+UNJUDGED: dict[str, Callable[[PresetNetworks, DegradedCrops], DeviceTask]] = {
+    task.name: task for task in (RestorationTask, PriorTask, FinePriorTask, BlurLevelTask, LocalBlurLevelTask)
+}
+JUDGED: dict[str, Callable[[PresetNetworks, DegradedCrops, FaceLosses], DeviceTask]] = {
+    task.name: task for task in (LocalRestorationTask, SamplerTask, LocalSamplerTask, AdjusterTask)
+}
+"""Tasks whose losses do not read the teachers, and tasks whose losses do."""
 PACKED_TEACHERS = Path("part2", "teachers")
 
 
@@ -98,19 +103,12 @@ def train_all(options: RunOptions) -> PresetNetworks:
 
 def make_task(name: str, networks: PresetNetworks, crops: DegradedCrops, data: Path) -> DeviceTask:
     """The task of a name of `SHARES`."""
-    if name == "restoration":
-        return RestorationTask(networks, crops)
-    if name == "prior":
-        return PriorTask(networks, crops)
-    if name == "blur_level":
-        return BlurLevelTask(networks, crops)
+    if name in UNJUDGED:
+        return UNJUDGED[name](networks, crops)
     packed = data / PACKED_TEACHERS
     folder = packed if packed.is_dir() else teacher_folder(data)
     weights = LOCAL_LOSS if name == "local_restoration" else SAMPLER_LOSS
-    losses = FaceLosses.from_folder(folder, weights, device=crops.device)
-    if name == "local_restoration":
-        return LocalRestorationTask(networks, crops, losses)
-    return (SamplerTask if name == "sampler" else AdjusterTask)(networks, crops, losses)
+    return JUDGED[name](networks, crops, FaceLosses.from_folder(folder, weights, device=crops.device))
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""The networks of the preset as tasks of the timed loop: the losses of `training`, on batches that the device makes."""
+"""The networks of the coarsest stage as tasks: the losses of `training`, on batches that the device makes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from dynface_video.models.blur_level import trusted_level
 from dynface_video.models.prior import GuidedPrior
 from training.blur_level import level_loss
 from training.discriminator import Adversarial, PatchDiscriminator
-from training.gpu.degraded_crops import COARSEST, DegradedCrops, LocalCrops
+from training.gpu.degraded_crops import COARSEST, DegradedCrops
 from training.gpu.device_sampler import DeviceTable, StartingPoints, sample_in_two
 from training.gpu.preset import PresetNetworks
 from training.gpu.timed_loop import TaskOptions
-from training.local_restoration import FACE_SHARE, FINEST_SHARE, LocalRestorationTraining, face_parts
 from training.loop import Batch
 from training.losses import FaceLosses
 from training.prior import LARGEST_ESTIMATE_ERROR, UNGUIDED_SHARE, PriorTraining
@@ -46,33 +45,6 @@ class RestorationTask:
         return log_error(model(batch["degraded"]).float(), batch)
 
 
-class LocalRestorationTask:
-    """RM of the stages of 256 and 512 pixels, beside a discriminator of patches."""
-
-    name = network = "local_restoration"
-    options = TaskOptions(batch_size=128, learning_rate=3e-4, betas=ADVERSARIAL_BETAS)
-
-    def __init__(self, networks: PresetNetworks, crops: DegradedCrops, losses: FaceLosses) -> None:
-        self.networks, self.crops = networks, LocalCrops(crops, networks.restoration)
-        self.training = LocalRestorationTraining(
-            crops.portraits.source, crops.large.source, networks.restoration, losses
-        )
-
-    def build(self) -> nn.Module:
-        """A copy of the preset's, and a fresh discriminator."""
-        return Adversarial(copy.deepcopy(self.networks.local_restoration), PatchDiscriminator())
-
-    def loss(self, model: nn.Module, size: int, rng: np.random.Generator, generator: torch.Generator) -> Tensor:
-        """See `LocalRestorationTraining.loss`: patches of one stage, or whole faces at 256 pixels."""
-        assert isinstance(model, Adversarial)
-        if rng.random() < FACE_SHARE:
-            batch = face_parts(self.crops.whole(max(1, size // 2), rng, generator))
-        else:
-            side = 512 if rng.random() < FINEST_SHARE else 256
-            batch = self.crops.patches(size, side, model.generator, rng, generator)
-        return self.training.loss(model, batch, generator)
-
-
 class PriorTask:
     """The prior as a denoiser of clean faces with guides of known blur."""
 
@@ -85,7 +57,7 @@ class PriorTask:
 
     def build(self) -> nn.Module:
         """A copy of the preset's."""
-        return copy.deepcopy(self.networks.prior)
+        return copy.deepcopy(self.training.network)
 
     def loss(self, model: nn.Module, size: int, rng: np.random.Generator, generator: torch.Generator) -> Tensor:
         """See `PriorTraining.loss`."""
@@ -93,14 +65,17 @@ class PriorTask:
 
     def batch(self, size: int, unguided: float, rng: np.random.Generator, generator: torch.Generator) -> Batch:
         """As of `PriorTraining.batch`; unguided: share of the faces whose guide is not told."""
-        batch = self.crops.clean(size, self.networks.prior.resolution, rng, generator)
         draw = torch.rand(3, size, generator=generator, device=generator.device)
         low, high = (math.log(level) for level in self.training.levels)
-        return batch | {
+        return self.clean(size, rng, generator) | {
             "level": torch.exp(low + (high - low) * draw[0]),
             "estimate_error": LARGEST_ESTIMATE_ERROR * draw[1],
             "has_guide": (draw[2] >= unguided).float(),
         }
+
+    def clean(self, size: int, rng: np.random.Generator, generator: torch.Generator) -> Batch:
+        """What is learned from: clean pictures in [-1, 1] and masks."""
+        return self.crops.clean(size, COARSEST, rng, generator)
 
 
 class BlurLevelTask:
@@ -127,7 +102,7 @@ class BlurLevelTask:
 
 
 class SampledCrops:
-    """Degraded faces as the sampler of the coarsest stage meets them: estimate, level, starting step, noise."""
+    """Degraded faces as the sampler meets them: estimate, level, starting step, noise."""
 
     def __init__(self, networks: PresetNetworks, crops: DegradedCrops) -> None:
         sampler = networks.stage.sampler
@@ -142,13 +117,28 @@ class SampledCrops:
         batch = self.crops.whole(size, COARSEST, rng, generator)
         estimate = networks.restoration(batch["degraded"]).float().clamp(-1, 1)
         found, _ = networks.blur_level.estimate_level(batch["degraded"], estimate)
-        low, high = TRAINED_STRENGTHS
-        strength = low + (high - low) * torch.rand(size, generator=generator, device=estimate.device)
-        level = (found.float() + config.finest_level) * 2 * strength
-        # A face that starts at the last step or below would have one evaluation, not two.
-        step = self.table.lookup(level).clamp(min=FEW_EVALUATIONS.last_step + 1)
-        noise = torch.randn(estimate.shape, generator=generator, device=estimate.device)
-        return batch, StartingPoints(estimate, level, step, config.temperature * noise)
+        return batch, starting_points(estimate, found, self.table, config.finest_level, generator)
+
+
+def starting_points(
+    estimate: Tensor, level: Tensor, table: DeviceTable, finest_level: float, generator: torch.Generator
+) -> StartingPoints:
+    """What faces are sampled from under random strengths.
+
+    Args:
+        estimate: RM's, (B, 3, R, R) in [-1, 1].
+        level: SE's, (B,).
+        table: Of the prior.
+        finest_level: See `StageConfig`.
+        generator: Of strength and noise.
+    """
+    low, high = TRAINED_STRENGTHS
+    strength = low + (high - low) * torch.rand(len(level), generator=generator, device=estimate.device)
+    used = (level.float() + finest_level) * 2 * strength
+    # A face that starts at the last step or below would have one evaluation, not two.
+    step = table.lookup(used).clamp(min=FEW_EVALUATIONS.last_step + 1)
+    noise = torch.randn(estimate.shape, generator=generator, device=estimate.device)
+    return StartingPoints(estimate, used, step, FEW_EVALUATIONS.temperature * noise)
 
 
 class SamplerTask:

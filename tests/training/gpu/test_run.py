@@ -11,7 +11,7 @@ import torch
 from dynface_video.errors import InputError
 from dynface_video.models.restoration import RestorationModel
 from dynface_video.pretrained import load_pretrained
-from training.gpu.run import SHARES, RunOptions, train_all
+from training.gpu.run import JUDGED, SHARES, UNJUDGED, RunOptions, train_all
 
 WITHOUT = ("av", "ray", "scenedetect", "facexlib", "fsspec")
 """Packages that a machine lent for training need not have."""
@@ -41,7 +41,9 @@ def test_missing_crops_are_an_error_before_anything_is_trained(tmp_path: Path) -
     assert not (tmp_path / "out").exists()
 
 
-def test_the_prior_is_trained_before_it_is_used() -> None:
-    order = list(SHARES)
-    assert order.index("restoration") < order.index("blur_level") < order.index("sampler") < order.index("adjuster")
-    assert order.index("prior") < order.index("sampler")
+def test_networks_are_trained_before_they_are_used() -> None:
+    place = {name: number for number, name in enumerate(SHARES)}
+    assert set(SHARES) == set(UNJUDGED) | set(JUDGED)
+    assert place["restoration"] < place["blur_level"] < place["sampler"] < place["adjuster"]
+    assert place["restoration"] < place["local_restoration"] < place["local_blur_level"] < place["local_sampler"]
+    assert place["prior"] < place["sampler"] and place["fine_prior"] < place["local_sampler"]

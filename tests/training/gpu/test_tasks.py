@@ -8,17 +8,10 @@ from teachers.identity import FaceRecognition
 from teachers.perceptual import EfficientNetLite0
 from training.discriminator import Adversarial
 from training.gpu.degraded_crops import DegradedCrops
+from training.gpu.local_tasks import LocalSamplerTask
 from training.gpu.preset import PresetNetworks
-from training.gpu.run import SHARES
-from training.gpu.tasks import (
-    AdjusterTask,
-    BlurLevelTask,
-    LocalRestorationTask,
-    PriorTask,
-    RestorationTask,
-    SampledCrops,
-    SamplerTask,
-)
+from training.gpu.run import JUDGED, SHARES, UNJUDGED
+from training.gpu.tasks import SampledCrops
 from training.gpu.timed_loop import DeviceTask
 from training.losses import FaceLosses
 from training.sampler import FEW_EVALUATIONS
@@ -32,11 +25,7 @@ def losses() -> FaceLosses:
 
 
 def make(name: str, networks: PresetNetworks, crops: DegradedCrops, losses: FaceLosses) -> DeviceTask:
-    plain = {"restoration": RestorationTask, "prior": PriorTask, "blur_level": BlurLevelTask}
-    if name in plain:
-        return plain[name](networks, crops)  # type: ignore[abstract]
-    judged = {"local_restoration": LocalRestorationTask, "sampler": SamplerTask, "adjuster": AdjusterTask}
-    return judged[name](networks, crops, losses)  # type: ignore[abstract]
+    return UNJUDGED[name](networks, crops) if name in UNJUDGED else JUDGED[name](networks, crops, losses)
 
 
 @pytest.mark.parametrize("name", SHARES)
@@ -52,13 +41,26 @@ def test_every_task_trains_its_own_network_and_no_other(
     trained = model.generator if isinstance(model, Adversarial) else model
     assert type(trained) is type(getattr(networks, task.network))
     assert sum(float(p.grad.abs().sum()) for p in trained.parameters() if p.grad is not None) > 0
-    kept = ("restoration", "local_restoration", "blur_level", "prior", "adjuster")
-    assert all(p.grad is None for part in kept for p in getattr(networks, part).parameters())
+    kept = [part for part in vars(networks).values() if isinstance(part, torch.nn.Module)]
+    assert len(kept) == 7 and all(p.grad is None for part in kept for p in part.parameters())
 
 
 def test_faces_to_sample_start_above_the_last_step(networks: PresetNetworks, crops: DegradedCrops) -> None:
     batch, start = SampledCrops(networks, crops).batch(4, np.random.default_rng(0), torch.Generator().manual_seed(0))
     assert (start.starting_step > FEW_EVALUATIONS.last_step).all()
     assert (start.level > 0).all() and start.estimate.abs().max() <= 1
-    assert start.noise.std() == pytest.approx(networks.stage.config.temperature, rel=0.02)
+    assert start.noise.std() == pytest.approx(FEW_EVALUATIONS.temperature, rel=0.02)
     assert batch["clean"].shape == start.estimate.shape
+
+
+def test_patches_of_a_crop_are_sampled_from_its_own_level(
+    networks: PresetNetworks, crops: DegradedCrops, losses: FaceLosses
+) -> None:
+    task = LocalSamplerTask(networks, crops, losses)
+    batch, start = task.batch(4, np.random.default_rng(0), torch.Generator().manual_seed(0))
+    assert batch["clean"].shape == start.estimate.shape == (4, 3, 128, 128)
+    assert set(batch) == {"clean", "mask"} and (start.starting_step > FEW_EVALUATIONS.last_step).all()
+    # RM as initialised takes nothing away: estimates lie near the clean patches of the same place.
+    near = (start.estimate - batch["clean"]).abs().mean(dim=(1, 2, 3))
+    far = (start.estimate.roll(1, dims=0) - batch["clean"]).abs().mean(dim=(1, 2, 3))
+    assert near.mean() < far.mean()
