@@ -37,7 +37,7 @@ from dynface_video.faces.colour_transfer import (
 from dynface_video.models.restoration import enlarge_coarse
 from dynface_video.pipeline import FacePipeline, to_array, to_tensor
 from dynface_video.stage import Estimates, Stage
-from dynface_video.temporal.flow_averaging import neighbour_motions, temporal_average, warp_neighbours
+from dynface_video.temporal.flow_averaging import temporal_average, warp_neighbours
 from dynface_video.temporal.motion import Motion, absent_motions, motion_both_ways, stack_motions
 
 Item = TypeVar("Item")
@@ -78,13 +78,14 @@ class FaceRecord:
         stages: What each stage has made of it.
         validity: (1, R, R) in [0, 1] at the first stage's resolution, 0 where the crop reaches beyond the picture; None
             for a crop inside it.
-        motions: The motion from this face to the same face in other frames, by `at`.
+        motions: The motion from this face to the same face in other frames: by what they were measured on ("crop" or
+            "estimate") and `at`.
     """
 
     crops: tuple[Tensor, ...]
     stages: tuple[StageState, ...]
     validity: Tensor | None = None
-    motions: dict[int, Motion] = field(default_factory=dict)
+    motions: dict[tuple[str, int], Motion] = field(default_factory=dict)
 
 
 def averaging_passes(stage: Stage) -> int:
@@ -205,28 +206,23 @@ class VideoPipeline:
         stage = self.stages[number]
         for part in _batches(missing, stage.config.batch_size):
             records = [self._records[key] for key in part]
-            crops = torch.stack([record.crops[number] for record in records])
+            crops = self._stack(number, part, "crop")
             coarse = None
             if number > 0 and stage.restoration.reads_coarse:
                 faces = torch.stack([_present(record.stages[number - 1].face) for record in records])
                 coarse = enlarge_coarse(2 * faces - 1, stage.resolution) / 2 + 0.5
-            windows = [self._window(key, number) for key in part] if stage.window_radius else []
+            windows = self._windows(number, part) if stage.window_radius else []
             estimates: Estimates = stage.regress(crops, coarse, windows)
             for record, estimate in zip(records, estimates.estimate, strict=True):
                 record.stages[number].estimate = estimate
 
-    def _window(self, key: FaceKey, number: int) -> Tensor:
-        """The neighbouring crops of a face, warped onto it, (K, 3, R, R)."""
-        others = [other for other in self._around(key, self.stages[number].window_radius) if other != key]
-        own = self._records[key].crops
-        if not others:
-            return own[number].new_zeros(0, *own[number].shape)
-        first = torch.stack([self._records[other].crops[0] for other in others])[None]
-        validity = self._validity([key, *others])
-        masks = {} if validity is None else {"middle_valid": validity[:1], "neighbours_valid": validity[None, 1:]}
-        motions = neighbour_motions(own[0][None], first, **masks)
-        neighbours = torch.stack([self._records[other].crops[number] for other in others])[None]
-        return warp_neighbours(own[number][None], neighbours, motions)[0]
+    def _windows(self, number: int, keys: Sequence[FaceKey]) -> list[Tensor]:
+        """The neighbouring crops of each face, warped onto it, (K, 3, R, R)."""
+        near = self._others(keys, self.stages[number].window_radius)
+        own = self._stack(number, keys, "crop")
+        neighbours, motions = self._neighbours(number, keys, near, ("crop", "crop"))
+        windows = warp_neighbours(own, neighbours, motions)
+        return [window[: len(others)] for window, others in zip(windows, near, strict=True)]
 
     def _sample(self, number: int, keys: Sequence[FaceKey]) -> None:
         """The sampler of a stage, from guides averaged over time; without a sampler the averages are the samples."""
@@ -266,7 +262,7 @@ class VideoPipeline:
         for group in self._by_validity([(key,) for key in missing]):
             for part in _batches(group, self.stages[number].config.batch_size):
                 faces = [key for (key,) in part]
-                crops = torch.stack([self._records[key].crops[number] for key in faces])
+                crops = self._stack(number, faces, "crop")
                 grey = [self.tracks[key.track].grey for key in faces]
                 match = match_colour(self._stack(number, faces, "sample"), crops, grey, self._validity(faces))
                 for row, key in enumerate(faces):
@@ -293,44 +289,66 @@ class VideoPipeline:
         """Flow-guided averages of what a stage has made of these faces, (B, 3, R, R)."""
         stage = self.stages[number]
         own = self._stack(number, keys, name)
-        near = [[o for o in self._around(key, stage.temporal_radius) if o != key] for key in keys]
-        most = max(map(len, near), default=0)
-        if most == 0:
+        near = self._others(keys, stage.temporal_radius)
+        if not any(near):
             return own
-        self._find_motions([(key, other) for key, others in zip(keys, near, strict=True) for other in others])
-        others = own.new_zeros(len(keys), most, *own.shape[1:])
-        motions = []
-        for row, (key, neighbours) in enumerate(zip(keys, near, strict=True)):
-            known = [self._records[key].motions[other.at] for other in neighbours]
-            if neighbours:
-                others[row, : len(neighbours)] = self._stack(number, neighbours, name)
-            absent = absent_motions(most - len(known), self.stages[0].resolution, own.device)
-            motions.append(stack_motions([*known, *(absent[k] for k in range(most - len(known)))]))
+        neighbours, motions = self._neighbours(number, keys, near, (name, "estimate"))
         weights = torch.tensor([self._temporal_weight(key) for key in keys], dtype=torch.float32, device=own.device)
-        return temporal_average(own, others, stack_motions(motions), weights)
+        return temporal_average(own, neighbours, motions, weights)
+
+    def _others(self, keys: Sequence[FaceKey], radius: int) -> list[list[FaceKey]]:
+        return [[other for other in self._around(key, radius) if other != key] for key in keys]
+
+    def _neighbours(
+        self, number: int, keys: Sequence[FaceKey], near: Sequence[Sequence[FaceKey]], names: tuple[str, str]
+    ) -> tuple[Tensor, Motion]:
+        """The neighbours of faces and the motions to them, with leading axes (B, K).
+
+        Args:
+            number: Of the stage.
+            keys: The faces.
+            near: Their neighbours; to a face with fewer than others some of weight 0 are added.
+            names: Which pictures of the neighbours are wanted, and on which motion is measured.
+        """
+        name, kind = names
+        self._find_motions(kind, [(key, other) for key, others in zip(keys, near, strict=True) for other in others])
+        size, most = self.stages[number].resolution, max(map(len, near))
+        pictures = torch.zeros(len(keys), most, 3, size, size, device=self.pipeline.device)
+        motions = []
+        for row, (key, others) in enumerate(zip(keys, near, strict=True)):
+            if others:
+                pictures[row, : len(others)] = self._stack(number, others, name)
+            known = [self._records[key].motions[kind, other.at] for other in others]
+            absent = absent_motions(most - len(others), self.stages[0].resolution, pictures.device)
+            motions.append(stack_motions([*known, *(absent[k] for k in range(most - len(others)))]) if most else absent)
+        return pictures, stack_motions(motions)
 
     def _temporal_weight(self, key: FaceKey) -> float:
         level = float(self.tracks[key.track].levels[0, key.at])
         return min(1.0, level / FULL_WEIGHT_LEVEL) ** 2 * self.pipeline.settings.temporal_weight
 
-    def _find_motions(self, pairs: Sequence[tuple[FaceKey, FaceKey]]) -> None:
+    def _find_motions(self, kind: str, pairs: Sequence[tuple[FaceKey, FaceKey]]) -> None:
         """The motions of pairs of faces that are not known yet, there and back at once."""
         missing = dict.fromkeys(
-            (min(pair), max(pair)) for pair in pairs if pair[1].at not in self._records[pair[0]].motions
+            (min(pair), max(pair)) for pair in pairs if (kind, pair[1].at) not in self._records[pair[0]].motions
         )
         for group in self._by_validity(list(missing)):
             for part in _batches(group, PAIRS_AT_ONCE):
                 ends = [[pair[side] for pair in part] for side in (0, 1)]
-                first, second = (self._stack(0, keys, "estimate") for keys in ends)
+                first, second = (self._stack(0, keys, kind) for keys in ends)
                 validity = self._validity(ends[0] + ends[1])
                 first_valid, second_valid = (None, None) if validity is None else validity.chunk(2)
                 there, back = motion_both_ways(first, second, first_valid=first_valid, second_valid=second_valid)
                 for row, (one, other) in enumerate(part):
-                    self._records[one].motions[other.at] = there[row]
-                    self._records[other].motions[one.at] = back[row]
+                    self._records[one].motions[kind, other.at] = there[row]
+                    self._records[other].motions[kind, one.at] = back[row]
 
     def _stack(self, number: int, keys: Sequence[FaceKey], name: str) -> Tensor:
-        return torch.stack([_present(getattr(self._records[key].stages[number], name)) for key in keys])
+        """The pictures of faces at a stage, (B, 3, R, R): their crops, or what the stage has made under that name."""
+        records = [self._records[key] for key in keys]
+        if name == "crop":
+            return torch.stack([record.crops[number] for record in records])
+        return torch.stack([_present(getattr(record.stages[number], name)) for record in records])
 
     def _averages_at_once(self, stage: Stage) -> int:
         pixels = (2 * stage.temporal_radius + 1) * stage.resolution**2
