@@ -1,4 +1,4 @@
-"""Folders that are watched: each video is taken once, when it is completely written."""
+"""Watched folders: each video is taken once, when it is completely written."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from dynface_video.jobs.manifest import videos_below
 
 INTERVAL = 5.0
 """Seconds from one look to the next."""
@@ -18,7 +20,7 @@ State = tuple[int, int]
 
 @dataclass
 class FolderWatch:
-    """Tells which files below folders are complete and new.
+    """Tells which videos below folders are complete and new.
 
     Attributes:
         folders: What is watched, with everything below.
@@ -31,9 +33,9 @@ class FolderWatch:
     _taken: dict[Path, State] = field(default_factory=dict, init=False)
 
     def take(self) -> set[str]:
-        """The files that are complete and were not taken in this state, which now count as taken.
+        """The videos that are complete and were not taken in this state, which now count as taken.
 
-        A file is complete when it is not empty, has not changed since the last call, and not for `SETTLED` seconds.
+        A video is complete when it is not empty, has not changed since the last call, and not for `SETTLED` seconds.
         """
         now, present = self.clock(), dict(self._states())
         before, self._last = self._last, present
@@ -48,14 +50,13 @@ class FolderWatch:
 
     def _states(self) -> Iterator[tuple[Path, State]]:
         for folder in self.folders:
-            for path in folder.rglob("*"):
+            for path in videos_below(folder):
                 try:
                     found = path.stat()
-                except OSError:
-                    # It was renamed or deleted in the meantime.
+                except FileNotFoundError:
+                    # Renamed or deleted in the meantime.
                     continue
-                if path.is_file():
-                    yield path, (found.st_size, found.st_mtime_ns)
+                yield path, (found.st_size, found.st_mtime_ns)
 
 
 def watch(folders: FolderWatch, restore: Callable[[Callable[[str], bool]], bool]) -> None:

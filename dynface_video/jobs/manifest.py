@@ -76,16 +76,24 @@ def read_entries(sources: Sequence[str], folder: str) -> list[Entry]:
 def _expand(source: str, folder: str) -> Iterator[Entry]:
     path = Path(source)
     if not is_remote(source) and path.is_dir():
-        for video in sorted(path.rglob("*")):
-            inside = video.relative_to(path)
-            # Job directories hold segments, not sources.
-            hidden = any(part.startswith(".") or part.endswith(".job") for part in inside.parts)
-            if video.suffix.lower() in VIDEOS and video.is_file() and not hidden:
-                yield Entry(str(video), join(folder, _output_name(inside)))
+        for video in videos_below(path):
+            yield Entry(str(video), join(folder, _output_name(video.relative_to(path))))
     elif path.suffix.lower() in LISTS:
         yield from _read_list(path, folder)
     else:
         yield Entry(source, join(folder, _output_name(Path(path.name))))
+
+
+def videos_below(folder: Path) -> Iterator[Path]:
+    """The videos in a folder and below, sorted; without hidden files and the segments in job directories.
+
+    Args:
+        folder: A local folder.
+    """
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") or part.endswith(".job") for part in path.relative_to(folder).parts)
+        if path.suffix.lower() in VIDEOS and path.is_file() and not hidden:
+            yield path
 
 
 def join(folder: str, name: Path) -> str:

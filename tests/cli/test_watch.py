@@ -33,6 +33,8 @@ def test_a_file_that_changed_a_moment_ago_waits(tmp_path: Path) -> None:
     watched, film = FolderWatch([tmp_path], clock=lambda: now), tmp_path / "film.mkv"
     put(film, 10, changed=now)
     put(tmp_path / "empty.mkv", 0, changed=0)
+    put(tmp_path / "note.txt", 5, changed=0)
+    put(tmp_path / ".part" / "film.mkv", 5, changed=0)
     assert watched.take() == watched.take() == set()
     now += SETTLED
     assert watched.take() == {str(film)}
