@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from dynface_video.config import (
-    Overrides,
+    PipelineOverrides,
     RestorationChanges,
     RestorationSettings,
     Settings,
@@ -78,14 +78,16 @@ class FacePipeline:
         name_or_folder: str | Path = "mini",
         *,
         torch_dtype: torch.dtype = torch.float32,
-        **overrides: Unpack[Overrides],
+        device: str = "auto",
+        **overrides: Unpack[PipelineOverrides],
     ) -> FacePipeline:
         """Load the models of a preset, or of a folder that has a `model_index.json`.
 
         Args:
             name_or_folder: A preset such as "mini", or a model folder, which is used with the default settings.
             torch_dtype: Of the networks' arithmetic.
-            overrides: Settings by name, such as `device="cuda:1"` or `strength=0.4`.
+            device: "auto", "cpu", "cuda", "cuda:1" or "mps".
+            overrides: Settings by name, such as `strength=0.4`.
 
         Raises:
             InputError: An unknown preset, device or setting.
@@ -93,9 +95,9 @@ class FacePipeline:
         """
         name = str(name_or_folder)
         if name in preset_names():
-            settings = load_settings(name, None, overrides)
+            settings = load_settings(name, None, {"device": device, **overrides})
         else:
-            settings = load_settings("mini", None, overrides).model_copy(update={"models": name})
+            settings = load_settings("mini", None, {"device": device, **overrides}).model_copy(update={"models": name})
         return cls.from_settings(settings, torch_dtype=torch_dtype)
 
     @classmethod

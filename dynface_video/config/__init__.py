@@ -13,7 +13,7 @@ from dynface_video.config.loading import (
     load_settings,
     preset_names,
 )
-from dynface_video.config.overrides import Overrides, RestorationChanges
+from dynface_video.config.overrides import Overrides, PipelineOverrides, RestorationChanges
 from dynface_video.config.sections import (
     DetectionSettings,
     ExecutionSettings,
@@ -30,6 +30,7 @@ __all__ = [
     "InputSettings",
     "OutputSettings",
     "Overrides",
+    "PipelineOverrides",
     "RestorationChanges",
     "RestorationSettings",
     "Settings",

@@ -66,7 +66,7 @@ def choices(field: FieldInfo) -> tuple[str, ...]:
 
 
 def value_range(field: FieldInfo) -> str:
-    """The bounds of a field as words, such as "at least 0 and at most 1"; empty where it has none."""
+    """The bounds of a field as words, such as "at least 0 and at most 1"; empty if it is unbounded."""
     return " and ".join(
         f"{words} {getattr(bound, kind)}"
         for bound in field.metadata

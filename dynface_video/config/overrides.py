@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Literal, TypedDict
 
 
-class Overrides(TypedDict, total=False):
-    """Settings that change a preset, by their names; `docs/settings.md` describes each."""
+class PipelineOverrides(TypedDict, total=False):
+    """`Overrides` without the device, which `FacePipeline.from_pretrained` has as an argument of its own."""
 
     images: Literal["auto", "sequence", "stills"]
     fps: str
@@ -33,11 +33,16 @@ class Overrides(TypedDict, total=False):
     mezzanine: bool
     copy_untouched: bool
     image_format: Literal["png", "jpg", "tif", "webp", "bmp"] | None
-    device: str
     workers: int | Literal["auto"]
     threads: int
     address: str | None
     work: Path | None
+
+
+class Overrides(PipelineOverrides, total=False):
+    """Settings that change a preset, by their names; `docs/settings.md` describes each."""
+
+    device: str
 
 
 class RestorationChanges(TypedDict, total=False):

@@ -41,7 +41,7 @@ def settings_yaml(settings: Settings, header: str) -> str:
         A file that `--config` takes.
     """
     lines = [f"# {line}" for line in header.splitlines()]
-    lines += ["", f"models: {settings.models}  # {section_fields(None)['models'].description}"]
+    lines += ["", f"models: {_yaml_value(settings.models)}  # {section_fields(None)['models'].description}"]
     for section in section_names():
         values = getattr(settings, section)
         lines += ["", f"{section}:"]
