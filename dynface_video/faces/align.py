@@ -148,6 +148,12 @@ def crop_validity(transform: np.ndarray, size: int, width: int, height: int) -> 
     return np.clip(transform_scale(transform) * inside + 0.5, 0, 1).astype(np.float32)
 
 
+def is_whole_picture(transform: np.ndarray, size: int, width: int, height: int) -> bool:
+    """Whether a crop of `size` pixels shows exactly a picture of width by height, to half a crop pixel."""
+    corners = apply_transform(transform, np.array([[-0.5, -0.5], [width - 0.5, height - 0.5]]))
+    return bool(np.abs(corners - [[-0.5, -0.5], [size - 0.5, size - 0.5]]).max() <= 0.5)
+
+
 def extract_crop(picture: np.ndarray, transform: np.ndarray, size: int) -> np.ndarray:
     """Sample the aligned crop of a face; beyond its border the picture is mirrored.
 

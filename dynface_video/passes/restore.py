@@ -11,7 +11,15 @@ from itertools import islice
 import numpy as np
 
 from dynface_video.analyzed_track import AnalyzedTrack
-from dynface_video.faces.align import align_transform, compose, crop_box, crop_validity, extract_crop, scaling
+from dynface_video.faces.align import (
+    align_transform,
+    compose,
+    crop_box,
+    crop_validity,
+    extract_crop,
+    is_whole_picture,
+    scaling,
+)
 from dynface_video.faces.grain import add_grain
 from dynface_video.faces.paste import face_mask, paste_face
 from dynface_video.media.io.probe import VideoInfo
@@ -21,11 +29,11 @@ from dynface_video.media.pixels.working_range import blend_working_region, read_
 from dynface_video.passes.analysis import Analysis
 from dynface_video.pipeline import FacePipeline
 from dynface_video.stage import source_detail_weight
+from dynface_video.tracking.observation import FADE_FRAMES
 from dynface_video.video_pipeline import FaceKey, VideoPipeline, reach
 
 FRAMES_AT_ONCE = 16
 FACES_AT_ONCE = 64
-FADE = 5
 
 
 @dataclass
@@ -187,7 +195,11 @@ def _paste(
     frame = replace(frame, picture=writable_copy(frame.picture))
     for face, restored in faces:
         region = read_working_region(frame.picture, face.box, colour)
-        visible = masks[len(restored)] * fade(face.analyzed, face.at, context.analysis)
+        height, width = region.shape[:2]
+        # A picture that is the aligned crop itself has nothing around it to blend into.
+        whole = is_whole_picture(face.to_crop, len(restored), width, height)
+        mask = np.ones_like(masks[len(restored)]) if whole else masks[len(restored)]
+        visible = mask * fade(face.analyzed, face.at, context.analysis)
         rgb, weight = paste_face(
             region,
             face.crop,
@@ -214,7 +226,7 @@ def fade(analyzed: AnalyzedTrack, at: int, analysis: Analysis) -> float:
     track = analyzed.track
     shot = next(s for s in analysis.shots if s.start <= track.start + at < s.stop)
     length = track.stop - track.start
-    ramp = min(FADE, max(1, length // 3))
+    ramp = min(FADE_FRAMES, max(1, length // 3))
     since = at + 1 if track.start > shot.start else ramp
     until = length - at if track.stop < shot.stop else ramp
     return min(1.0, since / ramp, until / ramp) * track.shown_at(at)

@@ -11,6 +11,8 @@ from dynface_video.faces.detection.detector import Detection
 from dynface_video.faces.landmarks import SIDE_BY_SPREAD
 from dynface_video.tracking.focus import Focus
 
+FADE_FRAMES = 5
+"""Frames over which a restored face fades in and out: at the ends of a track inside a shot, and where it is hidden."""
 HIDDEN = "hidden by another face"
 """Reason for a span in which a face that is restored before and after is out of sight."""
 

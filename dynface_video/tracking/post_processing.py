@@ -12,7 +12,7 @@ from scipy.ndimage import distance_transform_edt
 
 from dynface_video.tracking.appearance import difference
 from dynface_video.tracking.link import Fragment, fragments_of, is_nested, is_same, link, without_duplicates
-from dynface_video.tracking.observation import HIDDEN, FaceTrack, Observation, SkippedFace, face_sides
+from dynface_video.tracking.observation import FADE_FRAMES, HIDDEN, FaceTrack, Observation, SkippedFace, face_sides
 from dynface_video.tracking.smoothing import smooth_landmarks
 from dynface_video.tracking.track_filter import out_of_focus_reason, rejection_reason, shown_while_turning, turn_of
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 SAME_FACE_DIFFERENCE = 0.3
 SAME_FACE_SIZE = 0.4
-FADE_FRAMES = 5
-"""Over which a face fades before another one hides it, and comes back."""
 
 
 def post_process_tracks(

@@ -16,6 +16,7 @@ from dynface_video.faces.align import (
     extract_crop,
     fit_similarity,
     invert,
+    is_whole_picture,
     template,
     transform_scale,
 )
@@ -144,3 +145,11 @@ def test_a_crop_inside_of_the_picture_is_valid_everywhere_and_one_outside_nowher
     assert (crop_validity(similarity(1, 0, -20, -20), 64, 200, 200) == 1).all()
     assert (crop_validity(similarity(1, 0, 0, 0), 64, 64, 64)[1:-1, 1:-1] == 1).all()
     assert not crop_validity(similarity(1, 0, 300, 0), 64, 200, 200).any()
+
+
+def test_a_crop_is_the_whole_picture_or_a_part_of_it(similarity: Similarity) -> None:
+    assert is_whole_picture(align_transform(template(512), 128), 128, 512, 512)
+    assert is_whole_picture(align_transform(template(100), 256), 256, 100, 100)
+    assert not is_whole_picture(align_transform(template(512), 128), 128, 520, 512)
+    assert not is_whole_picture(similarity(1, 0, 2, 0), 64, 64, 64)
+    assert not is_whole_picture(similarity(1, 5, 0, 0), 64, 64, 64)

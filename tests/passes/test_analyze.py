@@ -13,8 +13,8 @@ from dynface_video.media.timing.shots import Shot, ShotDetector
 from dynface_video.passes.analysis import Analysis
 from dynface_video.passes.analyze import assign_readings, keep_largest
 from dynface_video.passes.level_reader import LevelReading
-from dynface_video.passes.restore import FADE, fade
-from dynface_video.tracking.observation import FaceTrack
+from dynface_video.passes.restore import fade
+from dynface_video.tracking.observation import FADE_FRAMES, FaceTrack
 
 FACE = np.array([[-10, -10], [10, -10], [0, 0], [-8, 10], [8, 10]], np.float32)
 
@@ -59,7 +59,7 @@ def test_only_ends_inside_a_shot_are_faded(start: int, stop: int) -> None:
     assert shown == shown[::-1] and max(shown) == 1
     assert (shown[0] == 1) == (start == 0)
     assert all(0 < value <= 1 for value in shown)
-    assert max(np.abs(np.diff(shown))) <= 1 / FADE + 1e-9
+    assert max(np.abs(np.diff(shown))) <= 1 / FADE_FRAMES + 1e-9
 
 
 @pytest.mark.parametrize("length", range(1, 15))

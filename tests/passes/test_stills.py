@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from dynface_video.config import Settings
+from dynface_video.faces.detection.aligned import AlignedFaces
 from dynface_video.media.io.images import ImageFile, read_image
 from dynface_video.passes.networks import Models
 from dynface_video.passes.restore import Work
@@ -33,6 +34,15 @@ def test_only_the_face_changes_and_the_type_stays(dtype: type[np.integer]) -> No
     changed = np.argwhere((samples != image.samples).any(axis=2))
     assert len(changed) > 500 and np.abs(changed - CENTRE[::-1]).max() <= REACH
     assert work.faces == len(analysis.tracks) == 1 and work.seconds["analyze"] > 0
+
+
+def test_an_aligned_crop_is_restored_to_its_borders() -> None:
+    image = ImageFile(None, "", noise(np.uint8)[:128, :128])
+    aligned = Models(changing_pipeline(checkered), AlignedFaces(), AlignedFaces())
+    samples, analysis = restored_samples(image, aligned, still_settings(Settings()), Work())
+    changed = (samples != image.samples).any(axis=2)
+    assert len(analysis.tracks) == 1
+    assert min(changed[0].mean(), changed[-1].mean(), changed[:, 0].mean(), changed[:, -1].mean()) > 0.5
 
 
 def test_a_turned_photograph_is_restored_where_its_face_is_seen() -> None:
