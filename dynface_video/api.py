@@ -54,6 +54,7 @@ def restore_video(
     config: Path | str | None = None,
     overwrite: bool = False,
     resume: bool = True,
+    analysis: Path | str | None = None,
     progress: Progress | None = None,
     **overrides: Unpack[Overrides],
 ) -> RestoreResult:
@@ -71,6 +72,8 @@ def restore_video(
         config: YAML file that changes some of the preset's settings.
         overwrite: Replace an existing target.
         resume: Resume an unfinished job; False starts it over.
+        analysis: File that `analyze_video(...).save` or `analyze -o` wrote, perhaps edited: it decides which faces are
+            restored and how, and the video is not analysed again.
         progress: Called with (stage, frames done, frames in all or None).
         overrides: Settings by name, such as `strength=0.4`; they take precedence over the file.
 
@@ -84,13 +87,16 @@ def restore_video(
         Interrupted: A signal asked to stop; finished work is kept.
     """
     settings = load_settings(preset, config, overrides)
+    options = RunOptions(overwrite, resume, progress or ignore_progress)
+    given = Path(analysis) if analysis is not None else None
     if is_remote(as_given(source)) or is_remote(as_given(target)):
-        return _restore_remote(as_given(source), as_given(target), settings, overwrite, resume, progress)
+        return _restore_remote(as_given(source), as_given(target), settings, options, given)
     source, target = Path(source), Path(target)
     if is_stills(source, settings.input):
-        job = StillsJob(source, target, settings, RunOptions(overwrite, resume, progress or ignore_progress))
-        return RestoreResult.of_stills(target, job.run())
-    return _restore_video(source, target, settings, overwrite, resume, progress)
+        if given is not None:
+            raise InputError(f"{source} is not a video, and only videos can be restored by an analysis")
+        return RestoreResult.of_stills(target, StillsJob(source, target, settings, options).run())
+    return RestoreResult.of_video(target, VideoJob(source, target, settings, options, given).run())
 
 
 def restore_image(
@@ -259,33 +265,27 @@ def analyze_video(
 
 
 def _restore_remote(
-    source: str, target: str, settings: Settings, overwrite: bool, resume: bool, progress: Progress | None
+    source: str, target: str, settings: Settings, options: RunOptions, analysis: Path | None
 ) -> RestoreResult:
     work = working_folder(settings.execution.work)
     if is_remote(target):
         check_uploadable(target)
-    if is_remote(target) and not overwrite and exists(target):
+    if is_remote(target) and not options.overwrite and exists(target):
         raise InputError(f"{target} already exists; choose another name or allow overwriting (--overwrite)")
     here = _local(source, settings)
     made = local_name(target, work) if is_remote(target) else Path(target)
     made.parent.mkdir(parents=True, exist_ok=True)
     # A complete output in the working folder is an earlier run's that could not upload it.
-    complete = is_remote(target) and made.exists() and resume
+    complete = is_remote(target) and made.exists() and options.resume
     if not complete:
-        result = _restore_video(here, made, settings, overwrite or is_remote(target), resume, progress)
+        options = replace(options, overwrite=options.overwrite or is_remote(target))
+        result = RestoreResult.of_video(made, VideoJob(here, made, settings, options, analysis).run())
     else:
         result = RestoreResult(made, 0, 0, 0, 0, 0, {}, ("restored by an earlier run; it only had to be uploaded",))
     if not is_remote(target):
         return result
     upload(made, target)
     return replace(result, output=target)
-
-
-def _restore_video(
-    source: Path, target: Path, settings: Settings, overwrite: bool, resume: bool, progress: Progress | None
-) -> RestoreResult:
-    job = VideoJob(source, target, settings, RunOptions(overwrite, resume, progress or ignore_progress))
-    return RestoreResult.of_video(target, job.run())
 
 
 def _restored_frames(info: VideoInfo, settings: Settings, progress: Progress) -> Iterator[RestoredFrame]:

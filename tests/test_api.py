@@ -270,6 +270,47 @@ def test_frames_can_be_had_without_encoding_and_are_those_of_the_file(
         assert np.abs(frame.rgb - before.rgb().astype(float)).max() > 20
 
 
+def test_an_edited_analysis_decides_which_faces_are_restored(
+    source: Path, short_segments: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(monkeypatch.setattr, centre=(176, 144), change=checkered)
+    path, target = tmp_path / "analysis.json", tmp_path / "out.mkv"
+    analyze_video(source).save(path)
+    result = restore_video(source, target, analysis=path, config=short_segments, codec="ffv1")
+    assert (result.frames, result.faces, result.tracks) == (FRAMES, FRAMES, 1)
+
+    path.write_text(path.read_text().replace('"restore":true', '"restore":false'))
+    stages: list[str] = []
+    result = restore_video(
+        source, target, analysis=path, overwrite=True, codec="ffv1", progress=lambda stage, *rest: stages.append(stage)
+    )
+    assert (result.faces, result.skip_reasons) == (0, {"not selected for restoration": 1})
+    for a, b in zip(pictures(source), pictures(target), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_an_interrupted_job_goes_on_with_its_own_analysis_only(
+    source: Path, short_segments: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(monkeypatch.setattr, centre=(176, 144), change=checkered)
+    path, target = tmp_path / "analysis.json", tmp_path / "out.mkv"
+    analyze_video(source).save(path)
+    with monkeypatch.context() as patched, pytest.raises(JobError, match="the disk is full"):
+        patched.setattr(SegmentWorker, "run", failing_after(1, JobError("the disk is full"), []))
+        restore_video(source, target, analysis=path, config=short_segments)
+    with pytest.raises(JobError, match=r"analysis \(None now"):
+        restore_video(source, target, config=short_segments)
+    assert restore_video(source, target, analysis=path, config=short_segments).faces == FRAMES
+
+
+def test_what_is_no_analysis_is_refused_before_anything_is_written(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "wrong.json").write_text("{}")
+    for name, message in (("absent.json", "absent.json does not exist"), ("wrong.json", "not an analysis")):
+        with pytest.raises(InputError, match=message):
+            restore_video(source, tmp_path / "out.mkv", analysis=tmp_path / name, device="cpu")
+    assert [path.name for path in tmp_path.iterdir()] == ["wrong.json"]
+
+
 def test_frames_of_what_is_no_video_are_refused_at_once(tmp_path: Path, clean: list[np.ndarray]) -> None:
     Image.fromarray(clean[0]).save(tmp_path / "photograph.png")
     with pytest.raises(InputError, match="use restore_image"):

@@ -68,6 +68,7 @@ def _root(
         "dynface-video restore old.mkv -o restored.mkv --strength 0.3 --faces largest --json",
         "dynface-video restore album/ -o restored/",
         "dynface-video restore frames/ -o restored.mkv --images sequence --fps 24",
+        "dynface-video restore old.mkv -o restored.mkv --analysis analysis.json",
     )
 )
 @setting_options(RESTORE)
@@ -80,6 +81,9 @@ def restore(
     preset: Preset = "mini",
     config: Config = None,
     overrides: Overrides,
+    analysis: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="What analyze -o wrote, perhaps edited; INPUT is not analysed.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUTPUT if it exists.")] = False,
     restart: Restart = False,
     as_json: Json = False,
@@ -112,6 +116,7 @@ def restore(
                 config=config,
                 overwrite=overwrite,
                 resume=not restart,
+                analysis=analysis,
                 progress=report,
                 **overrides,
             )

@@ -105,7 +105,14 @@ class RestoreTask:
         publish: Uploads the complete output; None if it stays where it is.
     """
 
-    def __init__(self, output: Output, settings: Settings, plan: Callable[[], Plan], options: RunOptions) -> None:
+    def __init__(
+        self,
+        output: Output,
+        settings: Settings,
+        plan: Callable[[], Plan],
+        options: RunOptions,
+        analysis: Analysis | None = None,
+    ) -> None:
         """Create a task.
 
         Args:
@@ -113,6 +120,7 @@ class RestoreTask:
             settings: All of them.
             plan: Makes the plan, which reads the whole input.
             options: Of this run.
+            analysis: Instead of the first pass; part of the plan.
         """
         info = output.info
         self.name, self.target, self.settings = str(info.path), output.target, settings
@@ -120,7 +128,7 @@ class RestoreTask:
         self.totals, self.done = Totals(), False
         self.error: DynfaceError | None = None
         self.publish: Callable[[], None] | None = None
-        self._info, self._output, self._plan = info, output, plan
+        self._info, self._output, self._plan, self._analysis = info, output, plan, analysis
         self._resume, self._report = options.resume, options.report
         self._logs = [JobLog(path) for path in options.logs]
         self.path = job_path(self.target)
@@ -155,6 +163,8 @@ class RestoreTask:
         """See `VideoTask`."""
         self._lock.enter_context(job_lock(self.path))
         self._directory = JobDirectory.open(self.path, self._plan(), resume=self._resume)
+        if self._analysis is not None and not self.is_analyzed():
+            self._analysis.save(self._directory.analysis_path)
         self._logs.append(JobLog(self._directory.log_path))
         self._began = time.monotonic()
         if not self.is_analyzed():

@@ -11,13 +11,13 @@ from typing import Any
 import dynface_video
 from dynface_video.config import ExecutionSettings, Settings
 from dynface_video.device import resolve_device
-from dynface_video.errors import InputError
+from dynface_video.errors import InputError, JobError
 from dynface_video.jobs.directory import completed, job_path
 from dynface_video.jobs.driver import Driver
 from dynface_video.jobs.executors.base import Call, Executor
 from dynface_video.jobs.executors.local import LocalExecutor
 from dynface_video.jobs.output import choose_output
-from dynface_video.jobs.plan import Plan, folder_digest
+from dynface_video.jobs.plan import Plan, file_digest, folder_digest
 from dynface_video.jobs.signals import StopRequest, handled_signals
 from dynface_video.jobs.source import probe_source, source_digest
 from dynface_video.jobs.task import RestoreTask, RunOptions, Totals
@@ -25,12 +25,15 @@ from dynface_video.jobs.workers import local_workers
 from dynface_video.media.io.files import MAX_NAME
 from dynface_video.media.output.write import EncodeSettings
 from dynface_video.models.registry import model_folder
+from dynface_video.passes.analysis import Analysis
 
 
 class VideoJob:
     """One video to be restored into one file."""
 
-    def __init__(self, source: Path, target: Path, settings: Settings, options: RunOptions) -> None:
+    def __init__(
+        self, source: Path, target: Path, settings: Settings, options: RunOptions, analysis: Path | None = None
+    ) -> None:
         """Check that source, target and encoder can be used.
 
         Args:
@@ -38,6 +41,7 @@ class VideoJob:
             target: A video file, or a folder for images.
             settings: All of them.
             options: Of this run.
+            analysis: File with an analysis of the source, perhaps edited, instead of the first pass.
 
         Raises:
             InputError: One of them cannot be used.
@@ -49,7 +53,10 @@ class VideoJob:
         if local_workers(settings.execution) == 1:
             resolve_device(settings.execution.device)
         output = choose_output(probe_source(source, settings), target, settings.output)
-        self.task = RestoreTask(output, settings, lambda: make_plan(source, settings, output.encoding), options)
+        given = read_analysis(analysis) if analysis is not None else None
+        self.task = RestoreTask(
+            output, settings, lambda: make_plan(source, settings, output.encoding, analysis), options, given
+        )
 
     def run(self) -> Totals:
         """Do what is left of the job; on success only the target remains.
@@ -129,19 +136,40 @@ def check_paths(source: Path, target: Path, *, overwrite: bool) -> None:
         raise InputError(f"the folder {target.parent} does not exist; make it first")
 
 
-def make_plan(source: Path, settings: Settings, encoding: EncodeSettings) -> Plan:
+def read_analysis(path: Path) -> Analysis:
+    """Read an analysis that the user gives.
+
+    Args:
+        path: What `analyze -o` wrote, perhaps edited.
+
+    Raises:
+        InputError: It does not exist, or is not an analysis.
+    """
+    if not path.is_file():
+        raise InputError(f"the analysis {path} does not exist; write it with dynface-video analyze -o")
+    try:
+        return Analysis.load(path)
+    except JobError as error:
+        raise InputError(str(error)) from error
+
+
+def make_plan(source: Path, settings: Settings, encoding: EncodeSettings, analysis: Path | None = None) -> Plan:
     """Make the plan of restoring a video.
 
     Args:
         source: The video, image, or folder of frames.
         settings: All of them.
         encoding: Of the segments.
+        analysis: The user's analysis; None where the first pass makes one.
     """
     output = dataclasses.asdict(encoding) | {
         "segment_frames": settings.output.segment_frames,
         "interlaced": settings.output.interlaced,
     }
-    return describe_plan(source, source_digest(source), settings, output)
+    plan = describe_plan(source, source_digest(source), settings, output)
+    if analysis is None:
+        return plan
+    return dataclasses.replace(plan, settings=plan.settings | {"analysis": file_digest(analysis)})
 
 
 def describe_plan(source: Path, digest: str, settings: Settings, output: dict[str, Any]) -> Plan:

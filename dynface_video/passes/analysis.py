@@ -94,7 +94,7 @@ class Analysis:
                 warnings=tuple(raw["warnings"]),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise JobError(f"{path}: not an analysis: {error}; mend it, or start over with --restart") from error
+            raise JobError(f"{path}: not an analysis: {error}; correct it, or start over with --restart") from error
 
 
 def unrestored_warning(skip_reasons: Counter[str]) -> str:

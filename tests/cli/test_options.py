@@ -31,6 +31,7 @@ def test_every_option_reaches_the_library(api: FakeApi, command: Command, tmp_pa
         "source": Path("in.mkv"),
         "target": Path("out.mkv"),
         "overwrite": True,
+        "analysis": None,
         "resume": False,
     }
     assert api.calls == [expected]

@@ -28,7 +28,9 @@ class FakeApi:
 
     def restore_video(self, source: Path, target: Path, *, progress: Callable[..., None], **options: Any) -> Any:
         self.calls.append({"source": source, "target": target, **options})
-        overrides = {name: value for name, value in options.items() if name not in ("config", "overwrite", "resume")}
+        overrides = {
+            name: value for name, value in options.items() if name not in ("config", "overwrite", "resume", "analysis")
+        }
         load_settings(overrides.pop("preset"), options["config"], overrides)
         sys.stdout.write("a library that chatters on standard output\n")
         for stage in ("analyze", "restore", "assemble"):
