@@ -120,19 +120,13 @@ def train_for(task: DeviceTask, seconds: float, options: LoopOptions, folder: Pa
     if options.compiled:
         for part in parts_of(state.model):
             part.compile()
-    generator = torch.Generator(device)
-    losses: list[Tensor] = []
+    generator, losses = torch.Generator(device), list[Tensor]()
     before, began = state.seconds, options.clock()
-    logged, saved = state.seconds, state.seconds
+    logged = saved = state.seconds
     while state.seconds < seconds:
         for group in state.optimizer.param_groups:
             group["lr"] = task.options.learning_rate * learning_rate_factor(state.seconds / seconds)
-        rng = np.random.default_rng((options.seed, state.step))
-        generator.manual_seed(options.seed * 1_000_003 + state.step)
-        with torch.autocast(device.type, torch.bfloat16, enabled=options.bfloat16):
-            loss = task.loss(state.model, size, rng, generator)
-        _descend(state, loss, task.options)
-        losses.append(loss.detach())
+        losses.append(_train_step(task, state, size, options, generator))
         state.seconds = before + options.clock() - began
         done = state.seconds >= seconds
         if done or state.seconds - logged >= options.log_seconds:
@@ -143,6 +137,18 @@ def train_for(task: DeviceTask, seconds: float, options: LoopOptions, folder: Pa
             saved = state.seconds
             state.save(folder, task.name, finished=done)
     return state.average
+
+
+def _train_step(
+    task: DeviceTask, state: TrainingState, size: int, options: LoopOptions, generator: torch.Generator
+) -> Tensor:
+    """One step of the optimiser; what it draws is a function of (seed, step). Returns the loss, detached."""
+    rng = np.random.default_rng((options.seed, state.step))
+    generator.manual_seed(options.seed * 1_000_003 + state.step)
+    with torch.autocast(generator.device.type, torch.bfloat16, enabled=options.bfloat16):
+        loss = task.loss(state.model, size, rng, generator)
+    _descend(state, loss, task.options)
+    return loss.detach()
 
 
 def _initial_state(task: DeviceTask, device: torch.device) -> TrainingState:
