@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import av
+import cv2
 import numpy as np
 
 from dynface_video.media.io.probe import ColourInfo
@@ -95,17 +97,23 @@ def picture_to_working_rgb(picture: av.VideoFrame, colour: ColourInfo) -> np.nda
     conversion = working_range(colour)
     if conversion is None:
         return picture_to_rgb(picture, colour)
-    coded = picture_to_rgb16(picture, colour)
-    if not conversion.wide:
-        table = np.arange(1 << 16, dtype=np.float32)[:, None] / 65535
-        return np.asarray(_to_8_bit(conversion.to_working(table))[:, 0][coded])
-    # In strips: a picture of 4K in float64 takes 200 MB.
-    strips = [_to_8_bit(conversion.to_working(strip / np.float32(65535))) for strip in np.array_split(coded, 16)]
-    return np.concatenate(strips)
+    to_light, to_working = _tables(conversion)
+    light = to_light[picture_to_rgb16(picture, colour)]
+    if conversion.wide:
+        light = cv2.transform(light, FROM_BT2020.astype(np.float32))
+    # A half has 11 significant bits, more than the 8 of the result: its bits are the place in the table.
+    return np.asarray(to_working[light.astype(np.float16).view(np.uint16)])
 
 
-def _to_8_bit(rgb: np.ndarray) -> np.ndarray:
-    return np.rint(np.clip(rgb, 0, 1) * 255).astype(np.uint8)
+@lru_cache
+def _tables(conversion: WorkingRange) -> tuple[np.ndarray, np.ndarray]:
+    """Light, float32, of every code of 16 bit; the working range, uint8, of every float16 of light by its bits."""
+    codes = np.arange(1 << 16)
+    light = _to_light(codes / 65535, conversion.transfer).astype(np.float32)
+    halves = codes.astype(np.uint16).view(np.float16).astype(np.float64)
+    halves = np.nan_to_num(halves, posinf=65504, neginf=-65504)
+    working = _shoulder(_signed(_srgb, halves))
+    return light, np.rint(np.clip(working, 0, 1) * 255).astype(np.uint8)
 
 
 def _to_light(coded: np.ndarray, transfer: int) -> np.ndarray:
