@@ -162,7 +162,7 @@ def choose_output(info: VideoInfo, target: Path, settings: OutputSettings) -> Ou
     if is_folder(target):
         if settings.codec is not None or settings.mezzanine:
             raise InputError(f"{target} will be a folder of images: a codec or a mezzanine cannot be used")
-        lossless = EncodeSettings("ffv1", None, None, info.pixel_format, interlaced=info.interlaced).without_loss()
+        lossless = EncodeSettings("ffv1", None, None, info.pixel_format, interlaced=info.interlaced).lossless()
         lossless = replace(lossless, interlaced=info.interlaced and settings.interlaced != "deinterlace")
         return ImageFolder(info, target, lossless, ending_of(settings))
     if target.suffix.lower() in WRITTEN_KINDS:
@@ -182,7 +182,9 @@ def choose_output(info: VideoInfo, target: Path, settings: OutputSettings) -> Ou
                 "--mezzanine encodes everything at the end, so nothing can be copied: use either --mezzanine "
                 "or --copy-untouched"
             )
-        return VideoFile(info, target, wanted.without_loss(), Mezzanine(wanted.at_once()), _transparency(info, wanted))
+        return VideoFile(
+            info, target, wanted.lossless(), Mezzanine(wanted.for_whole_video()), _transparency(info, wanted)
+        )
     if not settings.copy_untouched:
         return VideoFile(info, target, wanted, remarks=_transparency(info, wanted))
     reason = unsupported_reason(info, wanted)

@@ -14,7 +14,7 @@ from dynface_video.media.io.image_file import READABLE
 from dynface_video.media.io.images import remedy
 from dynface_video.media.io.probe import VideoInfo, probe
 from dynface_video.media.io.sequence import image_files, is_sequence, probe_images
-from dynface_video.media.pixels.interlace import treated_as
+from dynface_video.media.pixels.interlace import resolve_interlaced
 
 SAMPLED = 1 << 16
 """Bytes of each image that go into the digest of a folder."""
@@ -56,7 +56,7 @@ def probe_source(source: Path, settings: Settings) -> VideoInfo:
         return probe_images(source, settings.input.rate)
     if source.suffix.lower() in READABLE:
         return probe_images(source, Fraction(1))
-    return treated_as(probe(source), settings.output.interlaced)
+    return resolve_interlaced(probe(source), settings.output.interlaced)
 
 
 def source_digest(source: Path) -> str:

@@ -1,4 +1,4 @@
-"""Opening input files so that whatever is wrong with one becomes an `InputError` that says so."""
+"""Opening input files; every failure becomes an `InputError` that names the file and the reason."""
 
 from __future__ import annotations
 
@@ -19,22 +19,25 @@ READ_FAILURES = 32
 
 
 def url(path: Path) -> str:
-    """The path as FFmpeg takes it: the prefix keeps a colon in a name from being read as a protocol."""
+    """The path in FFmpeg's form; the prefix keeps a colon in a name from being read as a protocol."""
     return f"file:{path}"
 
 
 def open_input(path: Path) -> InputContainer:
     """Open a media file for reading.
 
-    Raises InputError when it is missing, a folder, a pipe or a device, empty, not readable, or in no format that FFmpeg
-    knows.
+    Args:
+        path: The file.
+
+    Raises:
+        InputError: The file is missing, a folder, a pipe or device, empty, unreadable, or in an unknown format.
     """
     if not path.exists():
         raise InputError(f"{path} does not exist")
     if path.is_dir():
         raise InputError(f"{path} is a folder, not a video file")
     if not path.is_file():
-        # Reading a pipe a second time would wait for ever.
+        # Reading a pipe a second time would block forever.
         raise InputError(f"{path} is a pipe or a device; a video is read several times: copy it to a file first")
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty (0 bytes)")
@@ -50,9 +53,14 @@ def open_input(path: Path) -> InputContainer:
 
 
 def find_video_stream(container: InputContainer, path: Path) -> VideoStream:
-    """The video stream to restore: the one marked as default, else the first; cover art does not count.
+    """Choose the video stream to restore: the default one, otherwise the first; cover art does not count.
 
-    Raises InputError when there is none, or none that can be decoded.
+    Args:
+        container: The opened file.
+        path: Of the file, for messages.
+
+    Raises:
+        InputError: No video stream, or no decoder for it.
     """
     moving = [stream for stream in container.streams.video if not is_cover(stream)]
     if not moving:
@@ -67,7 +75,13 @@ def find_video_stream(container: InputContainer, path: Path) -> VideoStream:
 def read_packets(
     container: InputContainer, streams: Sequence[Stream], on_failure: Callable[[str], None] | None = None
 ) -> Iterator[Packet]:
-    """The packets of some streams that hold data, going on behind parts that cannot be read; `on_failure` is told."""
+    """Read the packets of some streams that hold data, continuing after parts that cannot be read.
+
+    Args:
+        container: The opened file.
+        streams: Whose packets to read.
+        on_failure: Receives the reason for each part that cannot be read.
+    """
     failures = 0
     while failures <= READ_FAILURES:
         try:

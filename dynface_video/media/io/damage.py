@@ -1,4 +1,4 @@
-"""Which frames of a damaged stream got lost, told from the packets that went in and the pictures that came out."""
+"""Frames lost in a damaged stream, found by comparing packets sent to the decoder with pictures received."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from dynface_video.media.timing.index import Entry
 
 @dataclass
 class ExpectedPicture:
-    """A packet that went into the decoder and whose picture has not come out yet.
+    """A packet sent to the decoder whose picture has not been received yet.
 
-    entry: for a keyframe, where in the file it is; suspect: damage may have cost its picture
+    Attributes:
+        entry: Position in the file, for a keyframe.
+        suspect: Whether damage may have cost its picture.
     """
 
     entry: Entry | None
@@ -19,39 +21,47 @@ class ExpectedPicture:
 
 
 @dataclass
-class DamageLedger:
-    """Keeps account of expected pictures; all times in ticks.
+class LossTracker:
+    """Tracks expected pictures; all times are in ticks.
 
-    Not every packet without a picture is a loss: hidden reference frames, second fields and pictures that an edit list
-    cuts off have packets too. So only packets near damage count: from the first sign of it (and those waiting at that
-    moment) up to the next keyframe that comes out whole.
+    A packet without a picture is not always a loss: hidden reference frames, second fields and pictures cut off by an
+    edit list have packets too. Therefore only packets near damage count, from its first sign (including those pending
+    at that moment) to the next keyframe that is received intact.
     """
 
     _expected: dict[int, ExpectedPicture] = field(default_factory=dict)
     _damaged: bool = False
     _last: int | None = None
 
-    def expect(self, pts: int, entry: Entry | None) -> None:
-        """A packet with this time goes into the decoder."""
+    def packet_sent(self, pts: int, entry: Entry | None) -> None:
+        """Record a packet with this time being sent to the decoder."""
         self._expected[pts] = ExpectedPicture(entry, self._damaged)
 
-    def see_damage(self) -> None:
-        """The decoder refused a packet, or a packet or picture is marked as damaged."""
+    def mark_damage(self) -> None:
+        """Record that the decoder refused a packet, or that a packet or picture is marked as damaged."""
         self._damaged = True
         for expected in self._expected.values():
             expected.suspect = True
 
-    def is_surplus(self, pts: int | None, *, whole: bool) -> bool:
-        """Whether a picture that came out is one too many: damage can make two of one packet, with the same time."""
+    def is_duplicate(self, pts: int | None, *, whole: bool) -> bool:
+        """Whether a received picture is surplus: damage can make two pictures with one time from one packet."""
         damaged = self._damaged or not whole
         return (
             damaged and pts is not None and self._last is not None and pts <= self._last and pts not in self._expected
         )
 
-    def came_out(self, pts: int | None, *, whole: bool) -> tuple[list[int], Entry | None]:
-        """A picture came out: the times of the pictures lost before it, and where it is if it is a keyframe."""
+    def picture_received(self, pts: int | None, *, whole: bool) -> tuple[list[int], Entry | None]:
+        """Record a received picture.
+
+        Args:
+            pts: Its time.
+            whole: Whether it is undamaged.
+
+        Returns:
+            The times of the pictures lost before it, and its position in the file if it is a keyframe.
+        """
         if not whole:
-            self.see_damage()
+            self.mark_damage()
         if pts is None:
             return [], None
         own = self._expected.pop(pts, None)
@@ -62,8 +72,8 @@ class DamageLedger:
             self._damaged = False
         return lost, entry
 
-    def ended(self) -> list[int]:
-        """The stream is over: the times of the pictures lost at its end."""
+    def finish(self) -> list[int]:
+        """End the stream; returns the times of the pictures lost at its end."""
         return self._take_lost(None)
 
     def _take_lost(self, before: int | None) -> list[int]:

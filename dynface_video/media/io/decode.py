@@ -1,4 +1,4 @@
-"""From packets to pictures, whatever state the file is in."""
+"""Decoding packets into pictures, including those of damaged files."""
 
 from __future__ import annotations
 
@@ -16,21 +16,25 @@ from av.stream import Discard, Stream
 from av.video.stream import VideoStream
 
 from dynface_video.media.io.container import read_packets
-from dynface_video.media.io.damage import DamageLedger
+from dynface_video.media.io.damage import LossTracker
 from dynface_video.media.io.probe import coded_aspect
 from dynface_video.media.timing.index import Entry
 from dynface_video.media.timing.restarts import RESTARTING_FORMATS, unwrap_timestamps
 
 WARNINGS = 10
-RESTARTED = "the file's clock starts anew here; what follows goes on where the pictures before it ended"
+RESTARTED = "the file's clock restarts here; the following part continues where the previous one ended"
 
 
 @dataclass(frozen=True)
 class DecodedPicture:
-    """A picture as the decoder gave it, or the one before it in place of a lost one.
+    """A decoded picture, or the previous one in place of a lost one.
 
-    pts: ticks, on one line where the file's clock starts anew, None where the file gives none; entry: where it is a
-    keyframe, its place in the file; aspect: sample aspect ratio by the bitstream
+    Attributes:
+        picture: As decoded.
+        pts: Ticks on a continuous time line, None where the file gives none.
+        entry: Position in the file, for a keyframe.
+        repeated: Whether it stands for a lost picture.
+        aspect: Sample aspect ratio by the bitstream.
     """
 
     picture: av.VideoFrame
@@ -40,23 +44,23 @@ class DecodedPicture:
     aspect: Fraction = Fraction(1)
 
 
-class AspectLedger:
-    """The sample aspect ratio of each picture; decoders tell it as a packet goes in, before its picture comes out."""
+class AspectTracker:
+    """Sample aspect ratio of each picture; decoders report it when a packet is sent, before its picture is received."""
 
     def __init__(self, stream: VideoStream) -> None:
         self._stream = stream
         self._now = self._seen = coded_aspect(stream)
         self._changes: list[tuple[int | None, Fraction]] = []
 
-    def went_in(self, packet: Packet | None) -> None:
-        """A packet went into the decoder."""
-        told = coded_aspect(self._stream)
-        if told != self._seen:
-            self._seen = told
-            self._changes.append((None if packet is None else packet.pts, told))
+    def packet_sent(self, packet: Packet | None) -> None:
+        """Record that a packet was sent to the decoder."""
+        reported = coded_aspect(self._stream)
+        if reported != self._seen:
+            self._seen = reported
+            self._changes.append((None if packet is None else packet.pts, reported))
 
-    def of(self, pts: int | None) -> Fraction:
-        """The ratio of the next picture to come out."""
+    def aspect_at(self, pts: int | None) -> Fraction:
+        """The ratio of the next picture received, given its time."""
         while self._changes and (pts is None or (since := self._changes[0][0]) is None or since <= pts):
             self._now = self._changes.pop(0)[1]
         return self._now
@@ -96,7 +100,7 @@ class DamageReport:
             self._on_warning(f"{self._name}{place}: {message}")
 
     def close(self) -> None:
-        """Say how much was left unsaid."""
+        """Report how many warnings were withheld."""
         if self._on_warning is None:
             return
         if self._count > WARNINGS:
@@ -107,16 +111,16 @@ class DamageReport:
 
 
 def prepare(container: InputContainer, stream: VideoStream) -> None:
-    """Set a freshly opened stream up for decoding that is the same on every machine and from every place."""
+    """Configure a newly opened stream so that decoding is the same on every machine and from every seek point."""
     for other in container.streams:
         if other.index != stream.index:
             other.discard = Discard.all
     context = stream.codec_context
     context.thread_count = 1
-    # The inverse DCTs of MPEG-1, 2 and 4 differ in the last bit between processors unless told not to.
+    # The inverse DCTs of MPEG-1, 2 and 4 differ in the last bit between processors unless forbidden.
     context.flags |= CodecFlags.bitexact
     if context.name == "h264":
-        # Without the real reorder depth the decoder guesses it, and after a seek guesses anew, dropping pictures.
+        # Without the real reorder depth the decoder guesses it, and after a seek guesses again, dropping pictures.
         context.options = {"strict": "1"}
     if context.name == "hevc":
         # Without it one lost picture takes all that refer to it along, up to the next keyframe.
@@ -124,12 +128,17 @@ def prepare(container: InputContainer, stream: VideoStream) -> None:
 
 
 def decode_pictures(container: InputContainer, stream: VideoStream, report: DamageReport) -> Iterator[DecodedPicture]:
-    """Every picture from the current position on, in the decoder's order.
+    """Decode every picture from the current position, in the decoder's output order.
 
-    A packet that cannot be decoded costs its picture only: the one before is given in its place, so that the count and
-    the sound stay right.
+    A packet that cannot be decoded costs only its own picture; the previous one is given instead, which keeps the frame
+    count and the sound in sync.
+
+    Args:
+        container: The opened file.
+        stream: Its video stream, after `prepare`.
+        report: Receives warnings about damage.
     """
-    ledger, aspects = DamageLedger(), AspectLedger(stream)
+    losses, aspects = LossTracker(), AspectTracker(stream)
     last: DecodedPicture | None = None
     packets = read_packets(container, [stream], lambda why: report(f"a part of the file cannot be read ({why})"))
     base = stream.time_base or Fraction(1)
@@ -140,24 +149,28 @@ def decode_pictures(container: InputContainer, stream: VideoStream, report: Dama
         if packet is not None and packet.pts is not None and not packet.is_discard:
             # Where a picture begins within a larger packet of the file, only that one's place is known.
             position = position if packet.pos is None else packet.pos
-            ledger.expect(packet.pts, _entry(packet, moved, container, position))
-        pictures = _decode(stream, packet, ledger, report)
-        aspects.went_in(packet)
+            losses.packet_sent(packet.pts, _entry(packet, moved, container, position))
+        pictures = _decode(stream, packet, losses, report)
+        aspects.packet_sent(packet)
         for picture in pictures:
             whole = not picture.is_corrupt
-            if ledger.is_surplus(picture.pts, whole=whole):
+            if losses.is_duplicate(picture.pts, whole=whole):
                 continue
-            lost, entry = ledger.came_out(picture.pts, whole=whole)
+            lost, entry = losses.picture_received(picture.pts, whole=whole)
             if last is not None:
                 yield from _repeated(last, lost, stream, report)
-            last = DecodedPicture(picture, picture.pts, entry, aspect=aspects.of(picture.pts))
+            last = DecodedPicture(picture, picture.pts, entry, aspect=aspects.aspect_at(picture.pts))
             yield last
     if last is not None:
-        yield from _repeated(last, ledger.ended(), stream, report)
+        yield from _repeated(last, losses.finish(), stream, report)
 
 
 def seek(container: InputContainer, stream: Stream, entry: Entry) -> None:
-    """Go to a keyframe, or somewhere near; raises FFmpegError where the file cannot be sought in."""
+    """Seek to a keyframe or near it.
+
+    Raises:
+        FFmpegError: The file cannot be sought in.
+    """
     if entry.position is None:
         container.seek(entry.time, stream=stream)
     else:
@@ -183,10 +196,10 @@ def _repeated(
 
 
 def _decode(
-    stream: VideoStream, packet: Packet | None, ledger: DamageLedger, report: DamageReport
+    stream: VideoStream, packet: Packet | None, losses: LossTracker, report: DamageReport
 ) -> list[av.VideoFrame]:
     if packet is not None and packet.is_corrupt:
-        ledger.see_damage()
+        losses.mark_damage()
     try:
         return stream.decode(packet)
     except av.FFmpegError as error:
@@ -194,5 +207,5 @@ def _decode(
         if packet is not None or not isinstance(error, av.error.EOFError):
             time = packet.pts * packet.time_base if packet is not None and packet.pts is not None else None
             report(f"a packet cannot be decoded ({error.strerror or error})", time)
-            ledger.see_damage()
+            losses.mark_damage()
         return []

@@ -15,10 +15,14 @@ MAX_NAME = 255
 
 @contextmanager
 def complete_or_nothing(path: Path, *, shared: bool = False) -> Iterator[Path]:
-    """A temporary path beside `path` to write to; renamed to `path` when the block ends without an error.
+    """Write a file completely or not at all.
 
-    The temporary file has the same ending; an existing file at `path` is replaced in one step.
-    shared: others may write the same file at the same time; each then has a temporary file of its own
+    Args:
+        path: The final name. An existing file there is replaced in one step.
+        shared: Whether others may write the same file at the same time; each then has its own temporary file.
+
+    Yields:
+        A temporary path with the same ending beside `path`, renamed to it when the block ends without an error.
     """
     partial = path.with_name(_partial_name(path, f"-{uuid.uuid4().hex[:8]}" if shared else ""))
     try:
@@ -33,7 +37,7 @@ def complete_or_nothing(path: Path, *, shared: bool = False) -> Iterator[Path]:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write a text file that is either complete under its name or not there, also after a power cut."""
+    """Write a text file that is either complete or absent, even after a power cut."""
     with complete_or_nothing(path, shared=True) as partial:
         partial.write_text(text)
 

@@ -84,7 +84,7 @@ def write_film_scan(path: Path, samples: np.ndarray, source: ImageFile) -> list[
         source: A DPX or OpenEXR file that was read.
 
     Returns:
-        What could not be kept, in words.
+        What could not be kept, one message each.
     """
     assert source.path is not None
     data = source.path.read_bytes()

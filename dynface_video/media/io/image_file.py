@@ -81,5 +81,5 @@ class ImageFile:
 
     @property
     def deep(self) -> bool:
-        """Whether there are 16 bit a sample."""
+        """Whether samples have 16 bits."""
         return self.samples.dtype == np.uint16

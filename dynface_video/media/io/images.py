@@ -51,7 +51,11 @@ EXIF_HEADER = b"Exif\x00\x00"
 
 
 def read_image(path: Path) -> ImageFile:
-    """Read an image file; raises InputError for one that is missing, damaged, an animation or of unknown colours."""
+    """Read an image file.
+
+    Raises:
+        InputError: The file is missing, damaged, an animation, or of an unsupported colour mode.
+    """
     try:
         kind = _film_scan_kind(path)
         if kind is not None:
@@ -67,7 +71,11 @@ def read_image(path: Path) -> ImageFile:
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Width and height of an image file as stored, from its header; raises InputError when it cannot be read."""
+    """Read the stored width and height of an image file from its header.
+
+    Raises:
+        InputError: The header cannot be read.
+    """
     try:
         kind = _film_scan_kind(path)
         if kind is not None:
@@ -81,7 +89,7 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 def is_photograph(path: Path) -> bool:
-    """Whether a file says when a camera took it."""
+    """Whether EXIF data give the time at which a camera took the picture."""
     try:
         with _opened(path) as image:
             return ExifTags.Base.DateTimeOriginal in image.getexif().get_ifd(ExifTags.IFD.Exif)
@@ -90,18 +98,29 @@ def is_photograph(path: Path) -> bool:
 
 
 def remedy(path: Path) -> str:
-    """What to do about an image file that is not read, in words; empty where nothing is known."""
+    """What to do about an image file of a kind that is not read; empty for other kinds."""
     if path.suffix.lower() in HEIF_ENDINGS and not _has_heif():
         return "HEIF needs the extra heif: pip install 'dynface-video[heif]'"
     return REMEDIES.get(path.suffix.lower(), "")
 
 
 def write_image(path: Path, samples: np.ndarray, source: ImageFile) -> tuple[str, ...]:
-    """Write samples as an image with everything else that the source held; returns what it could not keep, in words.
+    """Write samples as an image, with everything else that the source file held.
 
-    samples: as those of the source, of the same shape and kind. Where they are the same and the format is, too, the
-    file is copied byte for byte. Formats that viewers do not turn are written upright. A JPEG from a JPEG has the same
-    quantization. The file appears only when it is complete. Raises OSError when it cannot be written.
+    Unchanged samples in the same format are copied byte for byte. Formats that viewers do not rotate are written
+    upright. A JPEG from a JPEG has the same quantization tables. The file appears only when it is complete.
+
+    Args:
+        path: The new file; its ending gives the format.
+        samples: Of the shape and type of the source's.
+        source: The image that the samples came from.
+
+    Returns:
+        What could not be kept, one message each.
+
+    Raises:
+        InputError: DPX or OpenEXR from another format.
+        OSError: The file cannot be written.
     """
     kind = WRITTEN_KINDS[path.suffix.lower()]
     with complete_or_nothing(path) as partial:
@@ -157,7 +176,7 @@ def _unknown(path: Path) -> str:
 
 
 def upright(samples: np.ndarray, orientation: int) -> np.ndarray:
-    """Samples turned by EXIF's orientation, so that they need no turning."""
+    """Samples rotated and mirrored by EXIF's orientation, ready to be shown without it."""
     if orientation > 4:
         samples = samples.swapaxes(0, 1)
     if orientation in (2, 3, 6, 7):

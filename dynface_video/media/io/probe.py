@@ -1,4 +1,4 @@
-"""What a video file holds, from its headers and its first picture."""
+"""Properties of a video file, from its headers and its first picture."""
 
 from __future__ import annotations
 
@@ -37,9 +37,14 @@ FULL_RANGE_FORMATS = ("yuvj", "gray", "ya", "rgb", "bgr", "gbr", "argb", "abgr",
 
 @dataclass(frozen=True)
 class ColourInfo:
-    """The colour tags of a stream, as FFmpeg's integers: 2 is unspecified, except for the range, where 0 is.
+    """Colour tags of a stream, by FFmpeg's numbers; 2 is unspecified, except for the range, where it is 0.
 
-    range: 1 limited (16-235 at 8 bit), 2 full; siting: where chroma samples lie, by H.264's number, 0 is left
+    Attributes:
+        matrix: Of luma and chroma.
+        primaries: Of red, green and blue.
+        transfer: Transfer function.
+        range: 1 limited (16-235 at 8 bits), 2 full.
+        siting: Position of chroma samples, by H.264's number; 0 is left.
     """
 
     matrix: int = UNSPECIFIED
@@ -49,7 +54,7 @@ class ColourInfo:
     siting: int = 0
 
     def resolved(self, height: int) -> ColourInfo:
-        """What to compute with: an unspecified matrix is BT.601 up to 576 lines and BT.709 above, the range limited."""
+        """Tags to compute with: an unspecified matrix is BT.601 up to 576 lines and BT.709 above, the range limited."""
         matrix = self.matrix
         if matrix in (RGB, UNSPECIFIED, RESERVED):
             matrix = BT601 if height <= TALLEST_SD else BT709
@@ -58,7 +63,15 @@ class ColourInfo:
 
 @dataclass(frozen=True)
 class StreamInfo:
-    """A stream other than the one to restore. kind: audio, subtitle, data, attachment, video, or cover (a picture)."""
+    """A stream other than the one to restore.
+
+    Attributes:
+        index: Among all streams.
+        kind: audio, subtitle, data, attachment, video, or cover (a picture).
+        codec: FFmpeg's canonical name.
+        language: By its tag.
+        title: By its tag.
+    """
 
     index: int
     kind: str
@@ -135,10 +148,11 @@ class VideoInfo:
 
 
 def probe(path: Path) -> VideoInfo:
-    """Read what a video file holds.
+    """Read the properties of a video file.
 
-    Raises InputError when the file is missing, a folder, empty, no video, without a video stream (cover art is none),
-    or without a picture that can be decoded.
+    Raises:
+        InputError: The file is missing, a folder, empty or not a video, has no video stream (cover art does not count),
+            or no picture of it can be decoded.
     """
     with open_input(path) as container:
         stream = find_video_stream(container, path)
@@ -206,7 +220,7 @@ def _colour(picture: av.VideoFrame, stream: VideoStream) -> ColourInfo:
 
 
 def picture_colour(picture: av.VideoFrame) -> ColourInfo:
-    """The colour tags of a decoded picture; RGB, grey and the like have the full range where they say nothing."""
+    """Colour tags of a decoded picture; RGB and grey have the full range unless tagged otherwise."""
     extent = picture.color_range
     if not extent and picture.format.name.startswith(FULL_RANGE_FORMATS):
         extent = FULL
@@ -214,13 +228,13 @@ def picture_colour(picture: av.VideoFrame) -> ColourInfo:
 
 
 def picture_matrix(picture: av.VideoFrame) -> tuple[int, ...] | None:
-    """The display matrix of a decoded picture, 9 integers; None where it has none."""
+    """Display matrix of a decoded picture, nine integers; None if it has none."""
     matrix = side_data(picture, "DISPLAYMATRIX")
     return None if matrix is None else struct.unpack("=9i", matrix[:36])
 
 
 def coded_aspect(stream: VideoStream) -> Fraction:
-    """The sample aspect ratio that the bitstream has where decoding has come to; 1 where it tells none."""
+    """Sample aspect ratio by the bitstream at the current decoding position; 1 if it gives none."""
     return _plausible_aspect(stream.codec_context.sample_aspect_ratio)
 
 

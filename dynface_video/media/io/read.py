@@ -1,4 +1,4 @@
-"""Frames of a video with their exact times: all of them in one go, or any span of them."""
+"""Frames of a video with their exact times: all of them in one pass, or any span."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Warn = Callable[[str], None]
 
 
 class IndexBuilder(_Builder):
-    """Gathers the `FrameIndex` of a video while `read_frames` runs."""
+    """Builds the `FrameIndex` of a video while `read_frames` runs."""
 
     def __init__(self, info: VideoInfo) -> None:
         super().__init__(info.time_base)
@@ -41,11 +41,17 @@ class IndexBuilder(_Builder):
 def read_frames(
     info: VideoInfo, *, index: IndexBuilder | None = None, on_warning: Warn | None = None
 ) -> Iterator[Frame]:
-    """Every frame of a video in presentation order, times strictly increasing.
+    """Read every frame of a video in presentation order, with strictly increasing times.
 
-    A frame that cannot be decoded is replaced by the one before it; a missing or repeated time by one in between. Both
-    are told to `on_warning`. index: takes what `read_span` needs to know; complete when the iteration is.
-    Raises InputError when the file can no longer be opened.
+    A frame that cannot be decoded is replaced by the previous one, a missing or repeated time by an interpolated one.
+
+    Args:
+        info: The video.
+        index: Collects what `read_span` needs; complete when the iteration ends.
+        on_warning: Receives a message for each repair.
+
+    Raises:
+        InputError: The file can no longer be opened.
     """
     if info.format_name == SEQUENCE:
         yield from read_sequence(info, index, on_warning)
@@ -75,11 +81,21 @@ def read_frames(
 def read_span(
     info: VideoInfo, index: FrameIndex, start: int, stop: int, *, on_warning: Warn | None = None
 ) -> Iterator[Frame]:
-    """The frames start .. stop - 1, the same pictures that reading the whole video gives.
+    """Read the frames start .. stop - 1, identical to those of a full pass.
 
-    Decoding begins at the nearest keyframe that delivers: each picture is compared with the index's checksum, and when
-    one differs (broken references, a container that seeks inexactly) decoding begins again further back, in the end at
-    the beginning. Raises JobError when the frames are no longer there, and ValueError for a span outside the index.
+    Decoding begins at the nearest keyframe. Each picture is compared with the checksum in the index; if one differs
+    (broken references, inexact seeking), decoding restarts from an earlier keyframe, finally from the beginning.
+
+    Args:
+        info: The video.
+        index: Of a full pass.
+        start: First frame.
+        stop: One past the last frame.
+        on_warning: Receives a message if frames differ even from the beginning.
+
+    Raises:
+        JobError: The frames no longer exist.
+        ValueError: The span lies outside the index.
     """
     if not 0 <= start <= stop <= len(index.pts):
         raise ValueError(f"frames {start} to {stop} asked for, the video has {len(index.pts)}")

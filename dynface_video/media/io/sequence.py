@@ -28,7 +28,7 @@ PICTURE_FORMATS = {(2, False): "gray", (2, True): "gray16le", (3, False): "rgb24
 NAMED = 20
 """Files of a kind that are named one by one."""
 ONE = 1 << 16
-TURNS = {
+ORIENTATION_MATRICES = {
     1: (1, 0, 0, 1), 2: (-1, 0, 0, 1), 3: (-1, 0, 0, -1), 4: (1, 0, 0, -1),
     5: (0, 1, 1, 0), 6: (0, 1, -1, 0), 7: (0, -1, -1, 0), 8: (0, -1, 1, 0),
 }  # fmt: skip
@@ -36,9 +36,10 @@ TURNS = {
 
 
 def image_files(source: Path) -> list[Path]:
-    """The images of a folder in the order of the numbers in their names; of a single file that file.
+    """List the images of a folder in numerical order of their names; a single file is returned alone.
 
-    Raises InputError when there are none.
+    Raises:
+        InputError: The folder has no images.
     """
     if not source.is_dir():
         return [source]
@@ -50,7 +51,7 @@ def image_files(source: Path) -> list[Path]:
 
 
 def unread_files(source: Path) -> list[str]:
-    """A message for each kind of file in a folder that is not taken: the files' names and what to do about them."""
+    """A message for each kind of file in a folder that is not read, with names and remedy."""
     if not source.is_dir():
         return []
     kinds: dict[str, list[Path]] = {}
@@ -68,10 +69,13 @@ def unread_files(source: Path) -> list[str]:
 
 
 def is_sequence(files: list[Path]) -> bool:
-    """Whether images look like the frames of a film: numbered alike, of one size, and not taken by a camera one by one.
+    """Whether images are the frames of a film: numbered alike, of one size, and without a camera's time of capture.
 
-    Numbered alike are names that differ in one number, such as `f0001_4k.ppm`; digits of the ending do not count.
-    Raises InputError for an image that cannot be read.
+    Names are numbered alike if they differ in one number only, such as `f0001_4k.ppm`; digits of the ending do not
+    count.
+
+    Raises:
+        InputError: An image cannot be read.
     """
     if len(files) < 2:
         return False
@@ -90,9 +94,14 @@ def is_sequence(files: list[Path]) -> bool:
 
 
 def probe_images(source: Path, rate: Fraction) -> VideoInfo:
-    """What a folder of images, or one image, is as a video with `rate` frames a second.
+    """Describe a folder of images, or one image, as a video.
 
-    Raises InputError when there are no images, the first cannot be read, or they are of different sizes.
+    Args:
+        source: The folder or the file.
+        rate: Frames per second.
+
+    Raises:
+        InputError: No images, the first is unreadable, or the sizes differ.
     """
     files = image_files(source)
     first = read_image(files[0])
@@ -107,11 +116,11 @@ def probe_images(source: Path, rate: Fraction) -> VideoInfo:
 
 
 def image_info(image: ImageFile, source: Path, *, rate: Fraction = Fraction(1), count: int = 1) -> VideoInfo:
-    """What images are as a video.
+    """Describe images as a video.
 
     Args:
         image: The first of them.
-        source: What messages call them.
+        source: Name for messages.
         rate: Frames per second.
         count: Number of images.
     """
@@ -140,9 +149,15 @@ def image_info(image: ImageFile, source: Path, *, rate: Fraction = Fraction(1), 
 def read_sequence(
     info: VideoInfo, index: IndexBuilder | None, on_warning: Callable[[str], None] | None
 ) -> Iterator[Frame]:
-    """Every image as a frame; one that cannot be read is replaced by the one before it, and `on_warning` is told.
+    """Read every image as a frame; an unreadable one is replaced by the previous one.
 
-    Raises InputError when the first cannot be read.
+    Args:
+        info: Of `probe_images`.
+        index: Collects what `read_sequence_span` needs.
+        on_warning: Receives a message for each image that is replaced or changed, and for files that are not read.
+
+    Raises:
+        InputError: The first image is unreadable.
     """
     last: av.VideoFrame | None = None
     fitter = PictureFitter(info)
@@ -167,7 +182,11 @@ def read_sequence(
 def read_sequence_span(
     info: VideoInfo, index: FrameIndex, start: int, stop: int, on_warning: Callable[[str], None] | None
 ) -> Iterator[Frame]:
-    """The frames start .. stop - 1; raises JobError when they are no longer there."""
+    """Read the frames start .. stop - 1.
+
+    Raises:
+        JobError: Images were added, removed or changed.
+    """
     files = image_files(info.path)
     if len(files) != len(index.pts):
         raise JobError(
@@ -188,28 +207,32 @@ def read_sequence_span(
 
 
 def picture_of(image: ImageFile) -> av.VideoFrame:
-    """An image's samples as a picture, without transparency."""
+    """Convert an image's samples to a picture, without transparency."""
     return av.VideoFrame.from_ndarray(image.samples, format=PICTURE_FORMATS[image.samples.ndim, image.deep])
 
 
 def samples_of(picture: av.VideoFrame, colour: ColourInfo) -> np.ndarray:
-    """The picture as an image's samples: (H, W) grey or (H, W, 3) RGB, uint8 up to 8 bit, else uint16."""
+    """Convert a picture to an image's samples.
+
+    Returns:
+        (H, W) grey or (H, W, 3) RGB, uint8 up to 8 bits, otherwise uint16.
+    """
     colours = [component for component in picture.format.components if not component.is_alpha]
     grey, deep = len(colours) == 1 and not picture.format.has_palette, colours[0].bits > 8
     if deep and not grey and not picture.format.is_rgb:
         # From YUV straight to packed RGB of 16 bit swscale loses the colours' upper and lower ends.
         picture = convert(picture, "gbrp16le", colour)
     if grey and colour.resolved(picture.height).range != FULL:
-        # From grey to grey swscale leaves the range as it is.
+        # From grey to grey swscale does not convert the range.
         return np.ascontiguousarray(convert(picture, PICTURE_FORMATS[3, deep], colour).to_ndarray()[..., 1])
     return np.asarray(convert(picture, PICTURE_FORMATS[2 if grey else 3, deep], colour).to_ndarray())
 
 
 def display_matrix(orientation: int) -> tuple[int, ...] | None:
-    """EXIF's orientation as FFmpeg's display matrix; None where nothing is to be turned."""
+    """Convert EXIF's orientation to FFmpeg's display matrix; None for upright."""
     if orientation == 1:
         return None
-    a, b, c, d = TURNS[orientation]
+    a, b, c, d = ORIENTATION_MATRICES[orientation]
     return (a * ONE, b * ONE, 0, c * ONE, d * ONE, 0, 0, 0, 1 << 30)
 
 

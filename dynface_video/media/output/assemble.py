@@ -1,4 +1,4 @@
-"""Joining restored segments with everything else that the source holds."""
+"""Joining restored segments with everything else in the source."""
 
 from __future__ import annotations
 
@@ -44,26 +44,39 @@ LONGEST_LAST_FRAME = 10
 
 @dataclass(frozen=True)
 class AssemblyReport:
-    """What was written. left_out: what of the source the output's container could not hold."""
+    """What was written.
+
+    Attributes:
+        frames: Their number.
+        left_out: Parts of the source that the output's container could not hold.
+    """
 
     frames: int
     left_out: tuple[LeftOut, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What was left out, in words."""
+        """A message for each part that was left out."""
         return tuple(str(item) for item in self.left_out)
 
 
 def assemble(segments: Sequence[Path], info: VideoInfo, target: Path, pts: np.ndarray) -> AssemblyReport:
     """Write the output: the segments' packets at the times `pts`, every other stream of the source byte for byte.
 
-    Chapters, tags, dispositions, attachments, colour tags, sample aspect ratio and display matrix come along; what the
-    container cannot hold is named in the report. The target appears only when it is complete and its frames counted.
+    Chapters, tags, dispositions, attachments, colour tags, sample aspect ratio and display matrix are kept; parts that
+    the container cannot hold are listed in the report. The target appears only when it is complete and its frames are
+    counted.
 
-    segments: in order, all of the same encoder settings; pts: (N,) ticks of info.time_base, one a frame
-    Raises InputError for a container that does not serve or cannot hold the video, JobError when the segments do not
-    fit `pts` or the result is not as it should be, OSError when it cannot be written.
+    Args:
+        segments: In order, all with the same encoder settings.
+        info: The source.
+        target: The output.
+        pts: (N,) ticks of info.time_base, one per frame.
+
+    Raises:
+        InputError: The container is not supported or cannot hold the video.
+        JobError: The segments do not match `pts`, or verification of the output failed.
+        OSError: The output cannot be written.
     """
     container = container_format(target)
     if not segments:
@@ -86,15 +99,15 @@ class _Written:
 
 @dataclass(frozen=True, eq=False)
 class _Video:
-    """The restored video as it is to be joined.
+    """The restored video to be joined.
 
     Attributes:
         segments: In order.
         info: The source.
-        pts: (N,) ticks of info.time_base, one a frame.
-        order: The number of the frame in each packet.
-        headers: The different headers of the segments.
-        messages: What the source's pictures carry beside their samples.
+        pts: (N,) ticks of info.time_base, one per frame.
+        order: Number of the frame in each packet.
+        headers: The distinct headers of the segments.
+        messages: Messages of the source's pictures.
     """
 
     segments: Sequence[Path]
@@ -153,7 +166,12 @@ def _fill(video: _Video, source: InputContainer | None, output: OutputContainer)
 
 
 def lost_messages(messages: PictureMessages, codec: str) -> list[LeftOut]:
-    """What of the pictures' messages a codec cannot hold; codec: FFmpeg's canonical name, "" for images."""
+    """List the messages of pictures that a codec cannot hold.
+
+    Args:
+        messages: Of the source.
+        codec: FFmpeg's canonical name, "" for images.
+    """
     holder = f"{codec} pictures" if codec else "a folder of images"
     lost = [
         LeftOut(f"{name} of {count} pictures", f"{holder} cannot hold it")
@@ -223,7 +241,7 @@ def _delay(order: list[int]) -> int:
 def _video_packets(video: _Video, stream: VideoStream) -> Iterator[Packet]:
     """The segments' packets at their times, with the messages of the source's pictures.
 
-    Segments do not tell decoding times: they are the presentation times in order, early enough for every packet.
+    Segments have no decoding times; they are the presentation times in order, early enough for every packet.
     """
     info, pts, order = video.info, video.pts, video.order
     delay, codec = _delay(order), stream.codec_context.codec.canonical_name

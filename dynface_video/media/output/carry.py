@@ -1,4 +1,4 @@
-"""Carrying the source's other streams, tags and chapters into another container, and naming what it cannot hold."""
+"""Copying the source's other streams, tags and chapters into another container, and listing what it cannot hold."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ COVER_FILES = {"mjpeg": ("cover.jpg", "image/jpeg"), "png": ("cover.png", "image
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Something of the source that is not in the output, or only in another form.
+    """Part of the source that is missing from the output, or present in another form.
 
     Attributes:
-        what: Named so that a person finds it.
+        what: Its description.
         reason: Why.
-        kept_as: The form in which it is in the output; empty where it is not.
+        kept_as: Its form in the output; empty if it is missing.
     """
 
     what: str
@@ -47,10 +47,16 @@ class LeftOut:
 
 @dataclass
 class StreamCarrier:
-    """Copies the source's streams, except the one that is restored, into an output.
+    """Copies the source's streams, except the restored one, into an output.
 
-    `add` is called for each stream in the source's order before the first packet, then `packets` gives their packets,
-    ready for the output, and `refuse` is told of those that it did not take. restored: the index of that stream
+    `add` is called for each stream in the source's order before the first packet; then `packets` yields their packets
+    for the output, and `refuse` records those that it rejected.
+
+    Attributes:
+        source: The opened source.
+        output: The opened output.
+        restored: Index of the stream that is not copied.
+        left_out: What could not be copied.
     """
 
     source: InputContainer
@@ -68,7 +74,7 @@ class StreamCarrier:
         self._first_packets = _first_packets(self.source)
 
     def add(self, stream: Stream) -> None:
-        """Give the output a copy of a stream, or note why it cannot have one."""
+        """Give the output a copy of a stream, or record why it cannot have one."""
         if _holds_chapters(stream, self.source) or _holds_timecode(stream) or _is_disc_navigation(stream):
             return
         if isinstance(stream, VideoStream) and is_cover(stream) and self.output.format.name == "matroska":
@@ -87,7 +93,7 @@ class StreamCarrier:
             self._filters[stream.index] = TrimFilter(stream)
 
     def packets(self) -> Iterator[Packet]:
-        """What is shown of the added streams, packet by packet in the file's order, addressed to the output."""
+        """Shown packets of the added streams in file order, addressed to the output."""
         streams = [self.source.streams[index] for index in self._targets]
         if not streams:
             return
@@ -112,11 +118,11 @@ class StreamCarrier:
             yield from converter.convert(None)
 
     def refuse(self, packet: Packet, reason: str) -> None:
-        """Note that the output did not take a packet."""
+        """Record a packet that the output rejected."""
         self._refused.setdefault(packet.stream.index, []).append(reason)
 
     def close(self) -> None:
-        """Note which streams lost packets."""
+        """Record which streams lost packets."""
         for index, target in self._targets.items():
             undecodable = self._filters[index].undecodable if index in self._filters else 0
             if undecodable:
@@ -173,7 +179,7 @@ class StreamCarrier:
 
 
 def describe(stream: Stream) -> str:
-    """A stream named for a person: kind, number, codec, language."""
+    """Description of a stream: kind, number, codec, language, title."""
     # The decoder's name may say little: FFmpeg's for CEA-608 is "cc_dec".
     codec = stream.codec_context.codec.canonical_name if stream.codec_context is not None else stream.name
     details = ", ".join(detail for detail in (codec, stream.language, stream.metadata.get("title")) if detail)
@@ -187,13 +193,13 @@ def carry_tags(source: InputContainer, output: OutputContainer) -> None:
 
 
 def has_timecode(source: InputContainer) -> bool:
-    """Whether the container tells a timecode, by a tag or a track."""
+    """Whether the container has a timecode, as a tag or a track."""
     tags = [source.metadata, *(stream.metadata for stream in source.streams)]
     return any(name.lower() == "timecode" for metadata in tags for name in metadata)
 
 
 def kept_tags(tags: dict[str, str], dropped: set[str]) -> dict[str, str]:
-    """The tags that still hold in the new file; statistics of Matroska's muxers count as dropped ones."""
+    """Tags that remain valid in the new file; the statistics of Matroska muxers do not."""
     return {
         key: value
         for key, value in tags.items()
@@ -239,5 +245,5 @@ def _is_disc_navigation(stream: Stream) -> bool:
 
 
 def _holds_chapters(stream: Stream, source: InputContainer) -> bool:
-    # QuickTime's chapter titles lie in a text track of their own; the chapters are written anew.
+    # QuickTime's chapter titles lie in a text track of their own; the chapters are written separately.
     return stream.type == "data" and stream.name == "bin_data" and bool(source.chapters())

@@ -60,23 +60,27 @@ JOINABLE = {
     "hevc_nvenc": {"bf": "0", "forced-idr": "1"},
 }
 """Segments that are joined by copying packets: no reordered and no hidden pictures, every one closed in itself."""
-AT_ONCE = {
+WHOLE_VIDEO = {
     "libx265": {"x265-params": "log-level=none"},
     "libvpx-vp9": {"b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"},
     "ffv1": {"level": "3", "slicecrc": "1", "g": "1"},
 }
-"""A whole video in one run of the encoder, which may do as it likes."""
+"""A whole video in one run of the encoder, without the restrictions of segments."""
 
 
 @dataclass(frozen=True)
 class EncodeSettings:
     """How segments are encoded.
 
-    codec: FFmpeg's name of the encoder; crf: constant quality, lower is better, None where the encoder has none;
-    preset: of the encoder, None for its own; threads: 1 makes the same input give the same bytes on every machine, 0 is
-    as many as there are processors; interlaced: whether the pictures are of two fields; joinable: whether what is
-    encoded can be joined by copying packets, which costs B-frames; parameter_set: number of libx264's parameter sets,
-    not 0 where packets of the source are joined with the segments
+    Attributes:
+        codec: FFmpeg's name of the encoder.
+        crf: Constant quality, lower is better; None if the encoder has none.
+        preset: Of the encoder, None for its default.
+        pixel_format: FFmpeg's name.
+        threads: 1 gives the same bytes on every machine, 0 uses every processor.
+        interlaced: Whether pictures consist of two fields.
+        joinable: Whether the result can be joined by copying packets, which excludes B-frames.
+        parameter_set: Number of libx264's parameter sets, not 0 if packets of the source are joined with the segments.
     """
 
     codec: str
@@ -88,12 +92,12 @@ class EncodeSettings:
     joinable: bool = True
     parameter_set: int = 0
 
-    def at_once(self) -> EncodeSettings:
-        """The same for a whole video in one run of the encoder."""
+    def for_whole_video(self) -> EncodeSettings:
+        """The same settings for a whole video in one run of the encoder."""
         return replace(self, threads=0, joinable=False)
 
-    def without_loss(self) -> EncodeSettings:
-        """Settings that keep what will be encoded with these to the last bit."""
+    def lossless(self) -> EncodeSettings:
+        """Settings that keep, to the last bit, what will be encoded with these."""
         formats = [layout.name for layout in av.Codec("ffv1", "w").video_formats or []]
         wanted = VideoFormat(self.pixel_format)
         nearest = min(formats, key=lambda name: _cost(wanted, VideoFormat(name), odd=(0, 0)))
@@ -110,14 +114,21 @@ def choose_encoding(
     pixel_format: str | None = None,
     interlaced: bool | None = None,
 ) -> EncodeSettings:
-    """Settings that keep what the source has (depth, subsampling, fields) as far as target and encoder can.
+    """Choose settings that keep depth, subsampling and fields of the source as far as target and encoder can.
 
-    codec: an encoder of FFmpeg or a short name such as "h264", "hevc", "vp9", "ffv1"; None chooses by target and depth.
-    crf: None chooses one that is hard to tell from the source; see `followed_quality`.
-    preset: of the encoder, by its own names; pixel_format: None chooses the nearest to the source's.
-    interlaced: whether pictures of two fields will be given; None goes by the source.
-    Raises InputError when the target's container is not supported or cannot hold the codec, when the encoder is
-    unknown, cannot be started here, or the quality is out of its range.
+    Args:
+        info: The source.
+        target: The output, whose ending gives the container.
+        codec: An encoder of FFmpeg or a short name such as "h264", "hevc", "vp9", "ffv1"; None chooses by target and
+            depth.
+        crf: None chooses a quality that is hard to tell from the source (`followed_quality`).
+        preset: Of the encoder, by its own names.
+        pixel_format: None chooses the nearest to the source's.
+        interlaced: Whether pictures consist of two fields; None follows the source.
+
+    Raises:
+        InputError: The container is not supported or cannot hold the codec, the encoder is unknown or cannot be
+            started, or the quality is out of range.
     """
     container = container_format(target)
     interlaced = info.interlaced if interlaced is None else interlaced
@@ -144,7 +155,11 @@ def choose_encoding(
 
 
 def container_format(target: Path) -> str:
-    """FFmpeg's name of the container that a target's ending asks for; raises InputError for those that do not serve."""
+    """FFmpeg's name of the container that a target's ending selects.
+
+    Raises:
+        InputError: The container is not supported.
+    """
     try:
         return CONTAINERS[target.suffix.lower()]
     except KeyError:
@@ -155,7 +170,7 @@ def container_format(target: Path) -> str:
 
 
 def encoded_colour(info: VideoInfo, pixel_format: str) -> ColourInfo:
-    """The tags of the encoded video: the source's; where RGB becomes YUV, the matrix and range it is converted with."""
+    """Colour tags of the encoded video: the source's, or matrix and range of the conversion where RGB becomes YUV."""
     colour = info.colour
     if colour.transfer == FILM_LOG:
         colour = replace(colour, transfer=UNSPECIFIED)
@@ -166,7 +181,7 @@ def encoded_colour(info: VideoInfo, pixel_format: str) -> ColourInfo:
 
 
 def set_up_encoder(context: VideoCodecContext, info: VideoInfo, settings: EncodeSettings) -> None:
-    """Configure an encoder that is not open yet: size, time base, tags, quality, and what makes segments joinable."""
+    """Configure an encoder before it is opened: size, time base, tags, quality, and options for joinable segments."""
     context.width, context.height = info.width, info.height
     context.pix_fmt = settings.pixel_format
     context.time_base = info.time_base
@@ -184,7 +199,7 @@ def set_up_encoder(context: VideoCodecContext, info: VideoInfo, settings: Encode
     if settings.joinable:
         options = dict(JOINABLE.get(settings.codec, {"bf": "0"}))
     else:
-        options = dict(AT_ONCE.get(settings.codec, {}))
+        options = dict(WHOLE_VIDEO.get(settings.codec, {}))
     if settings.codec == "libx265":
         options["x265-params"] = ":".join([options["x265-params"], *info.mastering.x265_options()])
     if colour.siting and settings.codec in ("libx264", "libx265"):
@@ -215,12 +230,12 @@ def _check_container(target: Path, container: str, encoder: str) -> None:
 
 
 def followed_quality(info: VideoInfo) -> int:
-    """What to add to an encoder's usual quality (crf) for this source, -3 to 2.
+    """Offset to an encoder's usual quality (crf) for a source, -3 to 2.
 
-    Fewer bits a pixel than a good encoding has are a sign of a source that is coarse itself: keeping its damage to the
-    last bit would take several times its size. Half the slope of the encoders (6 for half the bits), so that what is
-    lost is less than what was lost before, and never much: a restored face has more detail than its source. Unknown
-    rates count as good.
+    A bit rate per pixel below that of a good encoding indicates a coarse source, whose damage need not be kept to the
+    last bit at several times its size. The slope is half that of encoders (6 for half the bits), and the range is
+    limited: the loss stays below the previous one, and a restored face has more detail than its source. Unknown rates
+    count as good.
     """
     if info.bit_rate is None or info.frame_rate is None:
         return 0
@@ -321,7 +336,7 @@ def _refusal(info: VideoInfo, settings: EncodeSettings) -> Exception | None:
 
 
 def _reason(settings: EncodeSettings, error: Exception) -> str:
-    """Why an encoder does not start, in words for whoever chose it."""
+    """Why an encoder does not start, for the message."""
     if settings.codec.endswith(("_nvenc", "_qsv", "_vaapi", "_amf", "_videotoolbox")):
         return "it needs hardware, or its driver, that this machine does not have"
     return str(getattr(error, "strerror", None) or error).lower()

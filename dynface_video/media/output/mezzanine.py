@@ -1,7 +1,7 @@
-"""Segments that were kept without loss become the encoded video in one run of the encoder.
+"""Losslessly kept segments become the encoded video in one run of the encoder.
 
-An encoder that sees the whole video has B-frames and spends its bits where they count; segments that are joined by
-copying packets cannot have that.
+An encoder that sees the whole video can use B-frames and distribute bits over it; segments that are joined by copying
+packets cannot.
 """
 
 from __future__ import annotations
@@ -19,16 +19,28 @@ from dynface_video.media.output.write import read_segment, write_segment
 
 @dataclass(frozen=True)
 class Mezzanine:
-    """What lossless segments are encoded to. settings: of the whole video"""
+    """Target of lossless segments.
+
+    Attributes:
+        settings: Of the whole video.
+    """
 
     settings: EncodeSettings
 
     def encode(self, segments: Sequence[Path], info: VideoInfo, on_frame: Callable[[int], None]) -> Path:
-        """Encode segments, in order, into one file beside them that `assemble` takes as their only segment.
+        """Encode segments into one file beside them, which `assemble` takes as the only segment.
 
-        It appears only when it is complete and verified, and is taken as it is when it is there already: its name holds
-        a digest of the segments' names and the settings. on_frame: told how many frames are done
-        Raises JobError for a segment that cannot be read, OSError when the disk is full.
+        The file appears only when it is complete and verified. An existing one is reused: its name contains a digest of
+        the segments' names and the settings.
+
+        Args:
+            segments: In order.
+            info: The source.
+            on_frame: Receives the number of frames done.
+
+        Raises:
+            JobError: A segment cannot be read.
+            OSError: The disk is full.
         """
         digest = hashlib.sha256("\n".join([*(path.name for path in segments), repr(self.settings)]).encode())
         whole = segments[0].with_name(f"whole-{digest.hexdigest()[:12]}.nut")

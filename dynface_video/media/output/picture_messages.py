@@ -52,14 +52,19 @@ START = b"\x00\x00\x00\x01"
 
 @dataclass(frozen=True)
 class Message:
-    """A message of a picture. kind: SEI payload type; payload: its bytes, without emulation prevention"""
+    """A message of a picture.
+
+    Attributes:
+        kind: SEI payload type.
+        payload: Its bytes, without emulation prevention.
+    """
 
     kind: int
     payload: bytes
 
     @property
     def name(self) -> str:
-        """For a person."""
+        """Its name in warnings."""
         known = (name for prefix, name in NAMES.items() if self.kind == T35 and self.payload.startswith(prefix))
         return next(known, SEI_NAMES[self.kind])
 
@@ -79,7 +84,11 @@ class PictureMessages:
     dolby_vision: int = 0
 
     def lost(self, codec: str) -> Counter[str]:
-        """How many pictures lose messages of each name in another codec, FFmpeg's canonical name; "" loses all."""
+        """Number of pictures that lose messages of each name in another codec.
+
+        Args:
+            codec: FFmpeg's canonical name; "" loses all.
+        """
         counts = Counter(
             name
             for messages in self.of_frame.values()
@@ -177,7 +186,7 @@ def can_hold(message: Message, codec: str) -> bool:
 
 
 def _is_ours_to_write(message: Message, codec: str) -> bool:
-    # x265 is told mastering data and light levels and writes them itself.
+    # x265 gets mastering data and light levels as options and writes them itself.
     written = codec == "hevc" and message.kind in (MASTERING, LIGHT_LEVEL)
     return can_hold(message, codec) and not written
 

@@ -49,7 +49,14 @@ class SoundConverter:
         return self.stream.codec_context.name
 
     def convert(self, packet: Packet | None) -> Iterator[Packet]:
-        """The new packets that a packet of the source gives; None at the end empties decoder and encoder."""
+        """Convert a packet.
+
+        Args:
+            packet: Of the source; None flushes decoder and encoder.
+
+        Yields:
+            Packets of the new stream.
+        """
         try:
             frames = [] if packet is None else packet.decode()
         except av.FFmpegError:

@@ -1,8 +1,8 @@
-"""Copying packets of an H.264 source between encoded segments, so that what has no face is not encoded again.
+"""Copying packets of an H.264 source between encoded segments; parts without a face are not encoded again.
 
-One file has one header. H.264 numbers its parameter sets, and a header may hold several: the encoder is told to use a
-number that the source does not, the header gets both, and every IDR picture says which holds from there on. x265 cannot
-number its own, which is why only H.264 is copied.
+One file has one header. H.264 numbers its parameter sets, and a header may hold several: the encoder uses a number that
+the source does not, the header gets both, and every IDR picture refers to the one that applies. x265 cannot number its
+own, which limits copying to H.264.
 """
 
 from __future__ import annotations
@@ -33,20 +33,25 @@ LARGEST_NUMBER = 31
 
 @dataclass(frozen=True)
 class ParameterSets:
-    """What an H.264 header says. units: its SPS and PPS; length_size: bytes of a unit's length, 0 for start codes"""
+    """Contents of an H.264 header.
+
+    Attributes:
+        units: Its SPS and PPS.
+        length_size: Bytes of a unit's length, 0 for start codes.
+    """
 
     units: tuple[bytes, ...]
     length_size: int
 
     def annex_b(self) -> bytes:
-        """The header with start codes; of several SPS the one of the highest profile and level comes first."""
+        """The header with start codes; the SPS of the highest profile and level comes first."""
         kinds = {kind: [unit for unit in self.units if unit[0] & 31 == kind] for kind in (SPS, PPS)}
         first = sorted(kinds[SPS], key=lambda unit: (unit[1], unit[3]), reverse=True)
         return b"".join(START + unit for unit in [*first, *kinds[PPS]])
 
 
 def parameter_sets(header: bytes) -> ParameterSets:
-    """Read a header in the form of MP4 and Matroska (avcC) or with start codes; empty for anything else."""
+    """Parse a header of MP4 and Matroska (avcC) or with start codes; empty for any other."""
     if header[:1] == b"\x01" and len(header) > 6:
         return ParameterSets(tuple(_avcc_units(header)), (header[4] & 3) + 1)
     units = (unit for unit in _split_annex_b(header) if unit and unit[0] & 31 in (SPS, PPS))
@@ -54,19 +59,19 @@ def parameter_sets(header: bytes) -> ParameterSets:
 
 
 def free_number(sets: ParameterSets) -> int | None:
-    """A number of parameter sets, at least 1, that a source does not use."""
+    """A parameter set number of at least 1 that a source does not use; None if all are used."""
     taken = {_first_number(unit[4:] if unit[0] & 31 == SPS else unit[1:]) for unit in sets.units}
     return next((number for number in range(1, LARGEST_NUMBER + 1) if number not in taken), None)
 
 
 def joined_header(headers: Iterable[bytes]) -> bytes:
-    """One header with the parameter sets of all."""
+    """Join the parameter sets of several headers."""
     units = dict.fromkeys(unit for header in headers for unit in parameter_sets(header).units)
     return ParameterSets(tuple(units), 0).annex_b()
 
 
 def unsupported_reason(info: VideoInfo, settings: EncodeSettings) -> str | None:
-    """Why nothing of a source can be copied beside segments of these settings; None where it can."""
+    """Why packets of a source cannot be copied beside segments of these settings; None if they can."""
     if info.codec != "h264" or settings.codec != "libx264":
         return f"only H.264 can be copied into H.264, not {info.codec} into {settings.codec}"
     if info.crop:
@@ -83,15 +88,18 @@ def unsupported_reason(info: VideoInfo, settings: EncodeSettings) -> str | None:
 
 
 def parameter_set_number(info: VideoInfo) -> int:
-    """The number that the encoder is to use beside this source."""
+    """The parameter set number for the encoder beside this source."""
     with open_input(info.path) as container:
         return free_number(parameter_sets(container.streams[info.stream_index].codec_context.extradata or b"")) or 0
 
 
 def closed_spans(info: VideoInfo, index: FrameIndex) -> list[tuple[int, int]]:
-    """The runs of frames, start and stop, from an IDR picture to the next whose packets are exactly those frames.
+    """Find the runs of frames, from one IDR picture to the next, whose packets are exactly those frames.
 
-    Reads the packets of the whole video, decodes nothing. Runs with lost, repaired or fitted frames are not among them.
+    Reads the packets of the whole video without decoding. Runs with lost, repaired or fitted frames are excluded.
+
+    Returns:
+        Start and stop of each run.
     """
     numbers = {int(tick): number for number, tick in enumerate(index.pts)}
     groups: list[list[int]] = []
@@ -115,10 +123,22 @@ def closed_spans(info: VideoInfo, index: FrameIndex) -> list[tuple[int, int]]:
 
 
 def copy_segment(path: Path, info: VideoInfo, index: FrameIndex, start: int, stop: int) -> int:
-    """Write the packets of the frames start .. stop - 1, one or more of `closed_spans`, as a segment; returns how many.
+    """Write the packets of the frames start .. stop - 1 as a segment.
 
-    The coded pictures keep every byte; lengths before them become start codes, as in encoded segments.
-    Raises JobError when they are no longer there.
+    Coded pictures keep every byte; length prefixes become start codes, as in encoded segments.
+
+    Args:
+        path: The segment.
+        info: The source.
+        index: Its frames.
+        start: First frame, of one or more `closed_spans`.
+        stop: One past the last frame.
+
+    Returns:
+        The number of frames.
+
+    Raises:
+        JobError: The packets no longer exist.
     """
     pts, lead = index.pts[start:stop], segment_lead(info.time_base)
     with complete_or_nothing(path, shared=True) as partial:
@@ -154,7 +174,7 @@ def _packets_of(
         seek(container, stream, before[-1].entry)
     begun, left = False, set(pts.tolist())
     for packet in read_packets(container, [stream]):
-        # Where a file has several edits, what is cut away may have the times of shown frames.
+        # With several edits, packets that are cut away may have the times of shown frames.
         if packet.is_discard:
             continue
         begun = begun or packet.pts == pts[0]
@@ -170,7 +190,12 @@ def _to_annex_b(data: bytes, length_size: int) -> bytes:
 
 
 def split_units(data: bytes, length_size: int) -> Iterator[bytes]:
-    """The NAL units of a packet; length_size: bytes of the length before each, 0 for start codes."""
+    """Split a packet into NAL units.
+
+    Args:
+        data: The packet.
+        length_size: Bytes of the length before each unit, 0 for start codes.
+    """
     if not length_size:
         yield from _split_annex_b(data)
         return

@@ -1,8 +1,8 @@
-"""Which packets of a trimmed source may be copied: nothing that its edit lists hide comes along.
+"""Selection of the packets of a trimmed source that may be copied: none that its edit lists hide.
 
-A file that was cut without encoding keeps what lies before and between the cuts and hides it by an edit list; FFmpeg
-flags those packets for discard. A copy into another container would show them again, and even a hidden copy could be
-read by anybody, so they are dropped.
+A file that was cut without encoding keeps what lies outside the cuts and hides it by an edit list; FFmpeg flags those
+packets for discard. A copy in another container would show them again, and even a hidden copy could be extracted, so
+they are dropped.
 """
 
 from __future__ import annotations
@@ -22,11 +22,14 @@ WITHOUT_CONTENT = ("data", "attachment")
 
 @dataclass
 class TrimFilter:
-    """Passes on the packets of one copied stream that are shown, in the order they come.
+    """Passes the shown packets of one copied stream, in order.
 
-    A leading run of discarded packets no longer than an encoder's delay is kept where it is followed by shown ones.
-    Video that refers to dropped packets cannot be decoded and is dropped up to the next keyframe; `undecodable` counts
-    those packets.
+    A leading run of discarded packets no longer than an encoder's delay is kept if shown packets follow. Video that
+    refers to dropped packets cannot be decoded and is dropped up to the next keyframe.
+
+    Attributes:
+        stream: The stream of the source.
+        undecodable: Number of dropped packets that are shown in the source.
     """
 
     stream: Stream

@@ -38,11 +38,24 @@ LEAD_SECONDS = 3600
 
 
 def write_segment(path: Path, frames: Iterable[Frame], info: VideoInfo, settings: EncodeSettings) -> int:
-    """Encode frames into a NUT file with their exact times; returns how many they were.
+    """Encode frames into a NUT file with their exact times.
 
-    With joinable settings the file has no B-frames and begins with a keyframe, so segments of the same settings join by
-    copying packets. With one thread the same frames give the same bytes. It appears at `path` only when it is complete.
-    Raises OSError when it cannot be written, JobError when what was written is not what was given.
+    With joinable settings the file has no B-frames and begins with a keyframe, so segments of the same settings can be
+    joined by copying packets. With one thread the same frames give the same bytes. The file appears only when it is
+    complete.
+
+    Args:
+        path: The segment.
+        frames: In order.
+        info: The source.
+        settings: Of the encoder.
+
+    Returns:
+        The number of frames.
+
+    Raises:
+        OSError: The file cannot be written.
+        JobError: Verification failed.
     """
     pts: list[int] = []
     with complete_or_nothing(path, shared=True) as partial:
@@ -76,9 +89,15 @@ def _encode(
 
 
 def read_segment(path: Path, info: VideoInfo, first: int) -> Iterator[Frame]:
-    """The frames of a segment with the times they were given; first: the number of the first one in the video.
+    """Read the frames of a segment with their original times.
 
-    Raises JobError when it cannot be read.
+    Args:
+        path: The segment.
+        info: The source.
+        first: Number of its first frame in the video.
+
+    Raises:
+        JobError: It cannot be read.
     """
     try:
         with av.open(url(path)) as container:
@@ -104,9 +123,9 @@ def verify_segment(path: Path, pts: Sequence[int] | np.ndarray, time_base: Fract
 
 
 def segment_ticks(container: InputContainer, time_base: Fraction) -> Iterator[tuple[Packet, int | None]]:
-    """The packets of an open segment, in decoding order, and their presentation times in ticks of the video.
+    """Read the packets of an open segment in decoding order, with their presentation times in ticks of the video.
 
-    The time is None where it is no whole number of ticks, and for a first packet that is no keyframe.
+    The time is None if it is not a whole number of ticks, and before the first keyframe.
     """
     begun = False
     for packet in container.demux(container.streams.video[0]):
@@ -123,5 +142,5 @@ def _ticks(pts: int | None, base: Fraction | None, time_base: Fraction) -> int |
 
 
 def segment_lead(time_base: Fraction) -> int:
-    """How many ticks later than in the video times are in segments."""
+    """Number of ticks by which times in segments are later than in the video."""
     return math.ceil(LEAD_SECONDS / time_base)

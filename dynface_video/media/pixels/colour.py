@@ -1,7 +1,7 @@
 """Reading and changing regions of a picture as RGB without touching any other sample.
 
-Conversion is done here rather than by swscale: a picture stays in its own YUV format, and only what is added to a
-region passes through RGB. Chroma is computed where the stream says that its samples lie.
+Conversion is done here rather than by swscale: a picture stays in its own YUV format, and only the change of a region
+passes through RGB. Chroma is computed at the positions that the stream gives for its samples.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from av.video.reformatter import Interpolation
 
 from dynface_video.media.io.probe import FULL, LIMITED, ColourInfo
 from dynface_video.media.pixels.formats import is_workable, working_format
-from dynface_video.media.pixels.planes import Planes
+from dynface_video.media.pixels.planes import Box, Planes
 from dynface_video.media.pixels.sampling import chroma_to_luma, luma_to_chroma
 from dynface_video.media.pixels.siting import offsets
 
@@ -34,8 +34,6 @@ __all__ = [
     "working_format",
     "writable_copy",
 ]
-
-Box = tuple[int, int, int, int]
 
 KR_KB = {
     1: (0.2126, 0.0722),
@@ -57,9 +55,18 @@ SWSCALE_FLAGS = (
 
 
 def read_region(picture: av.VideoFrame, box: Box, colour: ColourInfo) -> np.ndarray:
-    """A region of a picture, (h, w, 3) float32 RGB, nominally in [0, 1] but not clipped: YUV reaches beyond RGB.
+    """Read a region of a picture.
 
-    box: x0, y0, x1, y1 in storage pixels, the end not included. Raises ValueError for a box outside the picture.
+    Args:
+        picture: Any picture.
+        box: x0, y0, x1, y1 in storage pixels, the end not included.
+        colour: Its colour tags.
+
+    Returns:
+        (h, w, 3) float32 RGB, nominally in [0, 1] but not clipped, because YUV reaches beyond RGB.
+
+    Raises:
+        ValueError: The box lies outside the picture.
     """
     _check_box(picture, box)
     picture = convert(picture, working_format(picture.format.name), colour)
@@ -73,11 +80,19 @@ def read_region(picture: av.VideoFrame, box: Box, colour: ColourInfo) -> np.ndar
 
 
 def blend_region(picture: av.VideoFrame, box: Box, rgb: np.ndarray, mask: np.ndarray, colour: ColourInfo) -> None:
-    """Blend a region into a picture in place: result = old + mask * (rgb - old), in the picture's own format.
+    """Blend a region into a picture in place: `result = old + mask * (rgb - old)`, in the picture's own format.
 
-    rgb: (h, w, 3) float32, nominally [0, 1]; mask: (h, w) float32 in [0, 1]; box, colour: as `read_region` takes them.
     Samples whose mask is 0 keep every bit; a chroma sample's mask is 0 where that of all its pixels is.
-    Raises ValueError when shapes and box disagree or the picture's format is not one of `working_format`.
+
+    Args:
+        picture: In a working format (`writable_copy`).
+        box: As of `read_region`.
+        rgb: (h, w, 3) float32, nominally in [0, 1].
+        mask: (h, w) float32 in [0, 1].
+        colour: The picture's colour tags.
+
+    Raises:
+        ValueError: Shapes and box disagree, or the picture is not in a working format.
     """
     _check_box(picture, box)
     height, width = box[3] - box[1], box[2] - box[0]
@@ -94,7 +109,7 @@ def blend_region(picture: av.VideoFrame, box: Box, rgb: np.ndarray, mask: np.nda
     if planes.count == 1:
         planes.add_luma(0, box, mask * (rgb @ matrix[0] - planes.luma(0, box)))
         return
-    # Only the change goes through the chroma grid: what is not changed would lose sharpness on the way there and back.
+    # Only the change passes the chroma grid; unchanged samples would lose sharpness on the way there and back.
     offset = offsets(colour.siting, planes.subsampling)
     change = mask[..., None] * (rgb @ matrix.T - _read_ycc(planes, box, offset))
     planes.add_luma(0, box, change[..., 0])
@@ -105,14 +120,19 @@ def blend_region(picture: av.VideoFrame, box: Box, rgb: np.ndarray, mask: np.nda
 
 
 def writable_copy(picture: av.VideoFrame) -> av.VideoFrame:
-    """A copy with its own samples, in the working format, with the same time, colour tags and side data."""
+    """Copy a picture into its working format, with the same time, colour tags and side data."""
     # PyAV copies side data (closed captions, mastering data) only inside FFmpeg; a filter that copies is the way in.
     copy = filter_chain(picture, "copy")
     return convert(copy, working_format(copy.format.name), ColourInfo())
 
 
 def filter_graph(picture: av.VideoFrame, *filters: tuple[str, str | None]) -> av.filter.Graph:
-    """FFmpeg's filters, name and options, one after the other, ready for pictures like this one."""
+    """Build a chain of FFmpeg's filters for pictures like this one.
+
+    Args:
+        picture: Gives size, format and time base.
+        filters: Name and options of each filter.
+    """
     graph = av.filter.Graph()
     # Otherwise a thread a core is started for each picture.
     graph.threads = 1
@@ -128,7 +148,7 @@ def filter_graph(picture: av.VideoFrame, *filters: tuple[str, str | None]) -> av
 
 
 def filter_chain(picture: av.VideoFrame, chain: str) -> av.VideoFrame:
-    """The picture after a chain of FFmpeg's filters, such as "hflip,scale=64:48"; its time stays."""
+    """Apply a chain of FFmpeg's filters, such as "hflip,scale=64:48"; the time stays."""
     steps = [step.partition("=") for step in chain.split(",")]
     graph = filter_graph(picture, *((name, options or None) for name, _, options in steps))
     graph.push(picture)
@@ -140,12 +160,12 @@ def filter_chain(picture: av.VideoFrame, chain: str) -> av.VideoFrame:
 
 
 def picture_to_rgb(picture: av.VideoFrame, colour: ColourInfo) -> np.ndarray:
-    """A whole picture, (H, W, 3) uint8 RGB, converted by swscale with the right matrix and range."""
+    """Convert a whole picture to (H, W, 3) uint8 RGB with the given matrix and range."""
     return np.asarray(convert(picture, "rgb24", colour).to_ndarray())
 
 
 def picture_to_rgb16(picture: av.VideoFrame, colour: ColourInfo) -> np.ndarray:
-    """A whole picture, (H, W, 3) uint16 RGB."""
+    """Convert a whole picture to (H, W, 3) uint16 RGB with the given matrix and range."""
     if not picture.format.is_rgb:
         # From YUV straight to packed RGB of 16 bit swscale loses the colours' upper and lower ends.
         picture = convert(picture, "gbrp16le", colour)
@@ -153,9 +173,17 @@ def picture_to_rgb16(picture: av.VideoFrame, colour: ColourInfo) -> np.ndarray:
 
 
 def convert(picture: av.VideoFrame, pixel_format: str, colour: ColourInfo) -> av.VideoFrame:
-    """The picture in another pixel format, the same colours; itself where it has that format already.
+    """Convert a picture to another pixel format with the same colours.
 
-    Between YUV formats matrix and range stay as they are; towards RGB and back those of `colour` are used.
+    Between YUV formats matrix and range stay unchanged; to and from RGB those of `colour` apply.
+
+    Args:
+        picture: Any picture.
+        pixel_format: FFmpeg's name.
+        colour: The picture's colour tags.
+
+    Returns:
+        The converted picture, or the picture itself if it has that format.
     """
     if picture.format.name == pixel_format:
         return picture
@@ -197,9 +225,16 @@ def convert_colour(picture: av.VideoFrame, own: ColourInfo, pixel_format: str, w
 
 
 def rgb_to_ycc(matrix: int) -> np.ndarray:
-    """(3, 3) float64 from RGB in [0, 1] to Y in [0, 1] and Cb, Cr in [-0.5, 0.5], by FFmpeg's matrix number.
+    """Matrix from RGB in [0, 1] to Y in [0, 1] and Cb, Cr in [-0.5, 0.5].
 
-    Matrices that are not linear in RGB (ICtCp and the like) are computed as BT.709: what is read is written back alike.
+    Matrices that are not linear in RGB (such as ICtCp) are computed as BT.709; reading and writing stay inverse to each
+    other.
+
+    Args:
+        matrix: FFmpeg's number.
+
+    Returns:
+        (3, 3) float64.
     """
     if matrix == YCGCO:
         return np.array([[0.25, 0.5, 0.25], [-0.25, 0.5, -0.25], [0.5, 0, -0.5]])

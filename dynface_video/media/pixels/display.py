@@ -1,4 +1,4 @@
-"""From storage to display: rotation, mirroring and the sample aspect ratio, applied so that faces stand upright."""
+"""Storage to display: rotation, mirroring and sample aspect ratio, applied to show faces upright."""
 
 from __future__ import annotations
 
@@ -12,11 +12,17 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class DisplayGeometry:
-    """How a stored picture is to be shown: upright, with square pixels.
+    """How a stored picture is displayed: upright, with square pixels.
 
-    width, height: of the display picture; transform: (2, 3) float64, storage to display coordinates (x, y), pixel
-    centres at integers; rotation: 0, 90, 180 or 270 degrees clockwise, after the mirroring; mirrored: left and right
-    are exchanged first
+    Convention:
+        Coordinates are (x, y) with pixel centres at integers; mirroring comes before rotation.
+
+    Attributes:
+        width: Of the display picture.
+        height: As `width`.
+        transform: (2, 3) float64, storage to display coordinates.
+        rotation: 0, 90, 180 or 270 degrees clockwise.
+        mirrored: Whether left and right are exchanged.
     """
 
     width: int
@@ -27,17 +33,23 @@ class DisplayGeometry:
 
     @property
     def is_identity(self) -> bool:
-        """Whether storage and display are the same."""
+        """Whether storage and display coordinates are equal."""
         return bool(np.array_equal(self.transform, np.eye(2, 3)))
 
 
 def display_geometry(
     width: int, height: int, sample_aspect_ratio: Fraction, matrix: Sequence[int] | None
 ) -> DisplayGeometry:
-    """The geometry of a stream.
+    """Compute the display geometry of a stream.
 
-    width, height: of the stored picture; matrix: the 9 integers of FFmpeg's display matrix, rounded to the nearest of
-    the eight right-angled positions. The shorter side of a pixel is enlarged, so no detail is lost.
+    The shorter side of a pixel is enlarged, which loses no detail.
+
+    Args:
+        width: Of the stored picture.
+        height: As `width`.
+        sample_aspect_ratio: Width of a sample divided by its height.
+        matrix: FFmpeg's display matrix, rounded to the nearest of the eight right-angled orientations; None for
+            upright.
     """
     rotation, mirrored = orientation(matrix)
     wide = max(1, round(width * max(sample_aspect_ratio, Fraction(1))))
@@ -51,9 +63,14 @@ def display_geometry(
 
 
 def to_display(rgb: np.ndarray, geometry: DisplayGeometry) -> np.ndarray:
-    """A stored picture, (H, W, C), as it is to be shown, (geometry.height, geometry.width, C) of the same kind.
+    """Convert a stored picture to its display form.
 
-    Returns the picture itself where nothing is to be done.
+    Args:
+        rgb: (H, W, C) in storage orientation.
+        geometry: Of the stream.
+
+    Returns:
+        (geometry.height, geometry.width, C) of the same type; `rgb` itself if the geometry is the identity.
     """
     if geometry.is_identity:
         return rgb

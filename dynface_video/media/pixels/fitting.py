@@ -19,7 +19,7 @@ from dynface_video.media.pixels.colour import convert_colour, filter_chain
 from dynface_video.media.pixels.display import orientation, orientation_matrix
 from dynface_video.media.pixels.formats import subsampling_of
 
-TURNS = {
+TURN_FILTERS = {
     (1, 0, 0, 1): "", (-1, 0, 0, 1): "hflip", (1, 0, 0, -1): "vflip", (-1, 0, 0, -1): "hflip,vflip",
     (0, -1, 1, 0): "transpose=clock", (0, 1, -1, 0): "transpose=cclock",
     (0, 1, 1, 0): "transpose=cclock_flip", (0, -1, -1, 0): "transpose=clock_flip",
@@ -29,7 +29,7 @@ SCALING = (
     "flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp+bitexact:interl=-1"
     ":in_color_matrix=bt709:out_color_matrix=bt709:in_range={0}:out_range={0}"
 )
-"""Size apart; the same matrix on both sides, or FFmpeg would convert to its default for the new size."""
+"""Without the size. The matrix is the same on both sides, or FFmpeg would convert to its default for the new size."""
 Report = Callable[[str], None]
 
 
@@ -52,7 +52,7 @@ class PictureShape:
     colour: ColourInfo
 
     def differences(self, other: PictureShape) -> list[str]:
-        """Each property in which this shape differs from another, in words."""
+        """Each property in which this shape differs from another, one message each."""
         ours, theirs = self.colour, other.colour
         pairs = {
             "the picture size": (f"{self.size[0]}x{self.size[1]}", f"{other.size[0]}x{other.size[1]}"),
@@ -68,7 +68,11 @@ class PictureShape:
 
 
 class PictureFitter:
-    """Crops pictures as the container asks for, and fits those that differ into the shape the video began with."""
+    """Crops pictures as the container requires, and converts deviating ones to the shape of the first picture.
+
+    Args:
+        info: The video.
+    """
 
     def __init__(self, info: VideoInfo) -> None:
         self._info = info
@@ -150,7 +154,7 @@ class PictureFitter:
         aspect = shape.aspect
         if abs(turn[0]) == 0:
             wide, high, aspect = high, wide, 1 / aspect
-        steps = [TURNS[turn], *self._fitting_steps(wide, high, aspect)]
+        steps = [TURN_FILTERS[turn], *self._fitting_steps(wide, high, aspect)]
         steps = [step for step in steps if step]
         return filter_chain(picture, ",".join([*steps, f"format={info.pixel_format}"])) if steps else picture
 
@@ -186,7 +190,7 @@ def _whole(length: Fraction, multiple: int, most: int) -> int:
 
 
 def _relative_turn(own: tuple[int, bool], wanted: tuple[int, bool]) -> tuple[int, int, int, int]:
-    """How to turn a stored picture so that it is shown by another orientation as it is by its own."""
+    """The turn of a stored picture that makes it look under another orientation as it did under its own."""
     relative = np.linalg.inv(orientation_matrix(*wanted)) @ orientation_matrix(*own)
     a, b, c, d = np.rint(relative).astype(int).ravel().tolist()
     return a, b, c, d

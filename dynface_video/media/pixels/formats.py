@@ -1,4 +1,4 @@
-"""Which pixel formats are worked on as they are, and what the others become first."""
+"""Pixel formats that are processed directly, and the conversion of all others."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ SUBSAMPLINGS = {(0, 0): "444", (1, 0): "422", (1, 1): "420", (0, 1): "440", (2, 
 
 
 def working_format(pixel_format: str) -> str:
-    """The planar format in which a picture of this format is read and changed; itself where it is one already.
+    """The planar format in which pictures of a format are read and changed.
 
-    Planar YUV of 8 to 16 bit, grey and planar RGB (gbrp) stay as they are; packed, semi-planar, palette and big-endian
-    formats become the planar one of the same subsampling and depth. Transparency stays where it is planar, and in RGB.
+    Planar YUV of 8 to 16 bits, grey and planar RGB (gbrp) are used directly; packed, semi-planar, palette and
+    big-endian formats become the planar format of the same subsampling and depth. Transparency is kept in planar
+    formats and in RGB.
     """
     layout = VideoFormat(pixel_format)
     if is_workable(layout):
@@ -35,7 +36,7 @@ def has_alpha(pixel_format: str) -> bool:
 
 
 def is_workable(layout: VideoFormat) -> bool:
-    """Whether a format has one little-endian integer plane a component, luma or green first."""
+    """Whether a format has one little-endian integer plane per component, luma or green first."""
     name = layout.name
     if not name.startswith(("yuv", "gray", "gbr")) or "f" in name or "msb" in name or layout.is_big_endian:
         return False
@@ -44,7 +45,7 @@ def is_workable(layout: VideoFormat) -> bool:
 
 
 def subsampling_of(layout: VideoFormat) -> tuple[int, int]:
-    """Base-2 logarithms of how many luma columns and lines share a chroma sample."""
+    """Base-2 logarithms of the number of luma columns and lines per chroma sample."""
     width, height = 64, 64
     return (
         (width // layout.chroma_width(width)).bit_length() - 1,

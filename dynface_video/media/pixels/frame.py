@@ -17,8 +17,12 @@ from dynface_video.media.pixels.working_range import picture_to_working_rgb
 class Frame:
     """A frame of a video.
 
-    index: its number from 0; pts: presentation time in ticks of `time_base` seconds; picture: as decoded, in storage
-    orientation; colour: the tags to read it with
+    Attributes:
+        index: Number from 0.
+        pts: Presentation time in ticks of `time_base`.
+        time_base: Seconds per tick.
+        picture: As decoded, in storage orientation.
+        colour: Tags to read it with.
     """
 
     index: int
@@ -33,12 +37,12 @@ class Frame:
         return self.pts * self.time_base
 
     def rgb(self) -> np.ndarray:
-        """The picture, (H, W, 3) uint8 RGB in storage orientation, converted with the stream's matrix and range."""
+        """Convert to (H, W, 3) uint8 RGB in storage orientation, with the stream's matrix and range."""
         return picture_to_rgb(self.picture, self.colour)
 
     def working_rgb(self) -> np.ndarray:
-        """The picture, (H, W, 3) uint8 RGB in storage orientation, as detectors and networks expect it.
+        """Convert to (H, W, 3) uint8 RGB in storage orientation, in the range that detectors and networks expect.
 
-        SDR is as `rgb` gives it; HDR, linear light and film logarithms are converted (`working_range`).
+        SDR equals `rgb`; HDR, linear light and film logarithms are converted (`working_range`).
         """
         return picture_to_working_rgb(self.picture, self.colour)

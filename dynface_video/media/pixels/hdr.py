@@ -1,4 +1,4 @@
-"""Mastering data of high dynamic range video, from the decoder's side data to the encoder's options."""
+"""Mastering data of HDR video, from the decoder's side data to the encoder's options."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ LUMINANCE_UNITS = 10000
 
 @dataclass(frozen=True)
 class MasteringData:
-    """What a display needs to know about the display that the video was mastered on.
+    """Properties of the display on which a video was mastered; None where the stream gives none.
 
-    primaries: x, y of red, green, blue and white in 0.00002; luminance: least and most in 0.0001 cd/m2;
-    light_level: brightest pixel and brightest frame average in cd/m2. Each is None where the stream has none.
+    Attributes:
+        primaries: x, y of red, green, blue and white in units of 0.00002.
+        luminance: Minimum and maximum in units of 0.0001 cd/m2.
+        light_level: Brightest pixel and brightest frame average in cd/m2.
     """
 
     primaries: tuple[int, ...] | None = None
@@ -25,7 +27,7 @@ class MasteringData:
     light_level: tuple[int, int] | None = None
 
     def x265_options(self) -> list[str]:
-        """As parameters of x265."""
+        """Parameters for x265."""
         options = []
         if self.primaries is not None and self.luminance is not None:
             rx, ry, gx, gy, bx, by, wx, wy = self.primaries
@@ -40,7 +42,7 @@ NO_MASTERING_DATA = MasteringData()
 
 
 def mastering_data(picture: av.VideoFrame) -> MasteringData:
-    """What a decoded picture carries of it."""
+    """Read the mastering data of a decoded picture."""
     display = side_data(picture, "MASTERING_DISPLAY_METADATA")
     light = side_data(picture, "CONTENT_LIGHT_LEVEL")
     primaries, luminance = _display(display) if display is not None else (None, None)
@@ -49,7 +51,7 @@ def mastering_data(picture: av.VideoFrame) -> MasteringData:
 
 
 def side_data(picture: av.VideoFrame, kind: str) -> bytes | None:
-    """The picture's side data of a kind, by PyAV's name; None where it has none."""
+    """Side data of a picture by PyAV's name of their type; None if absent."""
     try:
         found = picture.side_data.get(kind)
     except ValueError:

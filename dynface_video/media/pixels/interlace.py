@@ -1,7 +1,7 @@
-"""Interlaced video: its fields as whole pictures, so that faces have no comb, and back into interlaced pictures.
+"""Interlaced video: separate its fields into full pictures without combing, and weave them again.
 
-A picture of two fields shows two moments. FFmpeg's bwdif makes a picture of each: the field's own lines as they are,
-the lines between them filled in from the field and its neighbours in time.
+A picture of two fields shows two moments. FFmpeg's bwdif makes a picture of each: the field's own lines unchanged, the
+lines between interpolated from the field and its neighbours in time.
 """
 
 from __future__ import annotations
@@ -27,8 +27,11 @@ SMALLEST = (3, 4)
 class Fields:
     """An interlaced frame and its two fields as pictures.
 
-    frame: as decoded; first, second: numbered 2 n and 2 n + 1, in the order of time; top_first: whether the first field
-    has the lines 0, 2, 4 and so on
+    Attributes:
+        frame: As decoded.
+        first: Earlier field, numbered 2 n.
+        second: Later field, numbered 2 n + 1.
+        top_first: Whether the first field has the even lines (0, 2, 4 ...).
     """
 
     frame: Frame
@@ -37,11 +40,19 @@ class Fields:
     top_first: bool
 
 
-def treated_as(info: VideoInfo, choice: str) -> VideoInfo:
-    """The video with `interlaced` saying how it is to be read.
+def resolve_interlaced(info: VideoInfo, choice: str) -> VideoInfo:
+    """Decide whether a video is read as interlaced.
 
-    choice: "auto" goes by the first picture's mark, "keep" and "deinterlace" take it as interlaced, "ignore" as
-    progressive. Raises InputError for pictures too small to have fields.
+    Args:
+        info: The video.
+        choice: "auto" follows the first picture's flag, "keep" and "deinterlace" treat it as interlaced, "ignore" as
+            progressive.
+
+    Returns:
+        The video with `interlaced` set.
+
+    Raises:
+        InputError: The pictures are too small to have fields.
     """
     interlaced = info.interlaced if choice == "auto" else choice != "ignore"
     if interlaced and (info.width < SMALLEST[0] or info.height < SMALLEST[1]):
@@ -53,7 +64,7 @@ def treated_as(info: VideoInfo, choice: str) -> VideoInfo:
 
 
 def split_fields(frames: Iterator[Frame]) -> Iterator[Fields]:
-    """The fields of each frame. At the ends the missing neighbour is the frame itself."""
+    """Separate the fields of each frame; at the ends the frame itself replaces the missing neighbour."""
     waiting: deque[Frame] = deque()
     made: list[av.VideoFrame] = []
     for picture in _filtered(frames, "mode=send_field:deint=all", waiting):
@@ -66,9 +77,11 @@ def split_fields(frames: Iterator[Frame]) -> Iterator[Fields]:
 
 
 def first_fields(frames: Iterator[Frame], *, marked_only: bool) -> Iterator[Frame]:
-    """Each frame as a progressive picture of its first field.
+    """Convert each frame to a progressive picture of its first field.
 
-    marked_only: frames that are not marked as interlaced come through unchanged
+    Args:
+        frames: In order.
+        marked_only: Whether frames without the interlaced flag pass unchanged.
     """
     waiting: deque[Frame] = deque()
     kind = "interlaced" if marked_only else "all"
@@ -77,7 +90,7 @@ def first_fields(frames: Iterator[Frame], *, marked_only: bool) -> Iterator[Fram
 
 
 def weave(fields: Fields, first: av.VideoFrame, second: av.VideoFrame) -> av.VideoFrame:
-    """The interlaced picture whose fields are those of two pictures, with the side data and marks of the old one."""
+    """Weave the fields of two pictures into an interlaced one, with the side data and flags of the original."""
     picture = writable_copy(fields.frame.picture)
     target = Planes(picture, full=False)
     for start, source in ((0 if fields.top_first else 1, first), (1 if fields.top_first else 0, second)):
@@ -111,7 +124,7 @@ def _ready(graph: av.filter.Graph) -> Iterator[av.VideoFrame]:
 
 
 def _has_even_lines(picture: av.VideoFrame, field: av.VideoFrame) -> bool:
-    # PyAV does not tell which field comes first; the field's own lines are those that the filter left alone.
+    # PyAV does not expose which field comes first; the field's own lines are those that the filter did not change.
     ours = Planes(convert(picture, working_format(picture.format.name), ColourInfo()), full=False)
     theirs = Planes(field, full=False)
     return all(

@@ -10,13 +10,18 @@ import numpy as np
 from dynface_video.media.pixels.formats import subsampling_of
 
 Box = tuple[int, int, int, int]
+"""x0, y0, x1, y1 in pixels, the end not included."""
 
 
 class Planes:
-    """A picture in a working format; writes go into the picture.
+    """The planes of a picture in a working format; writes change the picture.
 
-    Components are counted as the format's (Y, Cb, Cr or R, G, B), not as the planes lie in memory. Values are nominal:
-    luma and RGB in [0, 1], chroma in [-0.5, 0.5]; full: whether the samples use the full range.
+    Components are numbered as in the format (Y, Cb, Cr or R, G, B), not by plane. Values are nominal: luma and RGB in
+    [0, 1], chroma in [-0.5, 0.5].
+
+    Args:
+        picture: In a working format.
+        full: Whether its samples use the full range.
     """
 
     def __init__(self, picture: av.VideoFrame, *, full: bool) -> None:
@@ -32,23 +37,23 @@ class Planes:
 
     @property
     def count(self) -> int:
-        """How many components there are, transparency not counted."""
+        """Number of components, without transparency."""
         return len(self._components)
 
     def samples(self, component: int) -> np.ndarray:
-        """The component's own integers, (H, W), chroma on its coarser grid; a view of the picture."""
+        """The integers of a component, (H, W), chroma at its own resolution; a view of the picture."""
         return self._arrays[component]
 
     def luma(self, component: int, box: Box) -> np.ndarray:
-        """(h, w) float32 of a full-size component in a box (x0, y0, x1, y1)."""
+        """A box of a full-resolution component, (h, w) float32."""
         return (_view(self._arrays[component], box).astype(np.float32) - self._zero) / np.float32(self._range)
 
     def chroma(self, component: int, box: Box) -> np.ndarray:
-        """(h, w) float32 of Cb (1) or Cr (2) in a box of chroma samples."""
+        """A box, in chroma samples, of Cb (1) or Cr (2), (h, w) float32."""
         return (_view(self._arrays[component], box).astype(np.float32) - self._centre) / np.float32(self._chroma_range)
 
     def chroma_box(self, box: Box, margin: int = 0) -> Box:
-        """The box of chroma samples that covers a box of pixels, `margin` samples larger where the picture allows."""
+        """The box of chroma samples that covers a box of pixels, enlarged by `margin` samples within the picture."""
         height, width = self._arrays[-1].shape
         across, down = self.subsampling
         return (
@@ -59,7 +64,7 @@ class Planes:
         )
 
     def add_luma(self, component: int, box: Box, change: np.ndarray) -> None:
-        """Add a change, in nominal units, to a full-size component; rounded and kept within the format's range."""
+        """Add a change, in nominal units, to a full-resolution component; rounded and limited to the format's range."""
         self._add(component, box, change * np.float32(self._range))
 
     def add_chroma(self, component: int, box: Box, change: np.ndarray) -> None:

@@ -1,10 +1,10 @@
-"""Between the chroma grid and the luma grid, wherever the chroma samples lie."""
+"""Resampling between the chroma grid and the luma grid for any chroma siting."""
 
 from __future__ import annotations
 
 import numpy as np
 
-Box = tuple[int, int, int, int]
+from dynface_video.media.pixels.planes import Box
 
 
 def chroma_to_luma(
@@ -12,9 +12,15 @@ def chroma_to_luma(
 ) -> np.ndarray:
     """Interpolate chroma linearly at the luma positions of a box.
 
-    chroma: the samples of `chroma_box` (x0, y0, x1, y1 in chroma samples), which should reach one sample beyond `box`;
-    subsampling: base-2 logarithms, horizontal and vertical; offset: of a chroma sample from its first luma sample,
-    right and down, in luma samples. Returns (h, w) of the box.
+    Args:
+        chroma: Samples of `chroma_box`, which should extend one sample beyond `box`.
+        box: In pixels.
+        chroma_box: In chroma samples.
+        subsampling: Base-2 logarithms, horizontal and vertical.
+        offset: Of a chroma sample from its first luma sample, right and down, in luma samples.
+
+    Returns:
+        (h, w) of the box.
     """
     across, down = 1 << subsampling[0], 1 << subsampling[1]
     columns = (np.arange(box[0], box[2]) - offset[0]) / across - chroma_box[0]
@@ -31,11 +37,21 @@ def luma_to_chroma(
     subsampling: tuple[int, int],
     offset: tuple[float, float],
 ) -> np.ndarray:
-    """Average a change at luma positions (0 outside its box) at the chroma samples of `chroma_box`.
+    """Average a change given at luma positions (0 outside its box) at chroma samples.
 
-    Over the samples that a chroma sample lies in the middle of, or, where it lies on one, with the weights that
-    interpolation gives it. A sample whose own pixels all have mask 0 gets 0. change, mask: (h, w) of the box; offset:
-    as `chroma_to_luma` takes it; returns (h, w) of the chroma box.
+    The average covers the luma samples around a chroma sample in their middle or, where it coincides with a luma
+    sample, uses the weights of linear interpolation. A sample whose pixels all have mask 0 gets 0.
+
+    Args:
+        change: (h, w) of the box.
+        mask: (h, w) of the box.
+        box: In pixels.
+        chroma_box: In chroma samples.
+        subsampling: As of `chroma_to_luma`.
+        offset: As of `chroma_to_luma`.
+
+    Returns:
+        (h, w) of the chroma box.
     """
     across, down = 1 << subsampling[0], 1 << subsampling[1]
     height, width = (chroma_box[3] - chroma_box[1]) * down, (chroma_box[2] - chroma_box[0]) * across

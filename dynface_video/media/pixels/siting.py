@@ -1,7 +1,7 @@
-"""Where chroma samples lie among the luma samples: read off a stream's headers, as offsets, and for the encoders.
+"""Position of chroma samples among the luma samples: from a stream's headers to offsets, and for the encoders.
 
-PyAV does not tell it. FFmpeg's bitstream filter trace_headers spells every field of an H.264 or HEVC header out into
-the log, and there it is.
+PyAV does not expose it. FFmpeg's bitstream filter trace_headers logs every field of an H.264 or HEVC header, including
+this one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FIELD = re.compile(r"chroma_sample_loc_type_top_field\s+[01]+ = (\d)")
 
 
 def chroma_siting(container: InputContainer, stream: VideoStream, codec: str) -> int:
-    """The siting of a freshly opened stream, by H.264's number; reads its first packet."""
+    """Chroma siting of a newly opened stream, by H.264's number; reads its first packet."""
     if codec not in TOLD:
         return BY_CODEC.get(codec, LEFT)
     before = av.logging.get_level()
@@ -46,9 +46,11 @@ def chroma_siting(container: InputContainer, stream: VideoStream, codec: str) ->
 
 
 def offsets(siting: int, subsampling: tuple[int, int]) -> tuple[float, float]:
-    """How far right of and below its first luma sample a chroma sample lies, in luma samples.
+    """Offset of a chroma sample from its first luma sample, right and down, in luma samples.
 
-    subsampling: base-2 logarithms, horizontal and vertical
+    Args:
+        siting: By H.264's number.
+        subsampling: Base-2 logarithms, horizontal and vertical.
     """
     across, down = SHARES[siting]
     return across * ((1 << subsampling[0]) - 1), down * ((1 << subsampling[1]) - 1)

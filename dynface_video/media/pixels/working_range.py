@@ -1,7 +1,7 @@
-"""HDR, scene-linear and film-log colours as networks trained on SDR pictures expect them, and back.
+"""Conversion of HDR, scene-linear and film-log colours to a range that networks trained on SDR expect, and back.
 
-Coded values become light relative to a diffuse white, BT.709 primaries, then the sRGB curve with a shoulder above
-`KNEE`. Every step is one-to-one, also below black and above white, so that what is not changed comes back as it was.
+Coded values become light relative to diffuse white, BT.709 primaries, then the sRGB curve with a shoulder above `KNEE`.
+Every step has an inverse, also below black and above white; unchanged values are restored exactly.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 
 from dynface_video.media.io.probe import ColourInfo
-from dynface_video.media.pixels.colour import Box, blend_region, picture_to_rgb, picture_to_rgb16, read_region
+from dynface_video.media.pixels.colour import blend_region, picture_to_rgb, picture_to_rgb16, read_region
+from dynface_video.media.pixels.planes import Box
 
 LINEAR, PQ, HLG = 8, 16, 18
 FILM_LOG = 256
@@ -67,7 +68,7 @@ class WorkingRange:
 
 
 def working_range(colour: ColourInfo) -> WorkingRange | None:
-    """The conversion that a stream's colours need; None for SDR, which networks take as it is coded."""
+    """The conversion for a stream's colours; None for SDR, which needs none."""
     if colour.transfer not in (LINEAR, PQ, HLG, FILM_LOG):
         return None
     return WorkingRange(colour.transfer, wide=colour.primaries == BT2020)
@@ -82,7 +83,7 @@ def read_working_region(picture: av.VideoFrame, box: Box, colour: ColourInfo) ->
 def blend_working_region(
     picture: av.VideoFrame, box: Box, rgb: np.ndarray, mask: np.ndarray, colour: ColourInfo
 ) -> None:
-    """As `blend_region`, with `rgb` in the working range; what is as `read_working_region` gave it keeps every bit."""
+    """As `blend_region`, with `rgb` in the working range; values as `read_working_region` gave them keep every bit."""
     conversion = working_range(colour)
     if conversion is not None:
         old = read_region(picture, box, colour)
@@ -145,7 +146,7 @@ PQ_PEAK = 10000.0
 
 
 def _pq(coded: np.ndarray) -> np.ndarray:
-    # The curve has a pole a little above 1; beyond 1 it goes on straight.
+    # The curve has a pole a little above 1; beyond 1 it continues linearly.
     power = np.minimum(coded, 1) ** (1 / M2)
     light = (np.maximum(power - C1, 0) / (C2 - C3 * power)) ** (1 / M1)
     return np.asarray(PQ_PEAK / DIFFUSE_WHITE * (light + np.maximum(coded - 1, 0)))

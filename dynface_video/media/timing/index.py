@@ -1,4 +1,4 @@
-"""The frame index of a video: every frame's time, where decoding may begin, and what each picture must look like."""
+"""Frame index of a video: times, seek points and checksums of all frames."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Entry:
-    """Where in a file a keyframe is. pts: its time, ticks; time: the one to seek to; position: instead, the byte"""
+    """Position of a keyframe in a file.
+
+    Attributes:
+        pts: Its time, ticks.
+        time: Time to seek to, ticks.
+        position: Byte to seek to instead.
+    """
 
     pts: int
     time: int
@@ -24,7 +30,12 @@ class Entry:
 
 @dataclass(frozen=True)
 class SeekPoint:
-    """A frame where decoding may begin. frame: its number; entry: where in the file it is"""
+    """A frame at which decoding may begin.
+
+    Attributes:
+        frame: Its number.
+        entry: Its position in the file.
+    """
 
     frame: int
     entry: Entry
@@ -32,12 +43,16 @@ class SeekPoint:
 
 @dataclass(frozen=True, eq=False)
 class FrameIndex:
-    """What one whole decode of a video found.
+    """Result of one full decode of a video.
 
-    pts: (N,) int64 ticks, strictly increasing; time_base: seconds a tick; seek_points: in order, the start not among
-    them; checksums: (N,) uint32 of the pictures; repeated: numbers of lost frames, where the one before is shown;
-    fitted: runs of frames, start and stop, that differ from the shape of the first (`PictureFitter`);
-    closed: runs of frames, start and stop, whose packets can be copied; only where that was asked for
+    Attributes:
+        pts: (N,) int64 ticks, strictly increasing.
+        time_base: Seconds per tick.
+        seek_points: In order, without the beginning.
+        checksums: (N,) uint32, of the pictures.
+        repeated: Numbers of lost frames, for which the previous one is shown.
+        fitted: Runs of frames, start and stop, whose shape differs from the first (`PictureFitter`).
+        closed: Runs of frames, start and stop, whose packets can be copied; only if requested.
     """
 
     pts: np.ndarray
@@ -49,11 +64,11 @@ class FrameIndex:
     closed: tuple[tuple[int, int], ...] = ()
 
     def keyframes(self) -> list[int]:
-        """Numbers of the frames where decoding may begin."""
+        """Numbers of the frames at which decoding may begin."""
         return [0] * bool(len(self.pts)) + [point.frame for point in self.seek_points]
 
     def to_json(self) -> dict[str, Any]:
-        """The index as JSON can hold it; times as runs [first, step, count]."""
+        """Serialize to JSON types; times become runs [first, step, count]."""
         return {
             "time_base": str(self.time_base),
             "pts": _runs(self.pts),
@@ -66,7 +81,12 @@ class FrameIndex:
 
     @classmethod
     def from_json(cls, raw: dict[str, Any]) -> FrameIndex:
-        """The reverse of `to_json`; raises KeyError or ValueError when something is missing or does not fit."""
+        """Reverse of `to_json`.
+
+        Raises:
+            KeyError: A field is missing.
+            ValueError: Fields contradict each other.
+        """
         pts = _from_runs(raw["pts"])
         checksums = np.frombuffer(base64.b64decode(raw["checksums"]), "<u4").astype(np.uint32)
         if len(checksums) != len(pts):
@@ -80,7 +100,7 @@ class FrameIndex:
 
 @dataclass
 class IndexBuilder:
-    """Gathers the index while `read_frames` runs."""
+    """Builds the index while `read_frames` runs."""
 
     time_base: Fraction
     _pts: list[int] = field(default_factory=list)
@@ -98,7 +118,15 @@ class IndexBuilder:
         repeated: bool,
         fitted: bool = False,
     ) -> None:
-        """Take the next frame. pts: the time it was given; entry: where it is a keyframe."""
+        """Add the next frame.
+
+        Args:
+            picture: Its picture.
+            pts: Its time, ticks.
+            entry: Its position in the file, for a keyframe.
+            repeated: Whether it stands for a lost frame.
+            fitted: Whether its shape differed from the first.
+        """
         number = len(self._pts)
         self._pts.append(pts)
         self._checksums.append(0 if repeated else checksum(picture))
@@ -112,7 +140,7 @@ class IndexBuilder:
             self._seek_points.append(SeekPoint(number, entry))
 
     def finish(self) -> FrameIndex:
-        """The index of the frames taken so far."""
+        """Build the index of the frames added."""
         return FrameIndex(
             np.array(self._pts, np.int64),
             self.time_base,
@@ -124,7 +152,7 @@ class IndexBuilder:
 
 
 def checksum(picture: av.VideoFrame) -> int:
-    """CRC-32 of a picture's samples; the padding at the end of lines does not count."""
+    """CRC-32 of a picture's samples, without the padding of lines."""
     value = 0
     for number, plane in enumerate(picture.planes):
         if plane.line_size == 0:

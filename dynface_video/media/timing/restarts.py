@@ -1,7 +1,7 @@
-"""Files whose clock starts anew in the middle, as recordings joined end to end: all of it on one time line.
+"""Files whose clock restarts, such as recordings joined end to end, placed on one time line.
 
-MPEG streams may do so. What follows a restart goes on where the pictures before it ended, and every other stream moves
-by as much, so that sound stays with its picture.
+MPEG streams may restart. What follows continues where the pictures before it ended; every other stream is shifted by
+the same amount, which keeps sound in sync.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from av.packet import Packet
 from av.stream import Stream
 
 RESTARTING_FORMATS = ("mpegts", "mpeg")
-"""FFmpeg's names of the formats in which clocks may start anew, and where places are found by byte, not by time."""
-BACK, FORWARD = Fraction(1, 10), Fraction(600)
+"""FFmpeg's names of the formats in which clocks may restart, and which are sought by byte, not by time."""
+LARGEST_STEP_BACK, LARGEST_GAP = Fraction(1, 10), Fraction(600)
 """Seconds. A shorter step back is a disorder of times; a shorter step forward a gap, which stays."""
-MOST_HELD = 500
+MAX_HELD = 500
 
 
 @dataclass
-class _Leader:
+class _ReferenceClock:
     """The clock of the pictures, which decides by how much a part is moved. offsets: ticks, one a part"""
 
     offsets: list[int] = field(default_factory=lambda: [0])
@@ -43,7 +43,7 @@ class _Leader:
             assert self.last is not None
             then = None if following is None else _time(following)
             if then is not None and then > self.last and not _jumps(self.last, then, packet):
-                # A single time that is wrong; the next packet goes on as if nothing had been.
+                # A single wrong time; the next packet continues the old ones.
                 packet.pts = packet.dts = None
                 return False
             self.offsets.append(self.last + self.step + self.offsets[-1] - now)
@@ -56,13 +56,13 @@ class _Leader:
 
 
 @dataclass
-class _Follower:
+class _FollowingClock:
     """Another stream, which comes to the same restarts a little earlier or later. part: of the leader's"""
 
     part: int = 0
     last: int | None = None
 
-    def place(self, packet: Packet, leader: _Leader) -> bool:
+    def place(self, packet: Packet, leader: _ReferenceClock) -> bool:
         """Move a packet to its place; False where the leader has not come to this part yet."""
         now = _time(packet)
         if now is not None and _jumps(self.last, now, packet):
@@ -79,15 +79,21 @@ class _Follower:
 def unwrap_timestamps(
     packets: Iterable[Packet], stream: Stream, format_name: str, on_restart: Callable[[int], None] | None = None
 ) -> Iterator[tuple[Packet, int]]:
-    """The packets with their times moved to one line, and by how many ticks each was moved.
+    """Shift packets to one continuous time line.
 
-    packets: in the file's order, of the pictures' stream and any others; format_name: the container's, by FFmpeg;
-    on_restart: told the time, on the line, at which a part begins
+    Args:
+        packets: In file order, of the video stream and any others.
+        stream: The video stream, whose clock decides.
+        format_name: FFmpeg's name of the container.
+        on_restart: Receives the time, on the line, at which a part begins.
+
+    Yields:
+        Each packet and the number of ticks by which it was shifted.
     """
     if format_name not in RESTARTING_FORMATS:
         yield from ((packet, 0) for packet in packets)
         return
-    leader, followers, held = _Leader(), dict[int, _Follower](), deque[Packet]()
+    leader, followers, held = _ReferenceClock(), dict[int, _FollowingClock](), deque[Packet]()
     waiting: Packet | None = None
 
     def place_held(*, all_of_them: bool) -> Iterator[tuple[Packet, int]]:
@@ -113,10 +119,10 @@ def unwrap_timestamps(
                 yield from place_held(all_of_them=False)
             waiting = packet
         else:
-            followers.setdefault(packet.stream_index, _Follower())
+            followers.setdefault(packet.stream_index, _FollowingClock())
             # The picture that waits may begin a part.
             held.append(packet)
-            if len(held) > MOST_HELD:
+            if len(held) > MAX_HELD:
                 yield from place_held(all_of_them=True)
     if waiting is not None:
         yield from place_leader(waiting, None)
@@ -131,7 +137,7 @@ def _jumps(last: int | None, now: int | None, packet: Packet) -> bool:
     if last is None or now is None:
         return False
     passed = (now - last) * packet.time_base
-    return passed < -BACK or passed > FORWARD
+    return passed < -LARGEST_STEP_BACK or passed > LARGEST_GAP
 
 
 def _is_torn(packet: Packet) -> bool:

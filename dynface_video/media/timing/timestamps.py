@@ -7,37 +7,41 @@ from collections.abc import Callable, Iterator, Sequence
 
 from dynface_video.media.io.decode import DecodedPicture
 
-MOST_HELD = 8
+MAX_HELD = 8
 """Pictures that wait, at most, for a later one with a good time."""
 
 
 def with_increasing_times(
     pictures: Iterator[DecodedPicture], step: int, on_repair: Callable[[int, str], None]
 ) -> Iterator[tuple[DecodedPicture, int]]:
-    """Each picture with its time in ticks: the file's own wherever that is later than the time before.
+    """Give every picture a strictly increasing time, the file's own wherever possible.
 
-    Pictures without a time, or with one that repeats or goes back, are spread evenly up to the next one with a good
-    time, a `step` apart at most, so that a disorder moves nothing behind it. on_repair is told (first time given, what
-    was wrong), once for all that follow one another.
+    Pictures without a time, or with a repeated or earlier one, are spread evenly up to the next picture with a valid
+    time, at most one `step` apart, which leaves later times unchanged.
+
+    Args:
+        pictures: In presentation order.
+        step: Ticks from one frame to the next.
+        on_repair: Receives the first repaired time and what was wrong, once for consecutive repairs.
     """
     last: int | None = None
     held: list[DecodedPicture] = []
-    told = False
+    reported = False
     for picture in itertools.chain(pictures, [None]):
         pts = None if picture is None else picture.pts
         fits = pts is not None and (last is None or pts > last + len(held))
-        if picture is not None and not fits and len(held) < MOST_HELD:
+        if picture is not None and not fits and len(held) < MAX_HELD:
             held.append(picture)
             continue
         if held:
             times = _spread(last, pts if fits else None, len(held), step)
-            if not told:
+            if not reported:
                 on_repair(times[0], _what(held))
             yield from zip(held, times, strict=True)
-            held, last, told = [], times[-1], True
+            held, last, reported = [], times[-1], True
         if picture is not None and pts is not None and fits:
             yield picture, pts
-            last, told = pts, False
+            last, reported = pts, False
         elif picture is not None:
             held.append(picture)
 

@@ -15,7 +15,7 @@ from dynface_video.errors import InputError
 from dynface_video.media.io.probe import probe
 from dynface_video.media.io.read import read_frames
 from dynface_video.media.output.write import choose_encoding
-from dynface_video.media.pixels.interlace import first_fields, split_fields, treated_as, weave
+from dynface_video.media.pixels.interlace import first_fields, resolve_interlaced, split_fields, weave
 from dynface_video.media.pixels.planes import Planes
 from dynface_video.media.timing.index import checksum
 from dynface_video.passes.analyze import progressive
@@ -129,5 +129,5 @@ def test_a_codec_without_fields_is_refused_with_the_option_named(kit) -> None:
 def test_tiny_interlaced_pictures_are_refused(kit) -> None:
     info = replace(probe(kit.clip("a.mp4", pts=(0,))), height=2, interlaced=True)
     with pytest.raises(InputError, match="--interlaced ignore"):
-        treated_as(info, "auto")
-    assert not treated_as(info, "ignore").interlaced
+        resolve_interlaced(info, "auto")
+    assert not resolve_interlaced(info, "ignore").interlaced
