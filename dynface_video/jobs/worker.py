@@ -29,6 +29,7 @@ from dynface_video.media.output.write import EncodeSettings, write_segment
 from dynface_video.passes.analysis import Analysis
 from dynface_video.passes.model_cache import ModelCache
 from dynface_video.passes.networks import Models, analyze_with
+from dynface_video.passes.prefetch import Prefetch, frames_ahead
 from dynface_video.passes.restore import PassContext, Work
 from dynface_video.passes.span import restored_span
 from dynface_video.pipeline import FacePipeline
@@ -175,7 +176,8 @@ class SegmentWorker:
             work=work,
             warnings=warnings,
         )
-        return write_segment(path, _counted(frames, on_frame), self.info, self.encoding)
+        with Prefetch(frames, frames_ahead(self.info.width, self.info.height)) as restored:
+            return write_segment(path, _counted(restored, on_frame), self.info, self.encoding)
 
 
 def _peak_memory() -> int:

@@ -19,6 +19,7 @@ from dynface_video.media.pixels.interlace import first_fields
 from dynface_video.media.timing.shots import Shot, ShotDetector
 from dynface_video.passes.analysis import Analysis
 from dynface_video.passes.level_reader import LevelReader, LevelReading
+from dynface_video.passes.prefetch import Prefetch, frames_ahead
 from dynface_video.pipeline import FacePipeline
 from dynface_video.temporal.level_smoothing import hold_steps, smooth_levels
 from dynface_video.tracking.observation import FaceTrack, Observation, SkippedFace
@@ -26,6 +27,8 @@ from dynface_video.tracking.orientation import TurningTracker
 from dynface_video.tracking.post_processing import post_process_tracks
 
 CERTAIN_READINGS = 3
+PICTURES_AHEAD = 4
+"""Pictures that are decoded while faces are found in the ones before."""
 SIDE_QUANTILE = 0.9
 """Of a track's crop sides: the stages are chosen by a size that it has for some time."""
 
@@ -54,14 +57,16 @@ def analyze(
         source = read_frames(info, index=builder, on_warning=warnings.append)
     else:
         source = _indexed(decoded, builder)
-    for frame in progressive(source, info, settings, warnings):
-        picture = to_display(frame.working_rgb(), info.display)
-        cut = shots.feed(frame.index, picture)
-        found = tracker.step(frame.index, picture, cut=cut)
-        observations += found
-        reader.see(frame.index, picture, found)
-        if on_frame is not None:
-            on_frame(frame.index + 1)
+    decoding = progressive(source, info, settings, warnings)
+    shown = ((frame.index, to_display(frame.working_rgb(), info.display)) for frame in decoding)
+    with Prefetch(shown, min(PICTURES_AHEAD, frames_ahead(info.width, info.height))) as pictures:
+        for index, picture in pictures:
+            cut = shots.feed(index, picture)
+            found = tracker.step(index, picture, cut=cut)
+            observations += found
+            reader.see(index, picture, found)
+            if on_frame is not None:
+                on_frame(index + 1)
     reader.flush()
     frames = builder.finish()
     if settings.output.copy_untouched and info.codec == "h264":

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from dynface_video.media.io.read import Frame, read_span
 from dynface_video.passes.interlaced import deinterlaced_span, restored_fields
+from dynface_video.passes.prefetch import Prefetch, frames_ahead
 from dynface_video.passes.restore import PassContext, Work, restored_frames, span_with_halo
 
 
@@ -37,4 +38,5 @@ def restored_span(
         frames = deinterlaced_span(info, analysis, first, last, warnings)
     else:
         frames = read_span(info, analysis.frames, first, last, on_warning=warnings.append)
-    yield from restored_frames(frames, context, start, stop, work=work)
+    with Prefetch(frames, frames_ahead(info.width, info.height)) as decoded:
+        yield from restored_frames(decoded, context, start, stop, work=work)

@@ -22,7 +22,7 @@ from dynface_video.tracking.observation import HIDDEN, FaceTrack, SkippedFace
 def analysis() -> Analysis:
     landmarks = np.random.default_rng(0).uniform(20, 80, (6, 5, 2)).round(2).astype(np.float32)
     track = FaceTrack(0, 2, landmarks, np.ones(6, bool), np.full(6, 0.875, np.float32))
-    analyzed = AnalyzedTrack(track, np.linspace(1, 2, 6).round(4), np.arange(100, 106), grey=True)
+    analyzed = AnalyzedTrack(track, np.linspace(0.01, 0.02, 6).round(7)[None], np.arange(100, 106)[None], grey=True)
     index = FrameIndex(np.arange(20, dtype=np.int64) * 512, Fraction(1, 12800), (), np.zeros(20, np.uint32))
     alone = SkippedFace(3, 5, (10.0, 12.0), 9.5, "too small")
     return Analysis(index, (Shot(0, 20),), (analyzed,), (alone,), ("a warning",))
@@ -71,7 +71,7 @@ def test_a_damaged_analysis_is_named(text: str, tmp_path: Path) -> None:
 def test_an_edited_analysis_must_fit_together(analysis: Analysis, tmp_path: Path) -> None:
     analysis.save(tmp_path / "a.json")
     raw = json.loads((tmp_path / "a.json").read_text())
-    raw["tracks"][0]["levels"].pop()
+    raw["tracks"][0]["levels"][0].pop()
     (tmp_path / "a.json").write_text(json.dumps(raw))
-    with pytest.raises(JobError, match="6 frames, 5 levels"):
+    with pytest.raises(JobError, match=r"6 frames; its levels have shape \(1, 5\)"):
         Analysis.load(tmp_path / "a.json")
