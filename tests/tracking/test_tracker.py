@@ -282,3 +282,12 @@ def test_json_that_does_not_fit_together_is_an_error() -> None:
     raw["scores"].pop()
     with pytest.raises(ValueError, match="10 landmarks, 10 observed, 9 scores and 10 shown"):
         FaceTrack.from_json(raw)
+
+
+def test_a_face_before_and_after_flashes_is_one_track_that_fills_its_shot() -> None:
+    """Frames 5, 9 and 10 are white, and every change is suspected to be a cut, as `ShotDetector.feed` does."""
+    world = World([walk(150, 120, 80)], frames=16, cuts=(0, 5, 6, 9, 11), blind=frozenset({5, 9, 10}))
+    (track,), skipped = post_process_tracks(world.observe(SETTINGS), [0], settings=SETTINGS, frame_count=16)
+    assert (track.start, track.stop, skipped) == (0, 16, [])
+    assert np.flatnonzero(~track.observed).tolist() == [5, 9, 10]
+    assert track.shown is None or (track.shown == 1).all()
