@@ -60,7 +60,6 @@ class StageConfig:
         luminance_detail_only: Whether sampled detail is taken in the luminance alone, the colour from RM.
         window_radius: Neighbouring crops on either side that RM reads, frames.
         temporal_radius: Neighbouring frames on either side that estimates and faces are averaged with.
-        batch_size: Crops in one evaluation of RM and SE.
     """
 
     resolution: int
@@ -78,7 +77,6 @@ class StageConfig:
     luminance_detail_only: bool = True
     window_radius: int = 2
     temporal_radius: int = 8
-    batch_size: int = 16
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> StageConfig:
@@ -192,7 +190,7 @@ class Stage:
         neighbours, valid = self._stack_windows(windows, len(crops))
         if not self.restoration.reads_coarse:
             coarse = None
-        size, parts = self.config.batch_size, []
+        size, parts = self.settings.batch_size, []
         for first in range(0, len(crops), size):
             part = slice(first, first + size)
             with self._autocast():
@@ -212,7 +210,7 @@ class Stage:
         if self.sampler is None:
             raise ModelError(f"the stage of {self.resolution} pixels has no blur estimator")
         levels, confidences = [], []
-        size = self.config.batch_size
+        size = self.settings.batch_size
         for evidence, estimate in zip(estimates.evidence.split(size), estimates.estimate.split(size), strict=True):
             with self._autocast():
                 level, confidence = self.sampler.blur_estimator.estimate_level(2 * evidence - 1, 2 * estimate - 1)

@@ -204,7 +204,7 @@ class VideoPipeline:
         """RM of a stage on faces that have no estimate yet."""
         missing = [key for key in keys if self._records[key].stages[number].estimate is None]
         stage = self.stages[number]
-        for part in _batches(missing, stage.config.batch_size):
+        for part in _batches(missing, stage.settings.batch_size):
             records = [self._records[key] for key in part]
             crops = self._stack(number, part, "crop")
             coarse = None
@@ -260,7 +260,7 @@ class VideoPipeline:
         """Measure how the samples of a stage have to change to have their sources' colour."""
         missing = [key for key in keys if self._records[key].stages[number].colour is None]
         for group in self._by_validity([(key,) for key in missing]):
-            for part in _batches(group, self.stages[number].config.batch_size):
+            for part in _batches(group, self.stages[number].settings.batch_size):
                 faces = [key for (key,) in part]
                 crops = self._stack(number, faces, "crop")
                 grey = [self.tracks[key.track].grey for key in faces]

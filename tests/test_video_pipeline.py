@@ -83,12 +83,10 @@ SAMPLER: Any = Sampler(None, None, None)  # type: ignore[arg-type]
 
 
 def tracing(window: int = 1, *, stages: int = 1, radius: int = 8, **changes: Any) -> FacePipeline:
-    settings, device = RestorationSettings(**changes), torch.device("cpu")
+    settings, device = RestorationSettings(**{"batch_size": BATCH} | changes), torch.device("cpu")
     made = []
     for number in range(stages):
-        config = StageConfig(
-            SIZE << number, "rm", window_radius=0 if number else window, temporal_radius=radius, batch_size=BATCH
-        )
+        config = StageConfig(SIZE << number, "rm", window_radius=0 if number else window, temporal_radius=radius)
         model = Reader(reads_windows=window > 0 and number == 0, reads_coarse=number > 0)
         made.append(TracingStage(config, model, SAMPLER, settings, device))  # type: ignore[arg-type]
     return FacePipeline(tuple(made), settings, device)

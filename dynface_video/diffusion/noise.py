@@ -7,6 +7,7 @@ prior invents then depends on the face and not on the draw, which is what keeps 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -37,13 +38,15 @@ def noise_for(key: NoiseKey, step: int, size: int) -> Tensor:
     """
     noise = np.zeros((3, size, size), np.float32)
     if key.correlation > 0:
-        noise += np.float32(np.sqrt(key.correlation)) * _normal([key.seed, key.track, step + 1], size)
+        noise += np.float32(np.sqrt(key.correlation)) * _normal((key.seed, key.track, step + 1), size)
     if key.correlation < 1:
-        own = _normal([key.seed, key.track, step + 1, key.frame + 1], size)
+        own = _normal((key.seed, key.track, step + 1, key.frame + 1), size)
         noise += np.float32(np.sqrt(1 - key.correlation)) * own
     return torch.from_numpy(noise)
 
 
-def _normal(words: list[int], size: int) -> np.ndarray:
+@lru_cache(maxsize=32)
+def _normal(words: tuple[int, ...], size: int) -> np.ndarray:
+    # Kept, because the frames of a face share it.
     generator = np.random.Generator(np.random.Philox(np.random.SeedSequence([word & WORD for word in words])))
     return generator.standard_normal((3, size, size), dtype=np.float32)
