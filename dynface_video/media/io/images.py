@@ -187,38 +187,44 @@ def upright(samples: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def _read(path: Path, image: Image.Image) -> ImageFile:
-    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
+    kind = image.format or ""
+    if getattr(image, "n_frames", 1) > 1 and kind not in ("MPO", "HEIF"):
         raise InputError(f"{path} is an animation or holds several pictures: make a video or single images of it first")
+    own = _read_by_ffmpeg(path, image) if kind in ("PPM", "JPEG2000") else None
+    if own is not None:
+        return own
+    # Pillow says only here, and only before it has read anything, that it is about to make 8 bit of 16.
+    tiles = getattr(image, "tile", None)
+    deep = tiles is not None and len(tiles) > 0 and ";16" in str(tiles[0].args)
+    tags = image.getexif()
+    exif = _describing(tags) if kind == "TIFF" else image.info.get("exif", b"")
+    orientation = int(tags.get(ExifTags.Base.Orientation, 1))
+    orientation = orientation if 1 <= orientation <= 8 else 1
+    profile, details = image.info.get("icc_profile") or b"", _details(image)
+    samples, alpha = _without_alpha(_samples_of(path, image, orientation, deep=deep))
+    # Pillow turns TIFF and HEIF upright by itself.
+    orientation = 1 if kind in ("TIFF", "HEIF") else orientation
+    # Phones' JPEG files with a second picture count as a format of their own.
+    kind = "JPEG" if kind == "MPO" else kind
+    return ImageFile(path, kind, samples, alpha, orientation, exif, profile, details=details)
+
+
+def _samples_of(path: Path, image: Image.Image, orientation: int, *, deep: bool) -> np.ndarray:
+    """Samples with transparency as the last channel, uint8 or uint16."""
     mode = MODES.get(image.mode)
     if mode is None:
         raise InputError(f"{path} has colours of the kind {image.mode}; convert it to RGB or grey first")
     if image.has_transparency_data and mode in ("L", "RGB"):
         mode = "LA" if mode == "L" else "RGBA"
-    # Pillow says only here, and only before it has read anything, that it is about to make 8 bit of 16.
-    tiles = getattr(image, "tile", None)
-    deep = tiles is not None and len(tiles) > 0 and ";16" in str(tiles[0].args)
-    if image.format in ("PPM", "JPEG2000"):
-        own = _read_by_ffmpeg(path, image)
-        if own is not None:
-            return own
-    kind, tags = image.format or "", image.getexif()
-    orientation = int(tags.get(ExifTags.Base.Orientation, 1))
-    exif = _describing(tags) if kind == "TIFF" else image.info.get("exif", b"")
-    orientation = orientation if 1 <= orientation <= 8 else 1
-    profile, details = image.info.get("icc_profile") or b"", _details(image)
     if deep and mode in ("RGB", "RGBA"):
         samples = _read_deep(path)
-        samples = upright(samples, orientation) if kind == "TIFF" else samples
-    else:
-        samples = np.asarray(image if mode == image.mode == "I;16" else image.convert(mode)).astype(
-            np.uint16 if mode == "I;16" else np.uint8
-        )
-    # Pillow turns TIFF and HEIF upright by itself.
-    orientation = 1 if kind in ("TIFF", "HEIF") else orientation
-    samples, alpha = _without_alpha(samples)
-    # Phones' JPEG files with a second picture count as a format of their own.
-    kind = "JPEG" if kind == "MPO" else kind
-    return ImageFile(path, kind, samples, alpha, orientation, exif, profile, details=details)
+        return upright(samples, orientation) if image.format == "TIFF" else samples
+    bits = image.info.get("bit_depth", 8) if image.format == "HEIF" else 8
+    if bits > 8:
+        heif = importlib.import_module("pillow_heif").open_heif(path, convert_hdr_to_8bit=False)
+        return spread(np.asarray(heif) >> (16 - bits), bits)
+    samples = np.asarray(image if mode == image.mode == "I;16" else image.convert(mode))
+    return samples.astype(np.uint16 if mode == "I;16" else np.uint8)
 
 
 def _read_deep(path: Path) -> np.ndarray:

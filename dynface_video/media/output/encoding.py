@@ -196,15 +196,19 @@ def set_up_encoder(context: VideoCodecContext, info: VideoInfo, settings: Encode
     context.flags |= CodecFlags.global_header
     if settings.interlaced and settings.codec == "libx264":
         context.flags |= CodecFlags.interlaced_dct
+    context.options = _encoder_options(info, settings, colour.siting)
+
+
+def _encoder_options(info: VideoInfo, settings: EncodeSettings, siting: int) -> dict[str, str]:
     if settings.joinable:
         options = dict(JOINABLE.get(settings.codec, {"bf": "0"}))
     else:
         options = dict(WHOLE_VIDEO.get(settings.codec, {}))
     if settings.codec == "libx265":
         options["x265-params"] = ":".join([options["x265-params"], *info.mastering.x265_options()])
-    if colour.siting and settings.codec in ("libx264", "libx265"):
+    if siting and settings.codec in ("libx264", "libx265"):
         name = "x264-params" if settings.codec == "libx264" else "x265-params"
-        options[name] = ":".join(filter(None, [options.get(name, ""), f"chromaloc={colour.siting}"]))
+        options[name] = ":".join(filter(None, [options.get(name, ""), f"chromaloc={siting}"]))
     if settings.codec in CAPTIONING:
         options["a53cc"] = "0"
     if settings.parameter_set:
@@ -213,7 +217,7 @@ def set_up_encoder(context: VideoCodecContext, info: VideoInfo, settings: Encode
         options["cq" if settings.codec.endswith("nvenc") else "crf"] = str(settings.crf)
     if settings.preset is not None:
         options["cpu-used" if settings.codec == "libvpx-vp9" else "preset"] = settings.preset
-    context.options = options
+    return options
 
 
 def _find_encoder(name: str) -> av.Codec:

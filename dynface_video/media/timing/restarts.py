@@ -93,40 +93,53 @@ def unwrap_timestamps(
     if format_name not in RESTARTING_FORMATS:
         yield from ((packet, 0) for packet in packets)
         return
-    leader, followers, held = _ReferenceClock(), dict[int, _FollowingClock](), deque[Packet]()
+    line = _TimeLine(on_restart)
     waiting: Packet | None = None
-
-    def place_held(*, all_of_them: bool) -> Iterator[tuple[Packet, int]]:
-        while held:
-            follower = followers[held[0].stream_index]
-            if not follower.place(held[0], leader):
-                if not all_of_them:
-                    return
-                # The pictures never came to this part.
-                follower.last = _time(held[0])
-                _move(held[0], leader.offsets[follower.part])
-            yield held.popleft(), leader.offsets[follower.part]
-
-    def place_leader(packet: Packet, following: Packet | None) -> Iterator[tuple[Packet, int]]:
-        if leader.place(packet, following) and on_restart is not None:
-            on_restart(leader.position)
-        yield packet, leader.offsets[-1]
-
     for packet in packets:
         if packet.stream_index == stream.index:
             if waiting is not None:
-                yield from place_leader(waiting, packet)
-                yield from place_held(all_of_them=False)
+                yield from line.place_reference(waiting, packet)
+                yield from line.place_held(all_of_them=False)
             waiting = packet
         else:
-            followers.setdefault(packet.stream_index, _FollowingClock())
             # The picture that waits may begin a part.
-            held.append(packet)
-            if len(held) > MAX_HELD:
-                yield from place_held(all_of_them=True)
+            yield from line.hold(packet)
     if waiting is not None:
-        yield from place_leader(waiting, None)
-    yield from place_held(all_of_them=True)
+        yield from line.place_reference(waiting, None)
+    yield from line.place_held(all_of_them=True)
+
+
+class _TimeLine:
+    """Shifts packets; those of other streams are held until the reference clock has reached their part."""
+
+    def __init__(self, on_restart: Callable[[int], None] | None) -> None:
+        self._on_restart = on_restart
+        self._reference = _ReferenceClock()
+        self._followers: dict[int, _FollowingClock] = {}
+        self._held: deque[Packet] = deque()
+
+    def place_reference(self, packet: Packet, following: Packet | None) -> Iterator[tuple[Packet, int]]:
+        if self._reference.place(packet, following) and self._on_restart is not None:
+            self._on_restart(self._reference.position)
+        yield packet, self._reference.offsets[-1]
+
+    def hold(self, packet: Packet) -> Iterator[tuple[Packet, int]]:
+        self._followers.setdefault(packet.stream_index, _FollowingClock())
+        self._held.append(packet)
+        if len(self._held) > MAX_HELD:
+            yield from self.place_held(all_of_them=True)
+
+    def place_held(self, *, all_of_them: bool) -> Iterator[tuple[Packet, int]]:
+        while self._held:
+            first = self._held[0]
+            follower = self._followers[first.stream_index]
+            if not follower.place(first, self._reference):
+                if not all_of_them:
+                    return
+                # The pictures never came to this part.
+                follower.last = _time(first)
+                _move(first, self._reference.offsets[follower.part])
+            yield self._held.popleft(), self._reference.offsets[follower.part]
 
 
 def _time(packet: Packet) -> int | None:

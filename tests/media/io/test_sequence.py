@@ -68,6 +68,17 @@ def test_heif_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not any("not taken" in warning for warning in result.warnings)
 
 
+def test_heif_of_ten_bits_keeps_its_depth(tmp_path: Path) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    ramp = np.repeat(np.linspace(0, 65535, 64 * 1024).reshape(64, 1024, 1), 3, axis=2).astype(np.uint16)
+    heif = pillow_heif.from_bytes(mode="RGB;16", size=(1024, 64), data=ramp.tobytes())
+    heif.save(tmp_path / "a.heic", quality=-1, chroma=444, matrix_coefficients=0)
+    samples = read_image(tmp_path / "a.heic").samples
+    assert samples.dtype == np.uint16
+    assert len(np.unique(samples)) == 1024
+    assert np.abs(samples.astype(int) - ramp).max() <= 65
+
+
 def test_heif_without_the_extra_is_named_with_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "_has_heif", lambda: False)
     source = album(tmp_path / "album")

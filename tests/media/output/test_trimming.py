@@ -9,10 +9,12 @@ import av
 import numpy as np
 import pytest
 
+from dynface_video.api import restore_video
 from dynface_video.media.io.probe import probe
 from dynface_video.media.io.read import read_frames
 from dynface_video.media.output.stream_copy import closed_spans, copy_segment
 from edit_lists import with_edits
+from identity import stand_in
 
 ONE_EDIT = [(1.02, 1.82)]
 SEVERAL = [(0.2, 0.6), (1.42, 2.14), (0.9, 1.1)]
@@ -117,3 +119,13 @@ def test_copied_segments_hold_no_hidden_picture(kit, edits: list[tuple[float, fl
         copy_segment(kit.folder / "s.nut", info, index, start, stop)
         content = (kit.folder / "s.nut").read_bytes()
         assert not [secret for secret in secrets if secret[4:] in content]
+
+
+@pytest.mark.parametrize("options", [{"mezzanine": True}, {"copy_untouched": True}, {"codec": "ffv1"}], ids=str)
+def test_no_path_lets_hidden_packets_through(kit, options: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch.setattr, centre=None)
+    source, target = with_edits(long_clip(kit), kit.folder / "trimmed.mp4", SEVERAL), kit.folder / "out.mkv"
+    result = restore_video(source, target, **options)
+    content = target.read_bytes()
+    assert not [secret for secret in hidden(source) if secret[4:] in content]
+    assert result.frames == len(kit.times(target)) == len(kit.times(source))

@@ -11,11 +11,13 @@ import av
 import numpy as np
 import pytest
 
+from dynface_video.api import restore_video
 from dynface_video.media.io.probe import ColourInfo, VideoInfo, probe
 from dynface_video.media.io.read import read_frames, read_span, to_display
 from dynface_video.media.output.stream_copy import closed_spans
 from dynface_video.media.pixels.colour import convert
 from dynface_video.media.pixels.fitting import PictureFitter
+from identity import checkered, stand_in
 
 PART = 6
 SKIN = (224, 172, 138)
@@ -194,3 +196,18 @@ def test_primaries_that_change_are_named_as_not_converted(kit) -> None:
     picture = next(read_frames(probe(kit.clip("b.mp4", tags=(1, 9, 16, 1))))).picture
     PictureFitter(replace(info, colour=ColourInfo(1, 1, 1, 1))).fit(picture, Fraction(1), told.append)
     assert "primaries and transfer are not converted" in told[0]
+
+
+def test_a_face_in_the_second_part_is_restored_where_it_is_shown(kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = Part((256, 192)), Part((192, 256))
+    source, target = joined(kit.folder / "a.ts", [first, second]), kit.folder / "out.mkv"
+    stand_in(monkeypatch.setattr, centre=(128.0, 96.0), change=checkered)
+    result = restore_video(source, target, codec="ffv1", grayscale="off")
+    assert result.faces >= 2 * PART - 2
+    assert any("picture size changes from 256x192 to 192x256" in warning for warning in result.warnings)
+    before, after = shown(probe(source), PART + 4), shown(probe(target), PART + 4)
+    changed = abs(after - before).max(axis=2)
+    assert changed[80:112, 112:144].mean() > 5
+    # 192x256 in a height of 192 is 144 columns wide; the bars stay black.
+    assert changed[:, :50].max() == changed[:, -50:].max() == 0
+    assert after[:, :50].max() < 5
