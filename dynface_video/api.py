@@ -91,12 +91,7 @@ def restore_video(
     given = Path(analysis) if analysis is not None else None
     if is_remote(as_given(source)) or is_remote(as_given(target)):
         return _restore_remote(as_given(source), as_given(target), settings, options, given)
-    source, target = Path(source), Path(target)
-    if is_stills(source, settings.input):
-        if given is not None:
-            raise InputError(f"{source} is not a video, and only videos can be restored by an analysis")
-        return RestoreResult.of_stills(target, StillsJob(source, target, settings, options).run())
-    return RestoreResult.of_video(target, VideoJob(source, target, settings, options, given).run())
+    return _restore_local(Path(source), Path(target), settings, options, given)
 
 
 def restore_image(
@@ -264,6 +259,16 @@ def analyze_video(
     return _analyze(probe_source(path, settings), settings, load_models(settings), progress or ignore_progress)
 
 
+def _restore_local(
+    source: Path, target: Path, settings: Settings, options: RunOptions, analysis: Path | None
+) -> RestoreResult:
+    if is_stills(source, settings.input):
+        if analysis is not None:
+            raise InputError(f"{source} is not a video, and only videos can be restored by an analysis")
+        return RestoreResult.of_stills(target, StillsJob(source, target, settings, options).run())
+    return RestoreResult.of_video(target, VideoJob(source, target, settings, options, analysis).run())
+
+
 def _restore_remote(
     source: str, target: str, settings: Settings, options: RunOptions, analysis: Path | None
 ) -> RestoreResult:
@@ -279,7 +284,7 @@ def _restore_remote(
     complete = is_remote(target) and made.exists() and options.resume
     if not complete:
         options = replace(options, overwrite=options.overwrite or is_remote(target))
-        result = RestoreResult.of_video(made, VideoJob(here, made, settings, options, analysis).run())
+        result = _restore_local(here, made, settings, options, analysis)
     else:
         result = RestoreResult(made, 0, 0, 0, 0, 0, {}, ("restored by an earlier run; it only had to be uploaded",))
     if not is_remote(target):

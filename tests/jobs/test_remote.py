@@ -9,6 +9,7 @@ from pathlib import Path
 import fsspec
 import numpy as np
 import pytest
+from PIL import Image
 
 from dynface_video.api import restore_batch, restore_video
 from dynface_video.cli.demo_clip import write_clip
@@ -47,6 +48,18 @@ def test_a_video_of_another_place_is_restored_to_another_place(place: str, clip:
     assert system.exists(f"{folder}/batch/in.mp4")
     again = restore_batch([f"{root}/in.mp4"], f"{root}/batch", device="cpu", work=work)
     assert again.count("skipped") == 1
+
+
+def test_a_picture_of_another_place_is_restored_to_another_place(clip: Path, tmp_path: Path) -> None:
+    system, picture = fsspec.filesystem("memory"), np.full((64, 96, 3), 128, np.uint8)
+    with system.open("/pictures/in.png", "wb") as handle:
+        Image.fromarray(picture).save(handle, "png")
+    result = restore_video(
+        "memory://pictures/in.png", "memory://pictures/out.png", device="cpu", work=tmp_path / "work"
+    )
+    assert (result.output, result.frames) == ("memory://pictures/out.png", 1)
+    with system.open("/pictures/out.png", "rb") as handle:
+        np.testing.assert_array_equal(np.asarray(Image.open(handle)), picture)
 
 
 def test_what_is_here_is_not_fetched_again_and_what_is_not_there_is_named(tmp_path: Path) -> None:
