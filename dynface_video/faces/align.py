@@ -20,9 +20,6 @@ TEMPLATE_512 = np.array(
 )
 """Where the five points lie in a crop of 512 pixels: image-left eye, image-right eye, nose, mouth corners likewise."""
 
-TWICE = np.array([[2.0, 0.0, 0.5], [0.0, 2.0, 0.5]])
-"""The transform from a crop to one of twice the resolution."""
-IDENTITY = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 CUBIC_REACH = 2.0
 GAUSSIAN_REACH = 3.0
 
@@ -198,12 +195,6 @@ def sample(picture: np.ndarray, to_source: np.ndarray, size: tuple[int, int], bo
         picture = cv2.GaussianBlur(picture, (0, 0), std, borderType=filter_border)
     flags = (cv2.INTER_LINEAR if smoothed else cv2.INTER_CUBIC) | cv2.WARP_INVERSE_MAP
     return np.asarray(cv2.warpAffine(picture, to_source, size, flags=flags, borderMode=border))
-
-
-def doubled(crop: np.ndarray) -> np.ndarray:
-    """A crop (R, R, 3) at twice its resolution, (2 R, 2 R, 3), as `sample` enlarges it into a frame."""
-    size = crop.shape[0]
-    return sample(crop, invert(TWICE), (2 * size, 2 * size), cv2.BORDER_REPLICATE)
 
 
 def _as_complex(points: np.ndarray) -> np.ndarray:

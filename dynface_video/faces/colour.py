@@ -1,4 +1,4 @@
-"""Which crops have no colour: black-and-white film and prints that have faded to one tone."""
+"""Luminance, and which crops have no colour: black-and-white film and prints that have faded to one tone."""
 
 from __future__ import annotations
 

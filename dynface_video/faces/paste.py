@@ -43,16 +43,20 @@ def paste_face(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Paste a restored face into the region of the frame that its crop came from.
 
-    region:         (h, w, 3) float32 RGB, nominally [0, 1]
-    crop, restored: (R, R, 3) float32 RGB in [0, 1], the crop before and after restoration
-    transform:      (2, 3) region to crop, the one the crop was taken by
-    mask:           (R, R) float32 in [0, 1], 0 at its border
-    source_detail_weight:    share in [0, 1] of the region's detail above the crop's resolution that stays
+    It is `region + mask * (warp(restored - crop) + (source_detail_weight - 1) * (region - warp(crop)))`.
 
-    Returns the region with the face, (h, w, 3) float32, and the mask in region pixels, (h, w) float32 in [0, 1]:
-    `region + mask * (warp(restored - crop) + (source_detail_weight - 1) * (region - warp(crop)))`.
-    With `source_detail_weight` 1 only the change is pasted, with 0 the face is replaced. Values are limited to [0, 1],
-    or to what the region had beyond it; where the mask is 0 the region is unchanged.
+    Args:
+        region: (h, w, 3) float32 RGB, nominally in [0, 1].
+        crop: (R, R, 3) float32 RGB in [0, 1], the crop before restoration.
+        restored: The same after it.
+        transform: (2, 3) region to crop, by which the crop was taken.
+        mask: (R, R) float32 in [0, 1], 0 at its border unless the region ends there, too.
+        source_detail_weight: Share in [0, 1] of the region's detail above the crop's resolution that stays: 1 pastes
+            only the change, 0 replaces the face.
+
+    Returns:
+        The region with the face, (h, w, 3) float32, limited to [0, 1] or to what the region had beyond it; and the mask
+        in region pixels, (h, w) float32 in [0, 1]. Where that is 0 the region is unchanged.
     """
     height, width = region.shape[:2]
     change = _to_region(restored - crop, transform, width, height)

@@ -177,7 +177,7 @@ def enlarge_coarse(faces: Tensor, size: int) -> Tensor:
         (B, 3, R, R), overshoot cut off at -1 and 1.
 
     Convention:
-        Pixel centres as those of `faces.align.TWICE`: both grids cover the same square.
+        Pixel centres as those of `faces.align.scaling`: both grids cover the same square.
     """
     return F.interpolate(faces.float(), (size, size), mode="bicubic", align_corners=False).clamp(-1, 1)
 

@@ -33,7 +33,7 @@ class Fragment:
         frames: (N,) int64, rising.
         points, std: (N, 5, 2) landmarks and (N, 5), pixels.
         scores: (N,) in [0, 1].
-        looks: (N,) int8: 1 where the detector found the face, -1 where it missed it, 0 where it was not run.
+        verdicts: (N,) int8: 1 where the detector found the face, -1 where it missed it, 0 where it was not run.
         appearance: the mean of those measured, or None.
         focus: all that were measured.
     """
@@ -42,7 +42,7 @@ class Fragment:
     points: np.ndarray
     std: np.ndarray
     scores: np.ndarray
-    looks: np.ndarray
+    verdicts: np.ndarray
     appearance: np.ndarray | None
     focus: tuple[Focus, ...] = ()
 
@@ -63,7 +63,7 @@ class Fragment:
 
     def select(self, kept: np.ndarray) -> Fragment:
         """The frames that a mask, slice or array of positions selects."""
-        arrays = (self.frames[kept], self.points[kept], self.std[kept], self.scores[kept], self.looks[kept])
+        arrays = (self.frames[kept], self.points[kept], self.std[kept], self.scores[kept], self.verdicts[kept])
         return Fragment(*arrays, self.appearance, self.focus)
 
 
@@ -82,14 +82,14 @@ def fragments_of(observations: Sequence[Observation], cuts: Sequence[int], gap: 
 
 
 def _fragment(seen: Sequence[Observation]) -> Fragment:
-    looks = [o.appearance for o in seen if o.appearance is not None]
+    appearances = [o.appearance for o in seen if o.appearance is not None]
     return Fragment(
         frames=np.array([o.frame for o in seen], np.int64),
         points=np.array([o.detection.landmarks for o in seen], np.float64),
         std=np.array([o.detection.landmark_std for o in seen], np.float64),
         scores=np.array([o.detection.score for o in seen], np.float64),
-        looks=np.array([1 if o.detected else -1 if o.missed else 0 for o in seen], np.int8),
-        appearance=np.mean(looks, axis=0) if looks else None,
+        verdicts=np.array([1 if o.detected else -1 if o.missed else 0 for o in seen], np.int8),
+        appearance=np.mean(appearances, axis=0) if appearances else None,
         focus=tuple(o.focus for o in seen if o.focus is not None),
     )
 
@@ -189,14 +189,14 @@ def _motion_of(fragment: Fragment, part: slice) -> FaceMotion:
 
 
 def _join(chain: Sequence[Fragment]) -> Fragment:
-    looks = [(len(f.frames), f.appearance) for f in chain if f.appearance is not None]
-    counts = [count for count, _ in looks]
+    appearances = [(len(f.frames), f.appearance) for f in chain if f.appearance is not None]
+    counts = [count for count, _ in appearances]
     return Fragment(
         frames=np.concatenate([f.frames for f in chain]),
         points=np.concatenate([f.points for f in chain]),
         std=np.concatenate([f.std for f in chain]),
         scores=np.concatenate([f.scores for f in chain]),
-        looks=np.concatenate([f.looks for f in chain]),
-        appearance=np.average([look for _, look in looks], axis=0, weights=counts) if looks else None,
+        verdicts=np.concatenate([f.verdicts for f in chain]),
+        appearance=np.average([look for _, look in appearances], axis=0, weights=counts) if appearances else None,
         focus=tuple(measured for f in chain for measured in f.focus),
     )

@@ -43,7 +43,7 @@ class TurningTracker:
     def __init__(self, detector: FaceDetector, locator: FaceLocator, settings: DetectionSettings) -> None:
         self._tracker = FaceTracker(detector, locator, settings)
         self._detector, self._tries = detector, settings.detect_rotated
-        self._turn, self._looks, self._settled = 0, 0, True
+        self._turn, self._detections, self._settled = 0, 0, True
         self.trials = 0
         """Pictures that the detector was run on in other orientations."""
 
@@ -55,7 +55,7 @@ class TurningTracker:
     def step(self, index: int, picture: np.ndarray, *, cut: bool) -> list[Observation]:
         """As `FaceTracker.step`; picture: (H, W, 3) uint8 RGB, display coordinates."""
         if cut or index == 0:
-            self._turn, self._looks, self._settled = 0, 0, not self._tries
+            self._turn, self._detections, self._settled = 0, 0, not self._tries
         before = self._tracker.detections
         observations = self._tracker.step(index, turned(picture, self._turn), cut=cut)
         if self._tracker.detections > before and not self._settled:
@@ -67,9 +67,9 @@ class TurningTracker:
 
     def _better_turn(self, found: list[Observation], picture: np.ndarray) -> int | None:
         scores = [observation.detection.score for observation in found]
-        self._looks += 1
-        self._settled = sum(scores) >= ENOUGH or max(scores, default=0.0) >= SURE or self._looks >= max(TRIALS)
-        if self._looks not in TRIALS or sum(scores) >= ENOUGH or max(scores, default=0.0) >= SURE:
+        self._detections += 1
+        self._settled = sum(scores) >= ENOUGH or max(scores, default=0.0) >= SURE or self._detections >= max(TRIALS)
+        if self._detections not in TRIALS or sum(scores) >= ENOUGH or max(scores, default=0.0) >= SURE:
             return None
         self.trials += 3
         others = {turn: _evidence(self._detector.detect(turned(picture, turn))) for turn in (1, 2, 3)}

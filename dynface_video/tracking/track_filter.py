@@ -71,7 +71,7 @@ def _reason_of_doubt(fragment: Fragment, length: int, settings: DetectionSetting
     score = float(fragment.scores.mean())
     if score < settings.minimum_score:
         return f"too uncertain: mean score {score:.2f} of at least {settings.minimum_score:g}"
-    confirmed, missed = int((fragment.looks > 0).sum()), int((fragment.looks < 0).sum())
+    confirmed, missed = int((fragment.verdicts > 0).sum()), int((fragment.verdicts < 0).sum())
     chance = confirmed == 1 and missed > 0 and length > 2 * settings.interval
     if chance or confirmed < SMALLEST_SUPPORT * (confirmed + missed):
         return f"too uncertain: confirmed by {confirmed} of {confirmed + missed} detections"

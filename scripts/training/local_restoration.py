@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dynface_video.faces.align import IDENTITY, template
+from dynface_video.faces.align import scaling, template
 from dynface_video.models.restoration import RestorationModel, enlarge_coarse, reading_coarse
 from training.data import FaceSet, jitter_colour, picture_mask
 from training.degradation import degrade, local_degradation
@@ -156,7 +156,7 @@ class LocalRestorationTraining:
         sharp = faces.indices(held_out=held_out, largest_scale=LARGEST_SCALE * native / size)
         index = int(rng.choice(sharp))
         image = faces.images[index]
-        mask = picture_mask(faces, index, IDENTITY, native)
+        mask = picture_mask(faces, index, scaling(native, native), native)
         if native > size:
             image = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
             mask = cv2.resize(mask, (size, size), interpolation=cv2.INTER_AREA)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dynface_video.faces.align import IDENTITY, TWICE, compose, sample
+from dynface_video.faces.align import sample, scaling
 from dynface_video.models.restoration import enlarge_coarse
 from teachers.identity import identity_distance
 from teachers.perceptual import perceptual_distance
@@ -96,10 +96,7 @@ def skin_roughness(face: Tensor) -> float:
 
 def reduced(crop: np.ndarray, size: int) -> np.ndarray:
     """A crop (R, R, 3) as the pipeline samples the same face at a half or a quarter of R, (size, size, 3)."""
-    to_source = IDENTITY
-    for _ in range((crop.shape[0] // size).bit_length() - 1):
-        to_source = compose(TWICE, to_source)
-    return np.clip(sample(crop, to_source, (size, size), cv2.BORDER_REFLECT_101), 0, 1)
+    return np.clip(sample(crop, scaling(size, crop.shape[0]), (size, size), cv2.BORDER_REFLECT_101), 0, 1)
 
 
 def _tensor(picture: np.ndarray) -> Tensor:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from dynface_video.faces.align import TWICE, doubled, sample
+from dynface_video.faces.align import sample, scaling
 from dynface_video.models.restoration import (
     RestorationModel,
     enlarge_coarse,
@@ -23,7 +23,7 @@ def crops(seed: int, size: int = 32) -> torch.Tensor:
 def halved(faces: torch.Tensor) -> torch.Tensor:
     size = faces.shape[-1] // 2
     pictures = [picture.numpy().transpose(1, 2, 0) for picture in faces]
-    small = [sample(picture, TWICE, (size, size), cv2.BORDER_REFLECT_101) for picture in pictures]
+    small = [sample(picture, scaling(size, 2 * size), (size, size), cv2.BORDER_REFLECT_101) for picture in pictures]
     return torch.from_numpy(np.stack(small).transpose(0, 3, 1, 2))
 
 
@@ -69,6 +69,8 @@ def test_the_coarser_face_must_be_there_where_it_is_read_and_nowhere_else() -> N
 def test_the_coarser_face_is_enlarged_about_pixel_centres_as_crops_are() -> None:
     face = 0.4 * crops(0)
     enlarged = enlarge_coarse(face, 64)
-    by_sampling = np.stack([doubled(picture.numpy().transpose(1, 2, 0)) for picture in face]).transpose(0, 3, 1, 2)
+    pictures = [picture.numpy().transpose(1, 2, 0) for picture in face]
+    sampled = [sample(picture, scaling(64, 32), (64, 64), cv2.BORDER_REPLICATE) for picture in pictures]
+    by_sampling = np.stack(sampled).transpose(0, 3, 1, 2)
     assert np.abs(enlarged.numpy() - by_sampling)[..., 4:-4, 4:-4].max() < 0.01
     assert float(enlarge_coarse(torch.full((1, 3, 8, 8), 1.0), 16).max()) == 1.0

@@ -15,7 +15,17 @@ LANDMARK_STD = 0.0125
 
 
 class YuNetDetector:
-    """YuNet by OpenCV's own reader; path: its ONNX file. Raises ModelError when it cannot be read."""
+    """A `FaceDetector`.
+
+    Args:
+        path: YuNet's ONNX file.
+        working_size: longest side in pixels that the network sees; larger pictures are shrunk.
+        minimum_size: height in pixels of the picture below which a face is not reported.
+        minimum_score: faces below are not reported.
+
+    Raises:
+        ModelError: the file is missing or cannot be read.
+    """
 
     def __init__(
         self, path: Path, *, working_size: int = 640, minimum_size: float = 24, minimum_score: float = 0.5
@@ -29,7 +39,7 @@ class YuNetDetector:
         self._working_size, self._minimum_size = working_size, minimum_size
 
     def detect(self, picture: np.ndarray) -> list[Detection]:
-        """The faces of a picture (H, W, 3) uint8 RGB."""
+        """The faces of a picture (H, W, 3) uint8 RGB, best first."""
         small, scale = shrink_to(picture, self._working_size)
         self._network.setInputSize((small.shape[1], small.shape[0]))
         rows = self._network.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))[1]
