@@ -26,8 +26,20 @@ def local_workers(execution: ExecutionSettings) -> int | None:
         return None
     if execution.device not in ("auto", "cpu", "cuda"):
         return 1
-    gpus = _gpus() if execution.device != "cpu" else 0
-    return workers_for(execution, cores=_cores(), gpus=gpus)
+    return workers_for(execution, cores=_cores(), gpus=_gpus_used(execution))
+
+
+def local_cpus(execution: ExecutionSettings, workers: int) -> int:
+    """CPUs that a Ray cluster of this machine alone is told to have.
+
+    Args:
+        execution: The settings of the job.
+        workers: Number of workers, each of which takes a CPU.
+
+    Returns:
+        One per worker; more with GPUs, since first passes and joining run on CPUs beside the workers.
+    """
+    return max(_cores(), workers + 1) if _gpus_used(execution) else workers
 
 
 def workers_for(execution: ExecutionSettings, *, cores: float, gpus: float) -> int:
@@ -46,6 +58,10 @@ def workers_for(execution: ExecutionSettings, *, cores: float, gpus: float) -> i
 def _cores() -> int:
     # Containers and schedulers give a process fewer cores than the machine has.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _gpus_used(execution: ExecutionSettings) -> int:
+    return 0 if execution.device in ("cpu", "mps") else _gpus()
 
 
 def _gpus() -> int:

@@ -9,7 +9,7 @@ import pytest
 from dynface_video.config import ExecutionSettings, load_settings
 from dynface_video.errors import InputError
 from dynface_video.jobs import workers
-from dynface_video.jobs.workers import local_workers, workers_for
+from dynface_video.jobs.workers import local_cpus, local_workers, workers_for
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,16 @@ def test_a_machine_is_counted_and_a_cluster_is_asked_later(
     monkeypatch.setattr(workers, "_gpus", lambda: 3)
     monkeypatch.setattr(workers, "_cores", lambda: 8)
     assert local_workers(ExecutionSettings(**({"workers": "auto"} | settings))) == count  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("device", "gpus", "cpus"), [("cpu", 2, 3), ("auto", 0, 3), ("auto", 2, 8), ("cuda", 2, 8)])
+def test_with_gpus_there_are_cpus_beside_those_of_the_workers(
+    device: str, gpus: int, cpus: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "_gpus", lambda: gpus)
+    monkeypatch.setattr(workers, "_cores", lambda: 8)
+    assert local_cpus(ExecutionSettings(device=device), 3) == cpus
+    assert local_cpus(ExecutionSettings(device=device), 9) == (10 if cpus == 8 else 9)
 
 
 def test_only_the_cores_that_a_process_may_use_count() -> None:

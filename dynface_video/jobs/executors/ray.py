@@ -35,7 +35,7 @@ from dynface_video.jobs.executors.base import (
 )
 from dynface_video.jobs.executors.dispatch import WorkerLoad, choose_worker
 from dynface_video.jobs.failures import failure_of
-from dynface_video.jobs.workers import local_workers, workers_for
+from dynface_video.jobs.workers import local_cpus, local_workers, workers_for
 
 logger = logging.getLogger(__name__)
 
@@ -279,7 +279,9 @@ def _connect(ray: Any, execution: ExecutionSettings) -> bool:
     if folder is not None:
         quiet["_temp_dir"] = str(folder)
     # Without "local", Ray would join the cluster of RAY_ADDRESS, and refuse a number of CPUs.
-    ray.init(address="local", num_cpus=local_workers(execution), include_dashboard=False, **quiet)
+    ray.init(
+        address="local", num_cpus=local_cpus(execution, local_workers(execution) or 1), include_dashboard=False, **quiet
+    )
     return True
 
 

@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+from benchmark_jobs import SleepingPerformer
 from dynface_video.config import ExecutionSettings
 from dynface_video.errors import InputError
 from dynface_video.jobs.executors import ray as executor
+from dynface_video.jobs.executors.base import ANALYZE, ASSEMBLE, RESTORE, Call, Outcome
 from dynface_video.jobs.executors.ray import _connect, _on_gpus, _worker_count
+from dynface_video.jobs.plan import Segment
 
 
 def test_a_cluster_that_is_not_there_is_named() -> None:
@@ -41,6 +44,30 @@ def test_ray_gets_a_short_folder_where_the_usual_path_is_too_long_for_its_socket
 
 def test_a_connection_that_is_there_is_used_and_left_open() -> None:
     assert not _connect(SimpleNamespace(is_initialized=lambda: True), ExecutionSettings(workers=2))
+
+
+def test_first_passes_and_joining_run_beside_the_workers_on_gpus() -> None:
+    ray = pytest.importorskip("ray")
+    # Ray does not check that the GPUs exist.
+    ray.init(address="local", num_cpus=3, num_gpus=2, include_dashboard=False, log_to_driver=False)
+    try:
+        pool = executor.RayExecutor(ExecutionSettings(workers="auto", address="auto"))
+        pool.register(0, SleepingPerformer(0.0))
+        segment, outcomes = Segment(0, 0, 120), list[Outcome]()
+        for call in (Call(0, ANALYZE), Call(0, RESTORE, segment), Call(0, RESTORE, segment), Call(0, ASSEMBLE)):
+            while not pool.has_capacity(call.kind):
+                outcomes += pool.wait(1.0)
+            pool.submit(call)
+        while pool.running:
+            outcomes += pool.wait(1.0)
+        assert sorted(outcome.call.kind for outcome in outcomes) == [ANALYZE, ASSEMBLE, RESTORE, RESTORE]
+        assert all(outcome.failure is None for outcome in outcomes)
+        # The two GPUs are the workers'; what needs none has no worker.
+        assert {o.worker is None for o in outcomes if o.call.kind == RESTORE} == {False}
+        assert {o.worker is None for o in outcomes if o.call.kind != RESTORE} == {True}
+        pool.close()
+    finally:
+        ray.shutdown()
 
 
 @pytest.mark.parametrize(
