@@ -22,6 +22,7 @@ from dynface_video.media.timing.restarts import RESTARTING_FORMATS, unwrap_times
 # Tags that describe the old file as a file; the new one gets its own.
 FILE_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder"}
 TRACK_TAGS = {"duration", "encoder", "number_of_frames", "number_of_bytes", "bps"}
+WITH_EDIT_LISTS = ("mp4", "mov")
 PACKETS_TO_TRY = 2000
 COVER_FILES = {"mjpeg": ("cover.jpg", "image/jpeg"), "png": ("cover.png", "image/png")}
 
@@ -90,7 +91,7 @@ class StreamCarrier:
         target = _copy_stream(stream, self.output)
         if not isinstance(stream, AttachmentStream):
             self._targets[stream.index] = target
-            self._filters[stream.index] = TrimFilter(stream)
+            self._filters[stream.index] = TrimFilter(stream, self.output.format.name in WITH_EDIT_LISTS)
 
     def packets(self) -> Iterator[Packet]:
         """Shown packets of the added streams in file order, addressed to the output."""

@@ -29,20 +29,24 @@ class TrimFilter:
 
     Attributes:
         stream: The stream of the source.
+        has_edit_lists: Whether the output can hide the part of a packet before time zero. If not, the packet across a
+            cut at the beginning is dropped as well: sound begins up to one packet late instead of early.
         undecodable: Number of dropped packets that are shown in the source.
     """
 
     stream: Stream
+    has_edit_lists: bool
     undecodable: int = 0
     _priming: list[Packet] = field(default_factory=list)
     _begun: bool = False
     _broken: bool = False
+    _trimmed: bool = False
 
     def feed(self, packet: Packet) -> Iterator[Packet]:
         """Take the next packet; yields those that may be copied now."""
         if self.stream.type in WITHOUT_CONTENT:
             yield packet
-        elif packet.is_discard:
+        elif packet.is_discard or self._is_across_the_cut(packet):
             self._hide(packet)
         elif self._is_decodable(packet):
             yield from self._priming
@@ -58,7 +62,11 @@ class TrimFilter:
         context = self.stream.codec_context
         if len(self._priming) > PRIMING_PACKETS.get(context.name if context is not None else "", 0):
             self._priming.clear()
-            self._begun = True
+            self._begun = self._trimmed = True
+
+    def _is_across_the_cut(self, packet: Packet) -> bool:
+        early = packet.pts is not None and packet.pts < 0
+        return early and self._trimmed and not self.has_edit_lists and self.stream.type == "audio"
 
     def _is_decodable(self, packet: Packet) -> bool:
         if self.stream.type == "video" and self._broken and not packet.is_keyframe:

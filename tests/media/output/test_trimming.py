@@ -82,6 +82,14 @@ def test_what_was_trimmed_away_is_in_no_output(kit, name: str, edits: list[tuple
     assert len(kit.times(passed.target)) == len(kit.times(source)) == len(list(read_frames(probe(source))))
 
 
+@pytest.mark.parametrize("name", ["out.mkv", "out.mp4"])
+def test_no_sound_is_heard_from_before_the_cut(kit, name: str) -> None:
+    source = with_edits(long_clip(kit), kit.folder / "trimmed.mp4", ONE_EDIT)
+    with av.open(str(kit.through(source, kit.folder / name).target)) as container:
+        first = next(container.decode(audio=0))
+    assert 0 <= first.time < PACKET
+
+
 @pytest.mark.parametrize("name", ["out.mp4", "out.mov"])
 def test_words_that_are_shown_stay_and_the_others_go(kit, name: str) -> None:
     source = with_edits(long_clip(kit), kit.folder / "trimmed.mp4", ONE_EDIT)
