@@ -120,8 +120,10 @@ class RayExecutor:
         self._workers: list[_Worker] = []
         self._started = self._failed_starts = 0
         self._max_analyses = max(1, int(resources.get("CPU", 1)) - (wanted if self._gpus else 0))
+        # Workers on GPUs must leave a CPU for first passes and joining, even on nodes with a single one.
+        cpus = 0 if self._gpus and resources.get("CPU", 1) <= wanted else 1
         # A new remote class for each executor: Ray registers a class for one connection only.
-        self._runner = ray.remote(num_cpus=1, num_gpus=self._gpus, max_restarts=0, max_task_retries=0)(CallRunner)
+        self._runner = ray.remote(num_cpus=cpus, num_gpus=self._gpus, max_restarts=0, max_task_retries=0)(CallRunner)
         self._task = ray.remote(num_cpus=1, max_retries=0)(_perform_as_task)
         for _ in range(_worker_count(wanted, resources, self._gpus)):
             self._start_worker()

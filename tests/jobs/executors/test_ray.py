@@ -48,8 +48,8 @@ def test_a_connection_that_is_there_is_used_and_left_open() -> None:
 
 def test_first_passes_and_joining_run_beside_the_workers_on_gpus() -> None:
     ray = pytest.importorskip("ray")
-    # Ray does not check that the GPUs exist.
-    ray.init(address="local", num_cpus=3, num_gpus=2, include_dashboard=False, log_to_driver=False)
+    # Ray does not check that the GPUs exist; two workers alone could take both CPUs.
+    ray.init(address="local", num_cpus=2, num_gpus=2, include_dashboard=False, log_to_driver=False)
     try:
         pool = executor.RayExecutor(ExecutionSettings(workers="auto", address="auto"))
         pool.register(0, SleepingPerformer(0.0))
