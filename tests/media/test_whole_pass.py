@@ -129,7 +129,8 @@ def test_a_face_is_restored_where_it_is_shown(
     for ours, theirs in zip(read_frames(probe(target)), read_frames(probe(source)), strict=True):
         luma = [Planes(frame.picture, full=False).samples(0).astype(int) for frame in (ours, theirs)]
         changed = np.argwhere(luma[0] != luma[1])
-        assert np.abs(changed.mean(axis=0)[::-1] - place).max() < 6
+        # A crop reaches further above the landmarks than below: its centre lies 6.7 pixels from their middle.
+        assert np.abs(changed.mean(axis=0)[::-1] - place).max() < 8
         assert len(changed) > 300
 
 
