@@ -17,7 +17,8 @@ with the temporal term is the weighted mean of `temporal_average`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import TypeVar
 
@@ -38,7 +39,8 @@ from dynface_video.models.restoration import enlarge_coarse
 from dynface_video.pipeline import FacePipeline, to_array, to_tensor
 from dynface_video.stage import Estimates, Stage
 from dynface_video.temporal.flow_averaging import temporal_average, warp_neighbours
-from dynface_video.temporal.motion import Motion, absent_motions, motion_both_ways, stack_motions
+from dynface_video.temporal.motion import Motion, absent_motions, stack_motions
+from dynface_video.temporal.pair_motions import PairMotions, split
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -46,7 +48,6 @@ Made = TypeVar("Made")
 FULL_WEIGHT_LEVEL = 1.5 / 128
 """Relative blur level from which on faces are averaged with the full weight; less below it, by the square: a face that
 is nearly sharp has little noise to lose, and motion finer than the flow can follow."""
-PAIRS_AT_ONCE = 16
 PIXELS_AT_ONCE = 1 << 22
 """Pixels of neighbours that are held for one batch of averages: a crowd has a thousand faces within reach."""
 
@@ -78,14 +79,11 @@ class FaceRecord:
         stages: What each stage has made of it.
         validity: (1, R, R) in [0, 1] at the first stage's resolution, 0 where the crop reaches beyond the picture; None
             for a crop inside it.
-        motions: The motion from this face to the same face in other frames: by what they were measured on ("crop" or
-            "estimate") and `at`.
     """
 
     crops: tuple[Tensor, ...]
     stages: tuple[StageState, ...]
     validity: Tensor | None = None
-    motions: dict[tuple[str, int], Motion] = field(default_factory=dict)
 
 
 def averaging_passes(stage: Stage) -> int:
@@ -124,6 +122,9 @@ class VideoPipeline:
         most = max((track.stage_count for track in tracks.values()), default=1)
         self.stages = pipeline.stages[:most]
         self._records: dict[FaceKey, FaceRecord] = {}
+        self._motions = {
+            name: PairMotions[FaceKey](partial(self._stack, 0, name), self._validity) for name in ("crop", "estimate")
+        }
 
     def add(self, key: FaceKey, crops: Sequence[np.ndarray], validity: np.ndarray | None = None) -> None:
         """Take in the source crops of a face.
@@ -158,9 +159,10 @@ class VideoPipeline:
         lookback = self._lookback()
         for key, record in list(self._records.items()):
             age = following.get(key.track, key.at) - key.at
-            if age > 0:
-                record.motions.clear()
-            if age > lookback[0].estimate + self.stages[0].window_radius:
+            gone = age > lookback[0].estimate + self.stages[0].window_radius
+            for motions in self._motions.values() if age > 0 else ():
+                motions.discard(key, picture=gone)
+            if gone:
                 del self._records[key]
                 continue
             for state, kept in zip(record.stages, lookback, strict=False):
@@ -206,7 +208,7 @@ class VideoPipeline:
         stage = self.stages[number]
         for part in _batches(missing, stage.settings.batch_size):
             records = [self._records[key] for key in part]
-            crops = self._stack(number, part, "crop")
+            crops = self._stack(number, "crop", part)
             coarse = None
             if number > 0 and stage.restoration.reads_coarse:
                 faces = torch.stack([_present(record.stages[number - 1].face) for record in records])
@@ -219,7 +221,7 @@ class VideoPipeline:
     def _windows(self, number: int, keys: Sequence[FaceKey]) -> list[Tensor]:
         """The neighbouring crops of each face, warped onto it, (K, 3, R, R)."""
         near = self._others(keys, self.stages[number].window_radius)
-        own = self._stack(number, keys, "crop")
+        own = self._stack(number, "crop", keys)
         neighbours, motions = self._neighbours(number, keys, near, ("crop", "crop"))
         windows = warp_neighbours(own, neighbours, motions)
         return [window[: len(others)] for window, others in zip(windows, near, strict=True)]
@@ -249,27 +251,24 @@ class VideoPipeline:
         missing = [key for key in keys if self._records[key].stages[number].face is None]
         for part in _batches(missing, self._averages_at_once(stage)):
             twice = averaging_passes(stage) == 2
-            faces = self._average(number, part, "sample") if twice else self._stack(number, part, "sample")
+            faces = self._average(number, part, "sample") if twice else self._stack(number, "sample", part)
             near = [self._around(key, stage.temporal_radius if twice else 0) for key in part]
             self._match_colours(_unique(near), number)
-            matches = [mean_colour_match([self._colour(other, number) for other in others]) for others in near]
+            colours = {key: _present(self._records[key].stages[number].colour) for key in _unique(near)}
+            matches = [mean_colour_match([colours[other] for other in others]) for others in near]
             for key, face in zip(part, apply_colour(faces, join_colour_matches(matches)), strict=True):
                 self._records[key].stages[number].face = face
 
     def _match_colours(self, keys: Sequence[FaceKey], number: int) -> None:
         """Measure how the samples of a stage have to change to have their sources' colour."""
         missing = [key for key in keys if self._records[key].stages[number].colour is None]
-        for group in self._by_validity([(key,) for key in missing]):
-            for part in _batches(group, self.stages[number].settings.batch_size):
-                faces = [key for (key,) in part]
-                crops = self._stack(number, faces, "crop")
+        for group in split(missing, lambda key: self._records[key].validity is None):
+            for faces in _batches(group, self.stages[number].settings.batch_size):
+                crops = self._stack(number, "crop", faces)
                 grey = [self.tracks[key.track].grey for key in faces]
-                match = match_colour(self._stack(number, faces, "sample"), crops, grey, self._validity(faces))
+                match = match_colour(self._stack(number, "sample", faces), crops, grey, self._validity(faces))
                 for row, key in enumerate(faces):
                     self._records[key].stages[number].colour = match[row : row + 1]
-
-    def _colour(self, key: FaceKey, number: int) -> ColourMatch:
-        return _present(self._records[key].stages[number].colour)
 
     def _validity(self, keys: Sequence[FaceKey]) -> Tensor | None:
         """The masks of crops, (B, 1, R, R), or None where all lie inside the picture."""
@@ -280,15 +279,10 @@ class VideoPipeline:
         full = torch.ones(1, size, size, device=self.pipeline.device)
         return torch.stack([full if mask is None else mask for mask in masks])
 
-    def _by_validity(self, groups: Sequence[tuple[FaceKey, ...]]) -> tuple[list[tuple[FaceKey, ...]], ...]:
-        """Groups of crops inside the picture, and the others: which others share a batch must not change a bit."""
-        inside = [all(self._records[key].validity is None for key in keys) for keys in groups]
-        return tuple([keys for keys, own in zip(groups, inside, strict=True) if own == kind] for kind in (True, False))
-
     def _average(self, number: int, keys: Sequence[FaceKey], name: str) -> Tensor:
         """Flow-guided averages of what a stage has made of these faces, (B, 3, R, R)."""
         stage = self.stages[number]
-        own = self._stack(number, keys, name)
+        own = self._stack(number, name, keys)
         near = self._others(keys, stage.temporal_radius)
         if not any(near):
             return own
@@ -311,14 +305,15 @@ class VideoPipeline:
             names: Which pictures of the neighbours are wanted, and on which motion is measured.
         """
         name, kind = names
-        self._find_motions(kind, [(key, other) for key, others in zip(keys, near, strict=True) for other in others])
+        self._motions[kind].find((key, other) for key, others in zip(keys, near, strict=True) for other in others)
         size, most = self.stages[number].resolution, max(map(len, near))
-        pictures = torch.zeros(len(keys), most, 3, size, size, device=self.pipeline.device)
+        pictures = torch.empty(len(keys), most, 3, size, size, device=self.pipeline.device)
         motions = []
         for row, (key, others) in enumerate(zip(keys, near, strict=True)):
             if others:
-                pictures[row, : len(others)] = self._stack(number, others, name)
-            known = [self._records[key].motions[kind, other.at] for other in others]
+                torch.stack(self._pictures(number, name, others), out=pictures[row, : len(others)])
+            pictures[row, len(others) :] = 0
+            known = self._motions[kind].between(key, others)
             absent = absent_motions(most - len(others), self.stages[0].resolution, pictures.device)
             motions.append(stack_motions([*known, *(absent[k] for k in range(most - len(others)))]) if most else absent)
         return pictures, stack_motions(motions)
@@ -327,28 +322,15 @@ class VideoPipeline:
         level = float(self.tracks[key.track].levels[0, key.at])
         return min(1.0, level / FULL_WEIGHT_LEVEL) ** 2 * self.pipeline.settings.temporal_weight
 
-    def _find_motions(self, kind: str, pairs: Sequence[tuple[FaceKey, FaceKey]]) -> None:
-        """The motions of pairs of faces that are not known yet, there and back at once."""
-        missing = dict.fromkeys(
-            (min(pair), max(pair)) for pair in pairs if (kind, pair[1].at) not in self._records[pair[0]].motions
-        )
-        for group in self._by_validity(list(missing)):
-            for part in _batches(group, PAIRS_AT_ONCE):
-                ends = [[pair[side] for pair in part] for side in (0, 1)]
-                first, second = (self._stack(0, keys, kind) for keys in ends)
-                validity = self._validity(ends[0] + ends[1])
-                first_valid, second_valid = (None, None) if validity is None else validity.chunk(2)
-                there, back = motion_both_ways(first, second, first_valid=first_valid, second_valid=second_valid)
-                for row, (one, other) in enumerate(part):
-                    self._records[one].motions[kind, other.at] = there[row]
-                    self._records[other].motions[kind, one.at] = back[row]
+    def _stack(self, number: int, name: str, keys: Sequence[FaceKey]) -> Tensor:
+        return torch.stack(self._pictures(number, name, keys))
 
-    def _stack(self, number: int, keys: Sequence[FaceKey], name: str) -> Tensor:
-        """The pictures of faces at a stage, (B, 3, R, R): their crops, or what the stage has made under that name."""
+    def _pictures(self, number: int, name: str, keys: Sequence[FaceKey]) -> list[Tensor]:
+        """Pictures of faces at a stage, (3, R, R) each: their crops, or what the stage has made under that name."""
         records = [self._records[key] for key in keys]
         if name == "crop":
-            return torch.stack([record.crops[number] for record in records])
-        return torch.stack([_present(getattr(record.stages[number], name)) for record in records])
+            return [record.crops[number] for record in records]
+        return [_present(getattr(record.stages[number], name)) for record in records]
 
     def _averages_at_once(self, stage: Stage) -> int:
         pixels = (2 * stage.temporal_radius + 1) * stage.resolution**2

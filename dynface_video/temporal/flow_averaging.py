@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dynface_video.resampling import enlarge, on_cpu, one_by_one, warp
 from dynface_video.temporal.light import match_light, measure_light, with_light
-from dynface_video.temporal.motion import Motion, motion
+from dynface_video.temporal.motion import Motion, motion, prepare_motion
 
 FAR = 2 / 128
 """Length of a flow, in sides, at which an average gives its end half the weight: averages along longer ones lose
@@ -48,10 +48,8 @@ def neighbour_motions(
         return tensor[:, None].expand(-1, count[1], -1, -1, -1).flatten(0, 1)
 
     moved = motion(
-        repeated(middle),
-        neighbours.flatten(0, 1),
-        target_valid=None if middle_valid is None else repeated(middle_valid),
-        source_valid=None if neighbours_valid is None else neighbours_valid.flatten(0, 1),
+        prepare_motion(repeated(middle), None if middle_valid is None else repeated(middle_valid)),
+        prepare_motion(neighbours.flatten(0, 1), None if neighbours_valid is None else neighbours_valid.flatten(0, 1)),
     )
     valid = None if moved.valid is None else moved.valid.unflatten(0, count)
     return Motion(moved.flow.unflatten(0, count), moved.weight.unflatten(0, count), valid)
@@ -85,14 +83,16 @@ def _average(
     weights = torch.as_tensor(temporal_weight, dtype=torch.float32, device=picture.device).expand(len(picture))
 
     def average(x: Tensor, x_k: Tensor, flow: Tensor, weight: Tensor, valid: Tensor | None, w: Tensor) -> tuple[Tensor]:
+        fields, size = _fields(flow.float(), weight.float(), w), x.shape[-1]
+        present = weight.flatten(2).any(dim=2)[0].tolist() if on_cpu(x) else [True] * x_k.shape[1]
         total, divisor = x.clone(), torch.ones_like(x[:, :1])
         light = measure_light(x) if relight else None
         for k in range(x_k.shape[1]):
-            moved = Motion(flow[:, k], weight[:, k], None if valid is None else valid[:, k])
-            if not on_cpu(x) or moved.weight.any():
-                share = _share(moved, x.shape[-1]) * w[:, None, None, None]
-                brought = warp(x_k[:, k], moved.flow_at(x.shape[-1]))
-                total.addcmul_(share, _relit(brought, x, moved, light) if relight else brought)
+            if present[k]:
+                moved = enlarge(fields[:, k], size)
+                brought, share = warp(x_k[:, k], size * moved[:, :2]), moved[:, 2:]
+                inside = None if valid is None else valid[:, k]
+                total.addcmul_(share, brought if light is None else _relit(brought, x, inside, light))
                 divisor += share
         return (total.div_(divisor),)
 
@@ -100,24 +100,24 @@ def _average(
     return result
 
 
-def _share(moved: Motion, size: int) -> Tensor:
-    """c_k of `temporal_average`, (B, 1, R, R)."""
-    flow = moved.flow.float() / FAR
-    near = 1 / (1 + flow[:, :1].square() + flow[:, 1:].square())
-    return enlarge(near * moved.weight.float(), size)
+def _fields(flow: Tensor, weight: Tensor, temporal_weight: Tensor) -> Tensor:
+    """The flows and, as a third channel, w c_k of `temporal_average`, (B, K, 3, G, G)."""
+    far = (flow / FAR).square()
+    near = 1 / (1 + far[:, :, :1] + far[:, :, 1:])
+    return torch.cat([flow, temporal_weight[:, None, None, None, None] * near * weight], dim=2)
 
 
-def _relit(warped: Tensor, picture: Tensor, moved: Motion, light: Tensor | None = None) -> Tensor:
+def _relit(warped: Tensor, picture: Tensor, valid: Tensor | None, light: Tensor | None = None) -> Tensor:
     """A warped picture in the light of the one that it was warped to; light: of that one, where all of it is valid."""
     # A mask that is valid everywhere must not change a bit: another face of the batch may be why there is one.
-    if moved.valid is not None and not (on_cpu(picture) and bool(moved.valid.all())):
-        return match_light(warped, picture, enlarge(moved.valid.float(), picture.shape[-1]))
+    if valid is not None and not (on_cpu(picture) and bool(valid.all())):
+        return match_light(warped, picture, enlarge(valid.float(), picture.shape[-1]))
     return match_light(warped, picture) if light is None else with_light(warped, light)
 
 
 def _stand_in(middle: Tensor, neighbour: Tensor, flow: Tensor, weight: Tensor, valid: Tensor | None) -> tuple[Tensor]:
-    moved = Motion(flow, weight, valid)
     if on_cpu(middle) and not weight.any():
         return (middle.clone(),)
-    seen = _relit(warp(neighbour, moved.flow_at(middle.shape[-1])), middle, moved)
+    moved = Motion(flow, weight)
+    seen = _relit(warp(neighbour, moved.flow_at(middle.shape[-1])), middle, valid)
     return ((middle + moved.weight_at(middle.shape[-1]) * (seen - middle)).clamp(0, 1),)

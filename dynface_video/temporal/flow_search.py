@@ -41,15 +41,17 @@ def flow_picture(crops: Tensor) -> Tensor:
         crops: (B, 3, R, R) float32 RGB in [0, 1].
 
     Returns:
-        (B, 1, S, S) float32, S the smaller of R and `SEARCH_SIZE`.
+        (B, 1, S, S) uint8, S the smaller of R and `SEARCH_SIZE`.
     """
     red, green, blue = reduce_area(crops, min(crops.shape[-1], SEARCH_SIZE)).split(1, dim=1)
     small = LUMINANCE[0] * red + LUMINANCE[1] * green + LUMINANCE[2] * blue
     sigma = FLOW_BLUR * small.shape[-1]
-    if not on_cpu(small):
-        return gaussian_blur(small, sigma)
-    # A kernel of a few pixels is cheaper than a dense matrix here.
-    return torch.stack([torch.from_numpy(cv2.GaussianBlur(one[0], (0, 0), sigma))[None] for one in array_of(small)])
+    if on_cpu(small):
+        # A kernel of a few pixels is cheaper than a dense matrix here.
+        blurred = torch.from_numpy(np.stack([cv2.GaussianBlur(one[0], (0, 0), sigma)[None] for one in array_of(small)]))
+    else:
+        blurred = gaussian_blur(small, sigma)
+    return (255 * blurred).round().clamp(0, 255).to(torch.uint8)
 
 
 def dense_flow(target: Tensor, source: Tensor) -> Tensor:
@@ -62,15 +64,11 @@ def dense_flow(target: Tensor, source: Tensor) -> Tensor:
     if not on_cpu(target):
         return inverse_search(target, source)
     flows = torch.empty((len(target), 2, *target.shape[-2:]))
-    for here, there, flow in zip(_bytes(target), _bytes(source), flows, strict=True):
-        search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    for (here,), (there,), flow in zip(array_of(target), array_of(source), flows, strict=True):
         found = search.calc(here, there, np.zeros((*here.shape, 2), np.float32))
         flow.copy_(torch.from_numpy(found).permute(2, 0, 1))
     return flows
-
-
-def _bytes(pictures: Tensor) -> list[np.ndarray]:
-    return list(array_of((255 * pictures[:, 0]).round().clamp(0, 255).to(torch.uint8)))
 
 
 def inverse_search(target: Tensor, source: Tensor) -> Tensor:
@@ -79,9 +77,9 @@ def inverse_search(target: Tensor, source: Tensor) -> Tensor:
     Each window fits one displacement to the pictures less their means in the window, so that a change of light is not
     taken for motion. A step is damped by the variance that is left in the window, and the flow is smoothed after each.
     """
-    size = target.shape[-1]
+    size, target, source = target.shape[-1], target.float() / 255, source.float() / 255
     levels = [side for side in LEVELS if side < size] or [size]
-    flow = target.new_zeros((len(target), 2, levels[0], levels[0]))
+    flow = torch.zeros(len(target), 2, levels[0], levels[0], device=target.device)
     for side in levels:
         flow = enlarge(flow, side) * (side / flow.shape[-1])
         flow = _refined(flow, reduce_area(target, side), reduce_area(source, side))

@@ -81,9 +81,48 @@ def absent_motions(count: int, size: int, device: torch.device) -> Motion:
     return Motion(flow, flow[:, :1])
 
 
-def motion(
-    target: Tensor, source: Tensor, *, target_valid: Tensor | None = None, source_valid: Tensor | None = None
-) -> Motion:
+@dataclass(frozen=True, eq=False)
+class MotionInput:
+    """What motion between crops is measured on: made once for each crop, however many pairs it belongs to.
+
+    Attributes:
+        picture: (B, 1, S, S) uint8, for the search.
+        crop: (B, 3, G, G) float32, on the motion's grid.
+        valid: (B, 1, G, G) float32, 1 where a crop and what is about lie inside the picture, else 0; None if all do.
+    """
+
+    picture: Tensor
+    crop: Tensor
+    valid: Tensor | None = None
+
+    def __getitem__(self, index: slice) -> MotionInput:
+        """Some of the crops."""
+        return MotionInput(self.picture[index], self.crop[index], None if self.valid is None else self.valid[index])
+
+
+def prepare_motion(crops: Tensor, validity: Tensor | None = None) -> MotionInput:
+    """Prepare crops for `motion`.
+
+    Args:
+        crops: (B, 3, R, R) float32 RGB in [0, 1].
+        validity: (B, 1, R, R), 1 inside the picture and 0 where a crop reaches beyond its border.
+    """
+    size = min(crops.shape[-1], GRID_SIZE)
+    valid = None if validity is None else _eroded(reduce_area(validity.float(), size))
+    picture, crop = one_by_one(lambda one: (flow_picture(one), reduce_area(one, size)), crops)
+    return MotionInput(picture, crop, valid)
+
+
+def join_motion_inputs(inputs: Sequence[MotionInput]) -> MotionInput:
+    """One batch of several; where some have a validity mask, the others are valid everywhere."""
+    picture, crop = torch.cat([one.picture for one in inputs]), torch.cat([one.crop for one in inputs])
+    if all(one.valid is None for one in inputs):
+        return MotionInput(picture, crop)
+    masks = [torch.ones_like(one.crop[:, :1]) if one.valid is None else one.valid for one in inputs]
+    return MotionInput(picture, crop, torch.cat(masks))
+
+
+def motion(target: MotionInput, source: MotionInput) -> Motion:
     """The motion from target crops to source crops, pair by pair.
 
     The weight is near 1 where the flows there and back cancel and the source, warped, shows the same as the target; it
@@ -91,60 +130,35 @@ def motion(
     that do not move there is no flow: it would follow the noise and shake the face.
 
     Args:
-        target: (B, 3, R, R) float32 RGB in [0, 1].
-        source: The same.
-        target_valid: (B, 1, R, R), 1 inside the picture and 0 where the crop reaches beyond its rim; both masks or
-            neither.
-        source_valid: The same of the source.
+        target: B crops; both inputs have a validity mask or neither.
+        source: As many.
     """
-    return _motions(target, source, target_valid, source_valid, both=False)[0]
+    return _motions(target, source, both=False)[0]
 
 
-def motion_both_ways(
-    first: Tensor, second: Tensor, *, first_valid: Tensor | None = None, second_valid: Tensor | None = None
-) -> tuple[Motion, Motion]:
+def motion_both_ways(first: MotionInput, second: MotionInput) -> tuple[Motion, Motion]:
     """`motion(first, second)` and `motion(second, first)`, at little more than the price of one."""
-    there, back = _motions(first, second, first_valid, second_valid, both=True)
+    there, back = _motions(first, second, both=True)
     return there, back
 
 
-def _motions(
-    first: Tensor, second: Tensor, first_valid: Tensor | None, second_valid: Tensor | None, *, both: bool
-) -> tuple[Motion, ...]:
-    if (first_valid is None) != (second_valid is None):
+def _motions(first: MotionInput, second: MotionInput, *, both: bool) -> tuple[Motion, ...]:
+    if (first.valid is None) != (second.valid is None):
         raise ValueError("a validity mask is needed for both crops of a pair or for neither")
 
-    def pair(one: Tensor, other: Tensor, one_valid: Tensor | None, other_valid: Tensor | None) -> tuple[Tensor, ...]:
-        targets, sources = _on_grid(one, one_valid), _on_grid(other, other_valid)
-        pictures = flow_picture(one), flow_picture(other)
-        forward, backward = (_flow(*way, targets.crop.shape[-1]) for way in (pictures, pictures[::-1]))
+    def pair(a: Tensor, b: Tensor, a_crop: Tensor, b_crop: Tensor, *valid: Tensor | None) -> tuple[Tensor, ...]:
+        one, other = MotionInput(a, a_crop, valid[0]), MotionInput(b, b_crop, valid[1])
+        forward, backward = _flow(one, other), _flow(other, one)
         if not both:
-            return _judge(targets, sources, forward, backward)
-        ways = targets.join(sources), sources.join(targets)
-        found = _judge(*ways, torch.cat([forward, backward]), torch.cat([backward, forward]))
+            return _judge(one, other, (forward, backward))
+        ways = join_motion_inputs([one, other]), join_motion_inputs([other, one])
+        found = _judge(*ways, (torch.cat([forward, backward]), torch.cat([backward, forward])))
         there, back = zip(*(part.chunk(2) for part in found), strict=True)
         return (*there, *back)
 
-    parts = one_by_one(pair, first, second, first_valid, second_valid)
-    step = 2 if first_valid is None else 3
+    parts = one_by_one(pair, first.picture, second.picture, first.crop, second.crop, first.valid, second.valid)
+    step = 2 if first.valid is None else 3
     return tuple(Motion(*parts[i : i + step]) for i in range(0, len(parts), step))
-
-
-@dataclass(frozen=True, eq=False)
-class _OnGrid:
-    """Crops and their validity on the motion's grid: (B, 3, G, G) and (B, 1, G, G)."""
-
-    crop: Tensor
-    valid: Tensor | None
-
-    def join(self, other: _OnGrid) -> _OnGrid:
-        masks = None if self.valid is None or other.valid is None else torch.cat([self.valid, other.valid])
-        return _OnGrid(torch.cat([self.crop, other.crop]), masks)
-
-
-def _on_grid(crop: Tensor, valid: Tensor | None) -> _OnGrid:
-    size = min(crop.shape[-1], GRID_SIZE)
-    return _OnGrid(reduce_area(crop, size), None if valid is None else _eroded(reduce_area(valid.float(), size)))
 
 
 def _eroded(share: Tensor) -> Tensor:
@@ -152,42 +166,41 @@ def _eroded(share: Tensor) -> Tensor:
     return -F.max_pool2d(-(share > INSIDE).float(), 3, stride=1, padding=1)
 
 
-def _flow(target: Tensor, source: Tensor, size: int) -> Tensor:
-    """The flow between pictures for the search on a grid of `size`, in its pixels."""
-    return reduce_area(dense_flow(target, source), size) * (size / target.shape[-1])
+def _flow(target: MotionInput, source: MotionInput) -> Tensor:
+    """The flow on the motion's grid, in its pixels."""
+    size = target.crop.shape[-1]
+    return reduce_area(dense_flow(target.picture, source.picture), size) * (size / target.picture.shape[-1])
 
 
-def _judge(targets: _OnGrid, sources: _OnGrid, forward: Tensor, backward: Tensor) -> tuple[Tensor, ...]:
-    """Flow, weight and, for crops with masks, validity of a `Motion`."""
-    size = forward.shape[-1]
-    agreed = forward_backward_consistency(forward, backward, tolerance=CONSISTENCY_TOLERANCE * size)
-    # Without the flow and with it, in one batch.
-    tried = torch.cat([torch.zeros_like(forward), forward])
-    before, after = _region(*_difference(targets.join(targets), sources.join(sources), tried)).chunk(2)
-    moves = ((STILL - after / (before + TINY)) / (STILL - MOVING)).clamp(0, 1)
-    flow = forward * moves
-    difference, valid = _difference(targets, sources, flow)
-    low, high = (std**2 for std in NOISE_STD_RANGE)
-    allowed = DIFFERENCE_TOLERANCE * _median(difference, valid).clamp(low, high)
-    weight = agreed * torch.exp((difference / allowed).square() / -2)
-    share = (flow / size).half()
-    return (share, weight.half()) if valid is None else (share, (weight * valid).half(), valid > 0)
-
-
-def _difference(targets: _OnGrid, sources: _OnGrid, flow: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Squared difference of target and warped source around each point, under the same light, and where it is valid."""
-    size = flow.shape[-1]
+def _judge(target: MotionInput, source: MotionInput, flows: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
+    """Flow, weight and, for crops with masks, validity of a `Motion`; flows: there and back."""
+    forward, size = flows[0], target.crop.shape[-1]
+    agreed = forward_backward_consistency(*flows, tolerance=CONSISTENCY_TOLERANCE * size)
+    seen = torch.cat([source.crop, warp(source.crop, forward)])
     valid = None
-    if targets.valid is not None and sources.valid is not None:
-        valid = targets.valid * (warp(sources.valid, flow, "bilinear") > INSIDE)
-    apart = match_light(warp(sources.crop, flow), targets.crop, valid) - targets.crop
-    apart = _blur_inside(apart, DETAIL_BLUR * size, valid)
+    if target.valid is not None and source.valid is not None:
+        warped = (warp(source.valid, forward, "bilinear") > INSIDE).float()
+        valid = torch.cat([target.valid * source.valid, target.valid * warped])
+    difference = _difference(seen, torch.cat([target.crop, target.crop]), valid)
+    before, after = _blur_inside(difference, REGION_BLUR * size, valid).chunk(2)
+    moves = ((STILL - after / (before + TINY)) / (STILL - MOVING)).clamp(0, 1)
+    # Where the flow is taken in part, so are the difference that it leaves and the one without it.
+    still, moved = difference.chunk(2)
+    left = still + moves * (moved - still)
+    inside = None if valid is None else valid.chunk(2)[0] * valid.chunk(2)[1]
+    low, high = (std**2 for std in NOISE_STD_RANGE)
+    allowed = DIFFERENCE_TOLERANCE * _median(left, inside).clamp(low, high)
+    weight = agreed * torch.exp((left / allowed).square() / -2)
+    share = (forward * moves / size).half()
+    return (share, weight.half()) if inside is None else (share, (weight * inside).half(), inside > 0)
+
+
+def _difference(seen: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
+    """Squared difference around each point, (B, 1, G, G), of what is seen and the target under the same light."""
+    size = target.shape[-1]
+    apart = _blur_inside(match_light(seen, target, valid) - target, DETAIL_BLUR * size, valid)
     squared = apart[:, :1].square() + apart[:, 1:2].square() + apart[:, 2:].square()
-    return _blur_inside(squared, PLACE_BLUR * size, valid), valid
-
-
-def _region(difference: Tensor, valid: Tensor | None) -> Tensor:
-    return _blur_inside(difference, REGION_BLUR * difference.shape[-1], valid)
+    return _blur_inside(squared, PLACE_BLUR * size, valid)
 
 
 def _blur_inside(values: Tensor, sigma: float, valid: Tensor | None) -> Tensor:

@@ -18,7 +18,7 @@ from dynface_video.temporal.flow_averaging import (
     temporal_average_detail,
     warp_neighbours,
 )
-from dynface_video.temporal.motion import Motion, motion_both_ways
+from dynface_video.temporal.motion import Motion, motion_both_ways, prepare_motion
 
 
 class Fetches(TorchDispatchMode):
@@ -63,7 +63,7 @@ def test_nothing_is_fetched_from_a_device(size: int, monkeypatch: pytest.MonkeyP
         warp_neighbours(picture, others, motions)
         temporal_average(picture, others, motions, 0.5)
         temporal_average_detail(picture, others, motions, torch.tensor([0.5, 0.7]))
-        motion_both_ways(picture, others[:, 0])
+        motion_both_ways(prepare_motion(picture), prepare_motion(others[:, 0]))
         assert fetches.count == 0
         with pytest.raises(AssertionError, match="fetched"):
             picture.numpy()
