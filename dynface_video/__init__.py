@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dynface_video.api import analyze_video as analyze_video
     from dynface_video.api import iter_restored_frames as iter_restored_frames
+    from dynface_video.api import plan_video as plan_video
     from dynface_video.api import restore_batch as restore_batch
     from dynface_video.api import restore_image as restore_image
     from dynface_video.api import restore_video as restore_video
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from dynface_video.pipeline import FacePipeline as FacePipeline
     from dynface_video.results import BatchResult as BatchResult
     from dynface_video.results import RestoredFrame as RestoredFrame
+    from dynface_video.results import RestorePlan as RestorePlan
     from dynface_video.results import RestoreResult as RestoreResult
 
 __version__ = "0.1.0"
@@ -48,12 +50,14 @@ _HOMES = {
     "JobMismatchError": "dynface_video.errors",
     "ModelError": "dynface_video.errors",
     "Overrides": "dynface_video.config",
+    "RestorePlan": "dynface_video.results",
     "RestoreResult": "dynface_video.results",
     "RestoredFrame": "dynface_video.results",
     "Settings": "dynface_video.config",
     "analyze_video": "dynface_video.api",
     "iter_restored_frames": "dynface_video.api",
     "load_settings": "dynface_video.config",
+    "plan_video": "dynface_video.api",
     "restore_batch": "dynface_video.api",
     "restore_image": "dynface_video.api",
     "restore_video": "dynface_video.api",

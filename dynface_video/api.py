@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -37,7 +38,7 @@ from dynface_video.passes.networks import Models, analyze_with, load_models
 from dynface_video.passes.restore import PassContext, Work
 from dynface_video.passes.span import restored_span
 from dynface_video.passes.stills import restored_samples, still_settings
-from dynface_video.results import BatchResult, RestoredFrame, RestoreResult
+from dynface_video.results import BatchResult, RestoredFrame, RestorePlan, RestoreResult
 from dynface_video.threads import network_threads
 
 if TYPE_CHECKING:
@@ -92,6 +93,46 @@ def restore_video(
     if is_remote(as_given(source)) or is_remote(as_given(target)):
         return _restore_remote(as_given(source), as_given(target), settings, options, given)
     return _restore_local(Path(source), Path(target), settings, options, given)
+
+
+def plan_video(
+    source: Path | str,
+    target: Path | str,
+    *,
+    preset: str = "mini",
+    config: Path | str | None = None,
+    overwrite: bool = False,
+    **overrides: Unpack[Overrides],
+) -> RestorePlan:
+    """Check what `restore_video` would be given, and say what it would take; nothing is written.
+
+    Args:
+        source: As of `restore_video`, a local path.
+        target: As of `restore_video`, a local path.
+        preset: As of `restore_video`.
+        config: As of `restore_video`.
+        overwrite: As of `restore_video`.
+        overrides: As of `restore_video`.
+
+    Returns:
+        Length, encoding, disk space and time.
+
+    Raises:
+        InputError: An argument cannot be used.
+    """
+    settings, options = load_settings(preset, config, overrides), RunOptions(overwrite)
+    if is_remote(as_given(source)) or is_remote(as_given(target)):
+        raise InputError("what a remote file takes is known only when it is downloaded; plan with a local copy")
+    source, target = Path(source), Path(target)
+    free = shutil.disk_usage(target.absolute().parent).free if target.absolute().parent.is_dir() else 0
+    if is_stills(source, settings.input):
+        return RestorePlan(
+            target, len(StillsJob(source, target, settings, options).files), None, None, None, free, None
+        )
+    task = VideoJob(source, target, settings, options).task
+    expected, info, encoding = task.expected(), task.output.info, task.output.encoding
+    names = (encoding.codec, encoding.pixel_format)
+    return RestorePlan(target, expected.frames, (info.width, info.height), names, expected.disk, free, expected.seconds)
 
 
 def restore_image(

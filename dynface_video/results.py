@@ -79,6 +79,33 @@ class RestoreResult:
 
 
 @dataclass(frozen=True)
+class RestorePlan:
+    """What restoring a video or images would take, before anything is done.
+
+    Attributes:
+        output: Path of what would be written.
+        frames: Frames, or images; None if the source does not tell.
+        size: Width and height of a frame as stored; None for images.
+        encoding: Encoder and pixel format; None for images.
+        disk: Most bytes needed in the meantime; None if unknown.
+        free: Free bytes where the output goes.
+        seconds: Time without and with a face in every frame, by rule of thumb for CPUs; None if unknown, or on a GPU.
+    """
+
+    output: Path
+    frames: int | None
+    size: tuple[int, int] | None
+    encoding: tuple[str, str] | None
+    disk: int | None
+    free: int
+    seconds: tuple[float, float] | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The plan as JSON data."""
+        return asdict(self) | {"output": str(self.output)}
+
+
+@dataclass(frozen=True)
 class BatchResult:
     """What became of the videos of a batch.
 

@@ -15,7 +15,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dynface_video.api import analyze_video, iter_restored_frames, restore_batch, restore_image, restore_video
+from dynface_video.api import (
+    analyze_video,
+    iter_restored_frames,
+    plan_video,
+    restore_batch,
+    restore_image,
+    restore_video,
+)
 from dynface_video.cli.demo_clip import (
     DemoDamage,
     clean_frame,
@@ -268,6 +275,20 @@ def test_frames_can_be_had_without_encoding_and_are_those_of_the_file(
     for frame, there, before in zip(listed, restored, untouched, strict=True):
         np.testing.assert_array_equal(frame.rgb, there.rgb())
         assert np.abs(frame.rgb - before.rgb().astype(float)).max() > 20
+
+
+def test_a_plan_says_what_it_takes_and_writes_nothing(source: Path, clean: list[np.ndarray], tmp_path: Path) -> None:
+    plan = plan_video(source, tmp_path / "out.mkv", codec="ffv1", device="cpu")
+    assert (plan.frames, plan.size, plan.encoding) == (FRAMES, (352, 288), ("ffv1", "yuv420p"))
+    assert plan.disk is not None and 10_000 < plan.disk < 20_000_000 and plan.free > 0
+    assert plan.seconds is not None and 0 < plan.seconds[0] < plan.seconds[1]
+    with pytest.raises(InputError, match="does not exist"):
+        plan_video(source, tmp_path / "no" / "out.mkv")
+    assert list(tmp_path.iterdir()) == []
+
+    Image.fromarray(clean[0]).save(tmp_path / "photograph.png")
+    plan = plan_video(tmp_path / "photograph.png", tmp_path / "out.png", device="cpu")
+    assert (plan.frames, plan.encoding, plan.disk) == (1, None, None)
 
 
 def test_an_edited_analysis_decides_which_faces_are_restored(

@@ -18,7 +18,7 @@ from dynface_video.cli.batch import batch, status
 from dynface_video.cli.console import complain, reporting
 from dynface_video.cli.group import HintingGroup
 from dynface_video.cli.options import Config, Json, Preset, Restart, Source, Verbose, examples, setting_options
-from dynface_video.cli.summary import analysis_overview, analysis_summary, restore_summary
+from dynface_video.cli.summary import analysis_overview, analysis_summary, plan_summary, restore_summary
 from dynface_video.config import Overrides, load_settings
 from dynface_video.config.option import ANALYZE, RESTORE
 from dynface_video.config.reference import settings_yaml
@@ -86,6 +86,9 @@ def restore(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUTPUT if it exists.")] = False,
     restart: Restart = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check and say what it would take; write nothing.")
+    ] = False,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
@@ -108,20 +111,25 @@ def restore(
         load_settings(preset, config, overrides)
         from dynface_video import api
 
-        with _progress(console) as report:
-            result = api.restore_video(
-                source,
-                output,
-                preset=preset,
-                config=config,
-                overwrite=overwrite,
-                resume=not restart,
-                analysis=analysis,
-                progress=report,
-                **overrides,
-            )
-        _warn(result.warnings)
-    _answer(result.as_dict() if as_json else restore_summary(result))
+        if dry_run:
+            plan = api.plan_video(source, output, preset=preset, config=config, overwrite=overwrite, **overrides)
+            answer = plan.as_dict() if as_json else plan_summary(plan)
+        else:
+            with _progress(console) as report:
+                result = api.restore_video(
+                    source,
+                    output,
+                    preset=preset,
+                    config=config,
+                    overwrite=overwrite,
+                    resume=not restart,
+                    analysis=analysis,
+                    progress=report,
+                    **overrides,
+                )
+            _warn(result.warnings)
+            answer = result.as_dict() if as_json else restore_summary(result)
+    _answer(answer)
 
 
 @main.command(

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from dynface_video.passes.analysis import Analysis
-    from dynface_video.results import RestoreResult
+    from dynface_video.results import RestorePlan, RestoreResult
 
 
 def restore_summary(result: RestoreResult) -> list[str]:
@@ -21,6 +21,21 @@ def restore_summary(result: RestoreResult) -> list[str]:
     if result.skip_reasons:
         done += f"; {skipped(result.skip_reasons)}"
     return [done, ", ".join(f"{stage} {spent:.1f} s" for stage, spent in result.seconds.items())]
+
+
+def plan_summary(plan: RestorePlan) -> list[str]:
+    """The lines that `restore --dry-run` prints."""
+    from dynface_video.jobs.estimate import format_bytes, format_time_range
+
+    parts = [f"about {count(plan.frames, 'frame')}" if plan.frames is not None else "length unknown"]
+    if plan.size is not None and plan.encoding is not None:
+        parts += [f"{plan.size[0]}x{plan.size[1]}", f"{plan.encoding[0]} {plan.encoding[1]}"]
+    lines = [f"{plan.output}: {', '.join(parts)}"]
+    if plan.disk is not None:
+        lines.append(f"up to {format_bytes(plan.disk)} of disk space in the meantime, {format_bytes(plan.free)} free")
+    if plan.seconds is not None:
+        lines.append(f"{format_time_range(*plan.seconds)}, depending on the faces")
+    return [*lines, "nothing was written"]
 
 
 def analysis_overview(analysis: Analysis) -> dict[str, Any]:

@@ -99,6 +99,7 @@ class RestoreTask:
 
     Attributes:
         path: The job's directory.
+        output: What is made of the segments.
         totals: What was done.
         done: Whether the output is published.
         error: Why the job failed.
@@ -128,7 +129,7 @@ class RestoreTask:
         self.totals, self.done = Totals(), False
         self.error: DynfaceError | None = None
         self.publish: Callable[[], None] | None = None
-        self._info, self._output, self._plan, self._analysis = info, output, plan, analysis
+        self._info, self.output, self._plan, self._analysis = info, output, plan, analysis
         self._resume, self._report = options.resume, options.report
         self._logs = [JobLog(path) for path in options.logs]
         self.path = job_path(self.target)
@@ -144,8 +145,8 @@ class RestoreTask:
     def expected(self) -> Estimate:
         """What the whole job will probably take."""
         execution = self.settings.execution
-        mezzanine = self._output.mezzanine if isinstance(self._output, VideoFile) else None
-        encodings = (self._output.encoding, mezzanine.settings if mezzanine else self._output.encoding)
+        mezzanine = self.output.mezzanine if isinstance(self.output, VideoFile) else None
+        encodings = (self.output.encoding, mezzanine.settings if mezzanine else self.output.encoding)
         workers = local_workers(execution) or 1
         return estimate(self._info, encodings, workers=workers, on_gpus=_uses_gpu(execution.device))
 
@@ -174,9 +175,9 @@ class RestoreTask:
 
     def _output_in(self, directory: JobDirectory) -> Output:
         """The output, made in the job's directory, where a worker that was considered lost can do no harm."""
-        if isinstance(self._output, VideoFile):
-            return replace(self._output, target=directory.output_folder / self.target.name)
-        return self._output
+        if isinstance(self.output, VideoFile):
+            return replace(self.output, target=directory.output_folder / self.target.name)
+        return self.output
 
     @property
     def directory(self) -> JobDirectory:
@@ -294,7 +295,7 @@ class RestoreTask:
     def disk_needed(self) -> int:
         """See `VideoTask`."""
         frames = self.totals.frames or self.expected().frames or 0
-        each = frame_bytes(self._info, self._output.encoding)
+        each = frame_bytes(self._info, self.output.encoding)
         # The unfinished segments, and the whole output: the segments are kept until it is complete.
         return int(each * (frames - (self._frames_done if self._stage == RESTORE else 0)) + each * frames)
 
@@ -309,7 +310,7 @@ class RestoreTask:
             self._log_end(None)
         with disk_errors(self.directory.path):
             self.directory.complete(asdict(self.totals))
-        if isinstance(self._output, VideoFile):
+        if isinstance(self.output, VideoFile):
             os.replace(self.directory.output_folder / self.target.name, self.target)
         self.directory.remove()
         if self.publish is not None:

@@ -14,7 +14,8 @@ from fake_api import Command, FakeApi
 def api(monkeypatch: pytest.MonkeyPatch) -> FakeApi:
     fake = FakeApi()
     module = ModuleType("dynface_video.api")
-    module.restore_video, module.analyze_video = fake.restore_video, fake.analyze_video  # type: ignore[attr-defined]
+    for name in ("restore_video", "analyze_video", "plan_video"):
+        setattr(module, name, getattr(fake, name))
     monkeypatch.setitem(sys.modules, "dynface_video.api", module)
     monkeypatch.setattr(dynface_video, "api", module, raising=False)
     return fake

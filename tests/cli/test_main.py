@@ -93,6 +93,13 @@ def test_printed_settings_are_a_configuration(command: Command, tmp_path: Path) 
     assert code == 0 and load_settings("mini", tmp_path / "printed.yaml") == load_settings("archive")
 
 
+def test_a_dry_run_plans_and_restores_nothing(api: FakeApi, command: Command) -> None:
+    code, out, _ = command("restore", "in.mkv", "-o", "out.mkv", "--dry-run", "--codec", "libx264")
+    assert code == 0 and out.startswith("out.mkv: about 50 frames, 64x48, libx264 yuv420p\n")
+    assert json.loads(command("restore", "in.mkv", "-o", "out.mkv", "--dry-run", "--json")[1])["disk"] == 1000
+    assert [("resume" in call, call.get("codec")) for call in api.calls] == [(False, "libx264"), (False, None)]
+
+
 def test_an_output_must_be_named(api: FakeApi, command: Command) -> None:
     code, _, err = command("restore", "in.mkv")
     assert code == 2 and "--output" in err

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from dynface_video.config import load_settings
+from dynface_video.results import RestorePlan
 
 Command = Callable[..., tuple[int, str, str]]
 """Gives a command; returns the exit code, standard output and standard error."""
@@ -44,6 +45,10 @@ class FakeApi:
             "skip_reasons": {"too short": 1, "too small": 2},
         }  # fmt: skip
         return SimpleNamespace(**result | {"warnings": self.warnings}, as_dict=lambda: result)
+
+    def plan_video(self, source: Path, target: Path, **options: Any) -> RestorePlan:
+        self.calls.append({"source": source, "target": target, **options})
+        return RestorePlan(target, 50, (64, 48), ("libx264", "yuv420p"), 1000, 2000, None)
 
     def analyze_video(self, source: Path, *, progress: Callable[..., None], **options: Any) -> Any:
         self.calls.append({"source": source, **options})
