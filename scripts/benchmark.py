@@ -2,6 +2,7 @@
 
 python scripts/benchmark.py                      # the parts, on synthetic crops
 python scripts/benchmark.py --video CLIP.mp4     # and the share of each stage of a whole restoration
+python scripts/benchmark.py --temporal 8         # and of temporal work in a face's time, at 128, 256 and 512 pixels
 
 Every round times every part once, in turn, so that whatever else the machine does hits all of them alike.
 """
@@ -28,6 +29,7 @@ from dynface_video.stage import Stage
 from dynface_video.temporal.flow_averaging import neighbour_motions, temporal_average, warp_neighbours
 from evaluation.baselines import classical_baselines
 from evaluation.faces import CleanFace, DegradedFace, degrade_faces
+from evaluation.temporal_share import time_faces, time_table
 
 REFERENCE = "RM"
 
@@ -41,12 +43,15 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, help="of torch (default: its own choice)")
     parser.add_argument("--video", type=Path, help="also restore this clip into a temporary folder")
+    parser.add_argument("--temporal", type=int, metavar="FACES", help="also time so many faces of a track at each size")
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
     try:
         pipeline = FacePipeline.from_pretrained(options.preset, device=options.device)
         print(_parts_table(_parts(pipeline, options.batch_size), options.rounds, options.batch_size))
+        if options.temporal:
+            print("\n" + time_table(time_faces(pipeline, frames=options.temporal)))
         if options.video:
             print("\n" + _stages_table(options.video, options.preset))
     except DynfaceError as error:
