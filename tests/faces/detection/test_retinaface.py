@@ -93,7 +93,7 @@ class OnlySmall(Planted):
 
     def forward(self, batch: torch.Tensor) -> tuple[torch.Tensor, ...]:
         offsets, logits, points = super().forward(batch)
-        return offsets, logits if max(batch.shape[2:]) <= retinaface.CLOSE_UP_SIZE else -10.0 * logits.abs(), points
+        return offsets, logits * 2 if max(batch.shape[2:]) <= retinaface.CLOSE_UP_SIZE else -10.0 * logits.abs(), points
 
 
 @pytest.mark.parametrize(("box", "found"), [((20.0, 10.0, 90.0, 90.0), 1), ((40.0, 30.0, 56.0, 50.0), 0)])
