@@ -51,30 +51,40 @@ def post_process_tracks(
         frame_count = max((seen.frame for seen in observations), default=-1) + 1
     bounds = sorted({0, *cuts, frame_count})
     fragments = without_duplicates(fragments_of(observations, cuts, settings.maximum_gap))
-    tracks: list[FaceTrack] = []
-    faces: list[Fragment] = []
-    skipped_faces: list[SkippedFace] = []
-    linked = link(fragments, cuts, settings.maximum_gap)
-    main_faces = _main_faces(linked, bounds) if settings.skip_blurred_background else {}
-    for fragment in linked:
-        fills_shot = fragment.start in bounds and fragment.last + 1 in bounds
-        reason = rejection_reason(fragment, settings, fills_shot=fills_shot)
-        if reason is None and settings.skip_blurred_background:
-            main = main_faces[bisect_right(bounds, fragment.start)]
-            reason = out_of_focus_reason(fragment, None if main is fragment else main)
-        if reason is None:
-            track = _track(len(tracks), fragment, settings)
-            reason = _reason_of_turn(track, settings.maximum_yaw)
-            if reason is None:
-                tracks.append(replace(track, face=_known_face(fragment, faces, tracks, cuts)))
-                faces.append(fragment)
-                skipped_faces += _turned_away(track, settings.maximum_yaw)
-        if reason is not None:
-            skipped_faces.append(_skipped(fragment.start, fragment.last + 1, fragment.points, reason))
+    tracks, skipped_faces = _choose(link(fragments, cuts, settings.maximum_gap), bounds, settings)
     hidden = [_hidden(track, tracks) for track in tracks]
     for track, frames in zip(tracks, hidden, strict=True):
         skipped_faces += _skipped_where(track, frames & (_shown(track) > 0), lambda _: HIDDEN)
     return [_without(track, frames) for track, frames in zip(tracks, hidden, strict=True)], skipped_faces
+
+
+def _choose(
+    fragments: Sequence[Fragment], bounds: Sequence[int], settings: DetectionSettings
+) -> tuple[list[FaceTrack], list[SkippedFace]]:
+    """The tracks of the linked fragments that are restored, and the faces that are skipped; bounds: of the shots."""
+    tracks: list[FaceTrack] = []
+    faces: list[Fragment] = []
+    skipped_faces: list[SkippedFace] = []
+    main_faces = _main_faces(fragments, bounds)
+    for fragment in fragments:
+        track = _track(len(tracks), fragment, settings)
+        reason = (
+            rejection_reason(fragment, settings, fills_shot={fragment.start, fragment.last + 1} <= {*bounds})
+            or (settings.skip_blurred_background and _out_of_focus_reason(fragment, main_faces, bounds))
+            or _reason_of_turn(track, settings.maximum_yaw)
+        )
+        if reason:
+            skipped_faces.append(_skipped(fragment.start, fragment.last + 1, fragment.points, reason))
+            continue
+        tracks.append(replace(track, face=_known_face(fragment, faces, tracks, bounds)))
+        faces.append(fragment)
+        skipped_faces += _turned_away(track, settings.maximum_yaw)
+    return tracks, skipped_faces
+
+
+def _out_of_focus_reason(fragment: Fragment, main_faces: dict[int, Fragment], bounds: Sequence[int]) -> str | None:
+    main = main_faces[bisect_right(bounds, fragment.start)]
+    return out_of_focus_reason(fragment, None if main is fragment else main)
 
 
 def _main_faces(fragments: Sequence[Fragment], bounds: Sequence[int]) -> dict[int, Fragment]:
@@ -144,13 +154,13 @@ def _skipped_where(track: FaceTrack, frames: np.ndarray, reason: Callable[[np.nd
 
 
 def _known_face(
-    fragment: Fragment, faces: Sequence[Fragment], tracks: Sequence[FaceTrack], cuts: Sequence[int]
+    fragment: Fragment, faces: Sequence[Fragment], tracks: Sequence[FaceTrack], bounds: Sequence[int]
 ) -> int | None:
     """The identity of a face of the same appearance that left the shot before; None for a new face."""
-    shot, look = bisect_right(sorted(cuts), fragment.start), fragment.appearance
+    shot, look = bisect_right(bounds, fragment.start), fragment.appearance
     alike = []
     for known, track in zip(faces, tracks, strict=True):
-        gone = known.last < fragment.start and bisect_right(sorted(cuts), known.start) == shot
+        gone = known.last < fragment.start and bisect_right(bounds, known.start) == shot
         if look is None or known.appearance is None or not gone:
             continue
         apart = difference(known.appearance, look)

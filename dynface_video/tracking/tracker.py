@@ -138,10 +138,15 @@ class FaceTracker:
         self._past.append((index, picture))
         self._discard_places()
         known = {number: number in confirmed if detecting else None for number in seen}
+        return earlier + self._observations(index, picture, seen, known)
+
+    def _observations(
+        self, index: int, picture: np.ndarray, seen: dict[int, _Sighting], known: dict[int, bool | None]
+    ) -> list[Observation]:
         found = [_observation(index, number, face, known[number]) for number, face in seen.items()]
         if self._settings.skip_blurred_background:
             found = [_with_focus(one, picture) if one.detected else one for one in found]
-        return earlier + found
+        return found
 
     def _is_detection_due(self, index: int, cut: bool) -> bool:
         return cut or self._last_detection is None or index - self._last_detection >= self._settings.interval
