@@ -222,7 +222,8 @@ def test_an_analysis_can_be_had_alone(source: Path, tmp_path: Path) -> None:
     analysis = analyze_video(source, device="cpu")
     assert analysis.frame_count == FRAMES
     (track,) = analysis.tracks
-    assert len(track.levels) == len(track.starting_steps) == track.track.stop - track.track.start
+    expected = (track.stage_count, track.track.stop - track.track.start)
+    assert track.levels.shape == track.starting_steps.shape == expected
     truth = np.stack([landmarks(i + 30) for i in range(track.track.start, track.track.stop)])
     eyes = np.linalg.norm(truth[:, 1] - truth[:, 0], axis=1).mean()
     assert np.linalg.norm(track.track.landmarks - truth, axis=2).mean() < 0.12 * eyes
