@@ -1,4 +1,4 @@
-"""A stage: the paper's method at one resolution R (METHOD.md 12).
+"""A stage: the paper's method at one resolution R (docs/method.md 8).
 
     source crop at R, enlarged result of the coarser stage, window of neighbours
       --RM--> estimate --SE--> relative blur level --DSST--> starting step
@@ -230,7 +230,7 @@ class Stage:
         return np.minimum(table.lookup(self.effective_blur_levels(levels)), table.schedule.num_train_timesteps - 1)
 
     def guides(self, blur_level: float, starting_step: int) -> tuple[Guide, ...]:
-        """The guides of a face: s, s - d, s - 2d, ..., each active from its own step of the table (METHOD.md 4).
+        """The guides of a face: s, s - d, s - 2d, ..., each active from its own step of the table (docs/method.md 4).
 
         Args:
             blur_level: s, relative, as the sampler uses it; d is `guide_spacing` pixels at 512. A guide that would be

@@ -1,4 +1,4 @@
-"""Gaussian blur that is diagonal in the DCT-II basis: the known degradation of DynFaceRestore (METHOD.md 2 and 4).
+"""Gaussian blur that is diagonal in the DCT-II basis: the known degradation of DynFaceRestore (docs/method.md 2 and 4).
 
 With half-sample reflecting borders (`d c b a | a b c d | d c b a`) a symmetric separable blur multiplies the k-th
 DCT-II coefficient of an axis of length n by `exp(-s^2 (pi k / n)^2 / 2)`. Blur, deblur and the guidance of the sampler

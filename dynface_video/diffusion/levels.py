@@ -1,6 +1,6 @@
 """Blur levels are relative: the standard deviation of the Gaussian divided by the side R of the crop.
 
-One number then means the same blur of a face at every resolution (METHOD.md 12). Pixels exist only inside a formula
+One number then means the same blur of a face at every resolution (docs/method.md 2). Pixels exist only inside a formula
 that works on a grid, and every conversion goes through this module.
 """
 

@@ -1,4 +1,4 @@
-"""Noise as a pure function of (seed, track, frame, step) in crop coordinates (METHOD.md 7.3).
+"""Noise as a pure function of (seed, track, frame, step) in crop coordinates (docs/method.md 6).
 
 Frames of a track share their noise, fully or in part, whatever batch, worker or segment they are restored in: what the
 prior invents then depends on the face and not on the draw, which is what keeps it from flickering.

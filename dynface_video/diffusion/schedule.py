@@ -1,4 +1,4 @@
-"""The forward process shared by training and sampling: DDPM with linear betas (METHOD.md 1)."""
+"""The forward process shared by training and sampling: DDPM with linear betas (docs/method.md 1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DSST: for each blur level, the step from which a diffused blurred face looks like a clean one (METHOD.md 3)."""
+"""DSST: for each blur level, the step from which a diffused blurred face looks like a clean one (docs/method.md 3)."""
 
 from __future__ import annotations
 

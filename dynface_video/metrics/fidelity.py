@@ -1,7 +1,7 @@
 """How close a restored picture is to the clean one: PSNR, SSIM and the log-spectrum distance.
 
 PSNR alone favours blur; the spectrum distance alone favours any texture, noise included. Judge with all three
-(METHOD.md 11).
+(docs/evaluation.md).
 """
 
 from __future__ import annotations

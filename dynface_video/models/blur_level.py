@@ -1,4 +1,4 @@
-"""DBLM, dynamic blur-level mapping: from a degraded face to a known Gaussian blur (METHOD.md 2).
+"""DBLM, dynamic blur-level mapping: from a degraded face to a known Gaussian blur (docs/method.md 2).
 
 RM restores what can be restored; SE says down to which blur level RM is to be trusted. The guide `G_s(RM(y))` then has
 a known degradation, whatever the real one was.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 GuidanceMap = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 """Where the guide rules: (guide (B, 3, R, R), x0 (B, 3, R, R), alphas_cumprod (B,), relative blur_level (B,)) to A_t,
-(B, 1, R, R) in [0, 1] (METHOD.md 5)."""
+(B, 1, R, R) in [0, 1] (docs/method.md 5)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ class Regression:
 
 
 class FaceModel(Protocol):
-    """A restoration model (RM): regresses the clean face; faithful in its low frequencies (METHOD.md 2)."""
+    """A restoration model (RM): regresses the clean face; faithful in its low frequencies (docs/method.md 2)."""
 
     @property
     def reads_windows(self) -> bool:
@@ -63,7 +63,7 @@ class FaceModel(Protocol):
 
 
 class BlurEstimator(Protocol):
-    """The blur estimator (SE): says down to which blur level an estimate can be trusted (METHOD.md 2)."""
+    """The blur estimator (SE): says down to which blur level an estimate can be trusted (docs/method.md 2)."""
 
     def estimate_level(self, evidence: Tensor, estimate: Tensor) -> tuple[Tensor, Tensor]:
         """Read the level off a `Regression`.
@@ -79,7 +79,7 @@ class BlurEstimator(Protocol):
 
 
 class Denoiser(Protocol):
-    """A diffusion prior of faces, as the sampler sees it (METHOD.md 1)."""
+    """A diffusion prior of faces, as the sampler sees it (docs/method.md 1)."""
 
     @property
     def resolution(self) -> int:

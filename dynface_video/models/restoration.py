@@ -1,7 +1,7 @@
-"""RM, the restoration model: the network whose low frequencies are to be trusted (METHOD.md 2).
+"""RM, the restoration model: the network whose low frequencies are to be trusted (docs/method.md 2).
 
 It reads a crop, and where there are some the neighbouring crops of the same face, warped onto it: each carries noise
-and compression of its own (METHOD.md 7.4).
+and compression of its own (docs/method.md 6).
 """
 
 from __future__ import annotations

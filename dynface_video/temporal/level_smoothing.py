@@ -1,4 +1,4 @@
-"""Blur levels and starting steps over time: one track inside one shot (METHOD.md 7.1).
+"""Blur levels and starting steps over time: one track inside one shot (docs/method.md 6).
 
 A level that wavers makes the prior invent more here and less there, which is seen as flicker. Levels are cleaned of
 outliers, then smoothed without lag; the starting step follows them with hysteresis, so that neighbouring frames share a

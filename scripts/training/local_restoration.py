@@ -1,4 +1,4 @@
-"""Training of RM of the local stages: 256 and 512 pixels, one set of weights (METHOD.md 12).
+"""Training of RM of the local stages: 256 and 512 pixels, one set of weights (docs/method.md 8).
 
 It reads the source's crop at its own resolution beside the enlarged result of the coarser stage, and works locally: it
 learns on patches of crops that were degraded whole. The stage of 128 is the RM that exists, the stage of 256 below one

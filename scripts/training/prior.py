@@ -103,7 +103,7 @@ class PriorTraining:
             return guide + GUIDE_NOISE * torch.randn(clean.shape, generator=generator, device=clean.device)
 
     def validate(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, float]:
-        """PSNR of the one-step estimate at some steps, with a guide of level 2 px and without one (METHOD.md 11)."""
+        """PSNR of the one-step estimate at some steps, with a guide of level 2 px and without one."""
         clean = batch["clean"]
         noise = torch.randn(clean.shape, generator=generator, device=clean.device)
         level = torch.full((len(clean),), relative_level(2.0, self.network.resolution), device=clean.device)

@@ -1,8 +1,8 @@
 """Training of the sampler as it is used: the prior's last evaluations, judged by the faces that come out.
 
 A denoiser that was trained by squared error alone leaves grain or blur in few evaluations. Here the guided sampler runs
-as in the pipeline, from the DSST's start to its last step, and what it gives is compared with the clean face (METHOD.md
-11; one-step restorers are trained the same way, OSDFace, arXiv 2411.17163). RM and SE stay frozen.
+as in the pipeline, from the DSST's start to its last step, and what it gives is compared with the clean face
+(docs/method.md 4; one-step restorers are trained the same way, OSDFace, arXiv 2411.17163). RM and SE stay frozen.
 """
 
 from __future__ import annotations
