@@ -1,4 +1,4 @@
-"""Guidance by known Gaussian blurs: the closed form in the DCT-II basis, and the paper's gradient (docs/method.md 4)."""
+"""Guidance by known Gaussian blurs: closed form in the DCT-II basis, and the paper's gradient (docs/method.md 4)."""
 
 from __future__ import annotations
 

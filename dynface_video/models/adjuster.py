@@ -1,4 +1,4 @@
-"""DGSA, the dynamic guidance scaling adjuster: where the guide is obeyed, where the prior may invent (docs/method.md 5)."""
+"""DGSA, the dynamic guidance scaling adjuster: where the guide rules, where the prior may invent (docs/method.md 5)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Synthetic degradation: `y = JPEG_q((x * k) down r + noise) up r` and what old film and codecs add.
 
-The field's protocol (CodeFormer, DifFace; docs/method.md 7) is stated at 512 pixels. `Degradation` is stated at 512 too and
-scaled to the crop it is applied to, so that one description means the same picture at every resolution.
+The field's protocol (CodeFormer, DifFace; docs/method.md 7) is stated at 512 pixels. `Degradation` is stated at 512 too
+and scaled to the crop it is applied to, so that one description means the same picture at every resolution.
 """
 
 from __future__ import annotations
