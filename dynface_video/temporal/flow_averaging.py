@@ -67,37 +67,24 @@ def temporal_average(picture: Tensor, others: Tensor, motions: Motion, temporal_
         motions: From x to each x_k.
         temporal_weight: w, at least 0, one for all or (B,).
     """
-    return _average(picture, others, motions, temporal_weight, relight=True).clamp(0, 1)
-
-
-def temporal_average_detail(
-    detail: Tensor, others: Tensor, motions: Motion, temporal_weight: float | Tensor = 1.0
-) -> Tensor:
-    """As `temporal_average`, of what is added to a picture: of either sign, and without light of its own."""
-    return _average(detail, others, motions, temporal_weight, relight=False)
-
-
-def _average(
-    picture: Tensor, others: Tensor, motions: Motion, temporal_weight: float | Tensor, *, relight: bool
-) -> Tensor:
     weights = torch.as_tensor(temporal_weight, dtype=torch.float32, device=picture.device).expand(len(picture))
 
     def average(x: Tensor, x_k: Tensor, flow: Tensor, weight: Tensor, valid: Tensor | None, w: Tensor) -> tuple[Tensor]:
         fields, size = _fields(flow.float(), weight.float(), w), x.shape[-1]
         present = weight.flatten(2).any(dim=2)[0].tolist() if on_cpu(x) else [True] * x_k.shape[1]
         total, divisor = x.clone(), torch.ones_like(x[:, :1])
-        light = measure_light(x) if relight else None
+        light = measure_light(x)
         for k in range(x_k.shape[1]):
             if present[k]:
                 moved = enlarge(fields[:, k], size)
                 brought, share = warp(x_k[:, k], size * moved[:, :2]), moved[:, 2:]
                 inside = None if valid is None else valid[:, k]
-                total.addcmul_(share, brought if light is None else _relit(brought, x, inside, light))
+                total.addcmul_(share, _relit(brought, x, inside, light))
                 divisor += share
         return (total.div_(divisor),)
 
     (result,) = one_by_one(average, picture, others, motions.flow, motions.weight, motions.valid, weights)
-    return result
+    return result.clamp(0, 1)
 
 
 def _fields(flow: Tensor, weight: Tensor, temporal_weight: Tensor) -> Tensor:

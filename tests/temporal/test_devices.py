@@ -15,7 +15,6 @@ from dynface_video.temporal import flow_averaging, flow_search
 from dynface_video.temporal.flow_averaging import (
     neighbour_motions,
     temporal_average,
-    temporal_average_detail,
     warp_neighbours,
 )
 from dynface_video.temporal.motion import Motion, motion_both_ways, prepare_motion
@@ -62,7 +61,7 @@ def test_nothing_is_fetched_from_a_device(size: int, monkeypatch: pytest.MonkeyP
         motions = neighbour_motions(picture, others, middle_valid=valid, neighbours_valid=others_valid)
         warp_neighbours(picture, others, motions)
         temporal_average(picture, others, motions, 0.5)
-        temporal_average_detail(picture, others, motions, torch.tensor([0.5, 0.7]))
+        temporal_average(picture, others, motions, torch.tensor([0.5, 0.7]))
         motion_both_ways(prepare_motion(picture), prepare_motion(others[:, 0]))
         assert fetches.count == 0
         with pytest.raises(AssertionError, match="fetched"):

@@ -9,7 +9,6 @@ from dynface_video.resampling import gaussian_blur, warp
 from dynface_video.temporal.flow_averaging import (
     neighbour_motions,
     temporal_average,
-    temporal_average_detail,
     warp_neighbours,
 )
 from dynface_video.temporal.light import match_light
@@ -90,12 +89,6 @@ def test_it_is_the_weighted_mean_that_it_states() -> None:
         divisor += share
     averaged = temporal_average(picture, others, motions, 0.7)
     torch.testing.assert_close(averaged, (total / divisor).clamp(0, 1), atol=2e-4, rtol=0)
-
-
-def test_detail_is_averaged_without_light_and_limits() -> None:
-    detail = torch.full((1, 3, SIZE, SIZE), -0.4)
-    averaged = temporal_average_detail(detail, -detail[:, None], constant_motion(0.0), 1.0)
-    torch.testing.assert_close(averaged, torch.zeros_like(detail), atol=1e-3, rtol=0)
 
 
 def test_a_face_that_has_moved_far_counts_less() -> None:
