@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from dynface_video.faces.colour import LUMINANCE
+
 SPECTRUM_FROM = 8
 POWER_FLOOR = 1e-8
-LUMINANCE = (0.299, 0.587, 0.114)
 
 
 def psnr(image: np.ndarray, clean: np.ndarray) -> float:
@@ -69,7 +70,7 @@ def radial_power(image: np.ndarray) -> np.ndarray:
     if image.shape != (size, size, 3) or size < 2 * SPECTRUM_FROM:
         raise ValueError(f"the spectrum needs a square colour picture of at least 16 pixels, not {image.shape}")
     window = np.hanning(size)
-    luminance = np.asarray(image, np.float64) @ np.array(LUMINANCE)
+    luminance = np.asarray(image, np.float64) @ LUMINANCE
     power = np.abs(np.fft.fft2(luminance * window[:, None] * window[None, :])) ** 2
     frequency = np.fft.fftfreq(size, 1 / size)
     ring = np.rint(np.hypot(frequency[:, None], frequency[None, :])).astype(np.int64).ravel()

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dynface_video.metrics.fidelity import LUMINANCE
+from dynface_video.faces.colour import LUMINANCE
 from dynface_video.resampling import enlarge, warp
 from dynface_video.temporal.flow_search import dense_flow, flow_picture
 from dynface_video.temporal.motion import forward_backward_consistency
@@ -85,7 +85,7 @@ def flicker(crops: np.ndarray, mask: np.ndarray) -> float:
 
 
 def _luminance(crops: np.ndarray) -> np.ndarray:
-    return np.asarray(np.asarray(crops, np.float32) @ np.array(LUMINANCE, np.float32))
+    return np.asarray(np.asarray(crops, np.float32) @ LUMINANCE)
 
 
 def _check_clips(clip: np.ndarray, reference: np.ndarray) -> None:

@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dynface_video.faces.colour import LUMINANCE
 from dynface_video.resampling import array_of, enlarge, gaussian_blur, on_cpu, reduce_area, warp
 
-LUMINANCE = (0.299, 0.587, 0.114)
 SEARCH_SIZE = 256
 """Side of the pictures that flow is measured on; larger crops are reduced to it."""
 FLOW_BLUR = 2 / 128
@@ -44,7 +44,8 @@ def flow_picture(crops: Tensor) -> Tensor:
         (B, 1, S, S) uint8, S the smaller of R and `SEARCH_SIZE`.
     """
     red, green, blue = reduce_area(crops, min(crops.shape[-1], SEARCH_SIZE)).split(1, dim=1)
-    small = LUMINANCE[0] * red + LUMINANCE[1] * green + LUMINANCE[2] * blue
+    red_weight, green_weight, blue_weight = LUMINANCE.tolist()
+    small = red_weight * red + green_weight * green + blue_weight * blue
     sigma = FLOW_BLUR * small.shape[-1]
     if on_cpu(small):
         # A kernel of a few pixels is cheaper than a dense matrix here.

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from dynface_video.faces.align import align_transform, sample
+from dynface_video.faces.colour import LUMINANCE
 from dynface_video.faces.paste import face_mask
-from dynface_video.metrics.fidelity import LUMINANCE
 from evaluation.clips import CleanClip
 from training.damage import damage_picture, scratches
 
@@ -119,5 +119,4 @@ def markdown(rows: list[DamageErrors]) -> str:
 
 
 def _error(frames: np.ndarray, clean: np.ndarray) -> np.ndarray:
-    weights = np.array(LUMINANCE, np.float32)
-    return np.asarray(np.abs(frames.astype(np.float32) @ weights - clean.astype(np.float32) @ weights))
+    return np.asarray(np.abs(frames.astype(np.float32) @ LUMINANCE - clean.astype(np.float32) @ LUMINANCE))

@@ -9,7 +9,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from dynface_video.metrics.fidelity import LUMINANCE, POWER_FLOOR, radial_power
+from dynface_video.faces.colour import LUMINANCE
+from dynface_video.metrics.fidelity import POWER_FLOOR, radial_power
 
 SKIN_PATCHES = ((0.305, 0.555, 0.40, 0.66), (0.60, 0.555, 0.695, 0.66), (0.42, 0.28, 0.58, 0.37))
 """Boxes (left, top, right, bottom), as shares of an FFHQ-aligned crop: both cheeks and the forehead."""
@@ -63,14 +64,14 @@ def finest_octaves_error(image: np.ndarray, clean: np.ndarray) -> float:
 
 
 def _chroma(image: np.ndarray) -> np.ndarray:
-    luminance = np.asarray(image, np.float32) @ np.array(LUMINANCE, np.float32)
+    luminance = np.asarray(image, np.float32) @ LUMINANCE
     blue, red = (image[..., 2] - luminance) / 1.772, (image[..., 0] - luminance) / 1.402
     return np.stack([blue, red], axis=-1)
 
 
 def _patch_stds(image: np.ndarray) -> np.ndarray:
     size = image.shape[0]
-    luminance = np.asarray(image, np.float32) @ np.array(LUMINANCE, np.float32)
+    luminance = np.asarray(image, np.float32) @ LUMINANCE
     texture = luminance - cv2.GaussianBlur(luminance, (0, 0), SKIN_BLUR * size, borderType=cv2.BORDER_REFLECT)
     boxes = np.rint(np.array(SKIN_PATCHES) * size).astype(int)
     stds = [texture[top:bottom, left:right].std() for left, top, right, bottom in boxes]

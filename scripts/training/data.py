@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from dynface_video.errors import InputError
+from dynface_video.faces.colour import LUMINANCE
 
 HELD_OUT_PERCENT = 4
 SOFT_DETAIL = 6.0
@@ -179,7 +180,7 @@ def jitter_matrix(rng: np.random.Generator, size: int) -> np.ndarray:
 def jitter_colour(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Random grey, tint, contrast and gains, one for all of (..., 3) float32 in [0, 1]."""
     if rng.random() < 0.12:
-        grey = crop @ np.array([0.299, 0.587, 0.114], np.float32)
+        grey = crop @ LUMINANCE
         crop = np.repeat(grey[..., None], 3, axis=-1)
         if rng.random() < 0.4:  # sepia and other single tints
             crop = crop * rng.uniform([0.95, 0.82, 0.6], [1.0, 0.97, 0.9]).astype(np.float32)

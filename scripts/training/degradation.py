@@ -13,6 +13,7 @@ from typing import cast
 import cv2
 import numpy as np
 
+from dynface_video.faces.colour import LUMINANCE
 from training.damage import damage_picture
 
 REFERENCE = 512
@@ -141,7 +142,7 @@ def degrade_small(crop: np.ndarray, degradation: Degradation, rng: np.random.Gen
     small = cv2.resize(_blur(crop, d), (small_size, small_size), interpolation=cv2.INTER_AREA)
     small = np.clip(small, 0, 1) ** np.float32(d.gamma)
     if d.grey:
-        small = np.repeat((small @ np.array([0.299, 0.587, 0.114], np.float32))[..., None], 3, axis=2)
+        small = np.repeat((small @ LUMINANCE)[..., None], 3, axis=2)
     if d.damage:
         small, _ = damage_picture(small, rng)
     small = np.clip(small + _noise(small.shape, d, rng), 0, 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
+from dynface_video.faces.colour import LUMINANCE
 
 
 def fade(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:

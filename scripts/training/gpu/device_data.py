@@ -15,12 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dynface_video.errors import InputError
+from dynface_video.faces.colour import LUMINANCE
 from training.data import FaceSet, load_faces
 
 ANGLE_STD, ZOOM_STD, SHIFT_STD = 3.0, 0.05, 0.02
 """Of the geometric jitter: degrees, logarithm of the scale, share of the side."""
 GREY_SHARE, TINTED_SHARE = 0.12, 0.4
-LUMINANCE = (0.299, 0.587, 0.114)
 PACKS = {256: ("part1/crops_256", "crops_256", "faces_train/modern_256"), 512: ("part2/modern_512", "modern_512",
          "faces_train/modern_512")}  # fmt: skip
 """Where crops of a side lie: in the packs that travel to a GPU, or in the whole data set."""

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dynface_video.faces.colour import LUMINANCE
 from training.degradation import REFERENCE, Degradation, at_scale
 from training.gpu.device_damage import damage_pictures
 from training.gpu.jpeg import jpeg_round_trip
 from training.gpu.resampling import apply_both_ways, area_matrices, cubic_matrices, repeat_last
 
-LUMINANCE = (0.299, 0.587, 0.114)
 SMALLEST = 8
 """Side in pixels that no crop is shrunk below."""
 BORDER = 4
