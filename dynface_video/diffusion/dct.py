@@ -37,7 +37,7 @@ def dct2(x: Tensor) -> Tensor:
 
 
 def idct2(coefficients: Tensor) -> Tensor:
-    """Inverse of `dct2`."""
+    """Inverse of `dct2`, (..., H, W)."""
     rows = dct_matrix(coefficients.shape[-2], device=coefficients.device)
     columns = dct_matrix(coefficients.shape[-1], device=coefficients.device)
     with torch.autocast(coefficients.device.type, enabled=False):
@@ -45,10 +45,14 @@ def idct2(coefficients: Tensor) -> Tensor:
 
 
 def gaussian_transfer(blur_level: Tensor, size: int) -> Tensor:
-    """What `G_s` multiplies each DCT-II coefficient of a square crop by.
+    """The transfer function of `G_s`: its factor for each DCT-II coefficient of a square crop.
 
-    blur_level: (B,) standard deviations in pixels of that crop, 0 for no blur
-    Returns (B, 1, size, size) in (0, 1].
+    Args:
+        blur_level: Std in pixels of that crop, (B,), 0 for no blur.
+        size: Side of the crop, pixels.
+
+    Returns:
+        (B, 1, size, size) in (0, 1].
     """
     frequency = torch.arange(size, device=blur_level.device, dtype=torch.float32) * (torch.pi / size)
     axis = torch.exp(-0.5 * (blur_level.float()[:, None] * frequency) ** 2)

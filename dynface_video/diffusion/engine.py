@@ -1,7 +1,7 @@
 """Continuous batching of guided sampling: a fixed number of slots, each face at its own timestep.
 
 Starting steps differ from face to face, so a plain batch would wait for its slowest member. A slot is refilled the
-moment its face is done; what a face becomes does not depend on which slot or company it had.
+moment its face is done; a face's result does not depend on its slot or on the other faces.
 """
 
 from __future__ import annotations
@@ -37,19 +37,21 @@ SMALLEST_REFINED_LEVEL = 0.1 / 128
 class SamplingOptions:
     """How a face is sampled.
 
-    num_inference_steps: network evaluations for a face that starts at `reference_step` or above; in proportion below
-    reference_step: see `num_inference_steps`
-    least_steps: network evaluations that every sampled face gets
-    last_step:   timestep of the last evaluation, whose estimate is the face; a prior that was trained on the faces that
-                 come out is used where it was trained
-    trust:       lambda of `rho_t = lambda abar / (1 - abar)`
-    eta_scale:   1 is the paper's stochasticity, 0 deterministic DDIM
-    guidance:    "closed_form", the paper's "gradient" through the network, or "none"; without guidance the prior is
-                 not told the guide either
-    guidance_scale: of the guidance everywhere (closed form: in [0, 1]), before the map; of the gradient's step
-    level_rate:  gradient mode: how fast the level in pixels at R follows its own gradient (Eq. 7); 0 keeps it
-    temperature: deviation of the noise that a face begins with, 1 as trained; below, a face has less texture
-    slots:       faces in one network evaluation
+    Attributes:
+        num_inference_steps: Network evaluations of a face that starts at `reference_step` or above; in proportion
+            below.
+        reference_step: Starting step from which a face gets all evaluations.
+        last_step: Timestep of the last evaluation, whose estimate is the face; for a prior that was trained by its
+            finished faces, the one of its training.
+        least_steps: Network evaluations that every sampled face gets.
+        trust: lambda of `rho_t = lambda abar / (1 - abar)`.
+        eta_scale: 1 is the paper's stochasticity, 0 deterministic DDIM.
+        guidance: "closed_form", the paper's "gradient" through the network, or "none", in which the prior does not get
+            the guide either.
+        guidance_scale: Of the guidance everywhere (closed form: in [0, 1]), before the map; of the gradient's step.
+        level_rate: Gradient mode: how fast the level in pixels at R follows its own gradient (Eq. 7); 0 keeps it.
+        temperature: Std of the noise that a face begins with, 1 as trained; below, a face has less texture.
+        slots: Faces in one network evaluation.
     """
 
     num_inference_steps: int = 12
@@ -69,8 +71,12 @@ class SamplingOptions:
 class FaceJob:
     """One face to sample.
 
-    estimate: RM(y), (3, R, R) in [-1, 1]; guides: blurriest first, the same number for all jobs of an engine;
-    starting_step: from the DSST; key: of its noise
+    Attributes:
+        number: By which the engine returns it.
+        estimate: RM(y), (3, R, R) in [-1, 1].
+        guides: Blurriest first, the same number for all jobs of an engine.
+        starting_step: From the DSST.
+        key: Of its noise.
     """
 
     number: int
@@ -82,11 +88,17 @@ class FaceJob:
 
 @dataclass(frozen=True, eq=False)
 class GuidedStep:
-    """What one network evaluation of B faces gave, for those who look on (training of DGSA, pictures of its maps).
+    """What one network evaluation of B faces gave, for callbacks (training of DGSA, pictures of its maps).
 
-    numbers: of the jobs; timestep, alphas_cumprod, blur_level (relative): (B,)
-    guide, denoised (x0), target (u): (B, 3, R, R);
-    map: A_t, (B, 1, R, R)
+    Attributes:
+        numbers: Of the jobs.
+        timestep: (B,).
+        alphas_cumprod: (B,).
+        blur_level: Relative, of the blurriest guide, (B,).
+        guide: The blurriest, (B, 3, R, R).
+        denoised: x0, (B, 3, R, R).
+        target: u, (B, 3, R, R).
+        map: A_t, (B, 1, R, R).
     """
 
     numbers: tuple[int, ...]
@@ -129,8 +141,12 @@ class _Batch:
 class SamplingEngine:
     """Draws faces with a prior, many at a time.
 
-    guidance_map: scales the closed form's correction from place to place; None obeys the guides everywhere
-    on_step:      is shown every network evaluation of the closed form
+    Args:
+        prior: What draws.
+        options: How.
+        device: Of the prior.
+        guidance_map: Scales the closed form's correction at each pixel; None is a scale of 1.
+        on_step: Called after every network evaluation of the closed form.
     """
 
     def __init__(
@@ -149,9 +165,14 @@ class SamplingEngine:
 
     @torch.no_grad()
     def run(self, jobs: Iterable[FaceJob]) -> Iterator[tuple[int, Tensor]]:
-        """Yield `(job.number, face (3, R, R) in [-1, 1])` as faces finish, in no fixed order.
+        """Sample faces, each for as many evaluations as its starting step asks for.
 
-        A job with starting step 0 comes back as its estimate, untouched.
+        Args:
+            jobs: Taken one by one as slots become free.
+
+        Yields:
+            The number of a job and its face, (3, R, R) in [-1, 1], as faces finish, in no fixed order. A job with
+            starting step 0 gives its estimate, unchanged.
         """
         waiting, slots = iter(jobs), list[_Slot]()
         while True:
@@ -172,8 +193,8 @@ class SamplingEngine:
         """Sample all jobs side by side and let gradients reach the prior and the guidance map: training's `run`.
 
         Args:
-            jobs: B faces; one with starting step 0 comes back as its estimate.
-            with_gradient: evaluations of each face, counted from its last, that autograd records.
+            jobs: B faces; one with starting step 0 gives its estimate.
+            with_gradient: Evaluations of each face, counted from its last, that autograd records.
 
         Returns:
             The faces (B, 3, R, R) in [-1, 1], in the order of the jobs.
@@ -234,7 +255,7 @@ class SamplingEngine:
         next_step = torch.tensor(following, device=self.device)
         alphas_now = self.alphas[now]
         active = torch.stack([s.active_from for s in slots], dim=1) >= now
-        # The blurriest guide begins with the face itself, whatever its own entry of the table says.
+        # The blurriest guide is active from the start, also where its own entry of the table is lower.
         active[0] = True
         return _Batch(
             slots,
@@ -249,7 +270,7 @@ class SamplingEngine:
         )
 
     def _reconcile(self, batch: _Batch) -> Tensor:
-        """The prior's estimate drawn towards the guides: `x0 + A_t (u - x0)`."""
+        """The prior's estimate reconciled with the guides: `x0 + A_t (u - x0)`."""
         options, level = self.options, batch.levels[0]
         denoised = self.prior.predict(batch.sample, batch.timestep, batch.guide, level)
         rho = prior_trust(batch.alphas_now, options.trust)

@@ -20,7 +20,7 @@ class Guide:
 
 
 def guide_spectra(guides: Tensor) -> Tensor:
-    """DCT-II of the guides, (G, B, 3, R, R) float32: made once a face, used at every step."""
+    """DCT-II of the guides, (G, B, 3, R, R) float32: computed once per face, used at every step."""
     return dct2(guides.float())
 
 
@@ -32,11 +32,15 @@ def closed_form_guidance(
     `G_s` is diagonal in the DCT-II basis, so the solution is one division:
     `U = (sum_i w_i g_i Yhat_i + rho X0) / (sum_i w_i g_i^2 + rho)`.
 
-    denoised:    x0, (B, 3, R, R)
-    spectra:     Yhat, `guide_spectra` of the G guides, (G, B, 3, R, R)
-    blur_levels: s, (G, B) in pixels
-    weights:     w, (G, B); 0 leaves a guide out
-    trust:       rho, (B,) positive: how much the denoised estimate weighs against the guides
+    Args:
+        denoised: x0, (B, 3, R, R).
+        spectra: Yhat, `guide_spectra` of the G guides, (G, B, 3, R, R).
+        blur_levels: s, (G, B) in pixels.
+        weights: w, (G, B); 0 leaves a guide out.
+        trust: rho, (B,) positive: weight of the denoised estimate against the guides.
+
+    Returns:
+        u, (B, 3, R, R) float32.
     """
     size = denoised.shape[-1]
     rho = trust[:, None, None, None].float()
@@ -51,13 +55,25 @@ def closed_form_guidance(
 
 
 def prior_trust(alphas_cumprod: Tensor, strength: float) -> Tensor:
-    """`rho_t = lambda abar / (1 - abar)` (DiffPIR): the guide rules a noisy state, the prior a clear one."""
+    """`rho_t = lambda abar / (1 - abar)` (DiffPIR): the guide rules a noisy state, the prior a clear one.
+
+    Args:
+        alphas_cumprod: abar at the step of each face, (B,).
+        strength: lambda.
+    """
     return strength * alphas_cumprod / (1 - alphas_cumprod).clamp(min=1e-6)
 
 
 @dataclass(frozen=True)
 class GuidanceGradient:
-    """denoised: x0, (B, 3, R, R); sample: gradient by x_t, same shape; level: by s, (B,); distance: the norm, (B,)."""
+    """The result of `guidance_gradient`.
+
+    Attributes:
+        denoised: x0, (B, 3, R, R).
+        sample: Gradient by x_t, (B, 3, R, R).
+        level: Gradient by s, (B,).
+        distance: `||yhat - G_s x0||`, (B,).
+    """
 
     denoised: Tensor
     sample: Tensor
@@ -71,8 +87,13 @@ def guidance_gradient(
 ) -> GuidanceGradient:
     """Gradient of `||yhat - G_s x0(x_t)||^2` by the state, *through the network*, and by the level (the paper's Eq. 7).
 
-    predict: the prior's x0 of a state that requires a gradient; sample: x_t, (B, 3, R, R); guide: yhat, (B, 3, R, R);
-    blur_level: s, (B,) in pixels. As in DPS, the step along it is to be divided by `distance`.
+    As in DPS, the step along it is to be divided by `distance`.
+
+    Args:
+        predict: The prior's x0 of a state that requires a gradient.
+        sample: x_t, (B, 3, R, R).
+        guide: yhat, (B, 3, R, R).
+        blur_level: s, (B,) in pixels.
     """
     state, level = sample.detach().requires_grad_(), blur_level.detach().float().requires_grad_()
     denoised = predict(state)

@@ -1,4 +1,4 @@
-"""Blur levels are relative: the standard deviation of the Gaussian divided by the side R of the crop.
+"""Blur levels are relative: the std of the Gaussian divided by the side R of the crop.
 
 One number then means the same blur of a face at every resolution (docs/method.md 2). Pixels exist only inside a formula
 that works on a grid, and every conversion goes through this module.
@@ -18,7 +18,7 @@ PAPER_RESOLUTION = 512
 
 
 def level_in_pixels(relative_level: Level, resolution: int) -> Level:
-    """Standard deviation in pixels of a crop with `resolution` pixels a side."""
+    """Std in pixels of a crop with `resolution` pixels a side."""
     return relative_level * resolution
 
 

@@ -1,7 +1,7 @@
 """Noise as a pure function of (seed, track, frame, step) in crop coordinates (docs/method.md 6).
 
-Frames of a track share their noise, fully or in part, whatever batch, worker or segment they are restored in: what the
-prior invents then depends on the face and not on the draw, which is what keeps it from flickering.
+Frames of a track share their noise, fully or in part, in every batch, worker and segment: what the prior invents then
+depends on the face and not on the draw, which keeps it from flickering.
 """
 
 from __future__ import annotations
@@ -19,9 +19,13 @@ WORD = 0xFFFFFFFF
 
 @dataclass(frozen=True)
 class NoiseKey:
-    """Whose noise it is: the job's seed, the number of the face, and its frame.
+    """What determines the noise of a face.
 
-    correlation: between the noises of two frames of a face, in [0, 1]; at 1 all are the same and `frame` has no say
+    Attributes:
+        seed: Of the job.
+        track: Number of the face.
+        frame: Number of its frame; has no effect at correlation 1.
+        correlation: Between the noises of two frames of a face, in [0, 1].
     """
 
     seed: int
@@ -33,8 +37,13 @@ class NoiseKey:
 def noise_for(key: NoiseKey, step: int, size: int) -> Tensor:
     """Standard normal noise of one face, frame and step, (3, size, size) float32 on the CPU.
 
-    It is `sqrt(c) shared + sqrt(1 - c) own`. `step` counts sampler evaluations from 0; `START` is the noise that the
-    guide is diffused with. Philox is counter-based: the same key gives the same values on every platform.
+    It is `sqrt(c) shared + sqrt(1 - c) own`. Philox is counter-based: the same key gives the same values on every
+    platform.
+
+    Args:
+        key: Of the face.
+        step: Sampler evaluation, counted from 0; `START` is the noise that the guide is diffused with.
+        size: Side of the crop, pixels.
     """
     noise = np.zeros((3, size, size), np.float32)
     if key.correlation > 0:
@@ -47,6 +56,6 @@ def noise_for(key: NoiseKey, step: int, size: int) -> Tensor:
 
 @lru_cache(maxsize=32)
 def _normal(words: tuple[int, ...], size: int) -> np.ndarray:
-    # Kept, because the frames of a face share it.
+    # Cached, because the frames of a face share it.
     generator = np.random.Generator(np.random.Philox(np.random.SeedSequence([word & WORD for word in words])))
     return generator.standard_normal((3, size, size), dtype=np.float32)

@@ -20,12 +20,12 @@ def timesteps_for(starting_step: int, evaluations: int, last_step: int = LAST_ST
     it away. A face that starts low has fewer: no two are the same.
 
     Args:
-        starting_step: of the face, from the DSST; 0 yields no timesteps.
-        evaluations: largest number of timesteps.
-        last_step: where the picture is taken; a face that starts at or below it has a single timestep, its start.
+        starting_step: Of the face, from the DSST; 0 yields no timesteps.
+        evaluations: Largest number of timesteps.
+        last_step: Timestep whose estimate is the face; a face that starts at or below it has one timestep, its start.
 
     Returns:
-        Falling timesteps.
+        Timesteps, strictly falling.
     """
     if starting_step <= last_step:
         return [starting_step] if starting_step > 0 else []
@@ -42,7 +42,13 @@ def ddim_step(
 ) -> Tensor:
     """`x_t` to `x_{t'}` (Song et al. 2021, eq. 12) given the guided clean estimate.
 
-    sample, denoised, noise: (B, 3, R, R); alphas_now, alphas_next, eta: broadcastable, abar at t and t' (1 at the end).
+    Args:
+        sample: x_t, (B, 3, R, R).
+        denoised: The guided clean estimate, (B, 3, R, R).
+        alphas_now: abar at t, broadcastable.
+        alphas_next: abar at t', 1 at the end, broadcastable.
+        eta: Stochasticity, 0 deterministic, broadcastable.
+        noise: Standard normal, (B, 3, R, R).
     """
     direction = (sample - alphas_now.sqrt() * denoised) / (1 - alphas_now).sqrt()
     sigma = eta * ((1 - alphas_next) / (1 - alphas_now) * (1 - alphas_now / alphas_next)).clamp(min=0).sqrt()
@@ -53,11 +59,19 @@ def ddim_step(
 def eta_for(blur_level: Tensor, scale: float) -> Tensor:
     """`eta = scale * s / 10` with s in pixels at 512, clamped to [0, 1] (the authors' README; scale 1 is theirs).
 
-    blur_level: relative, (B,)
+    Args:
+        blur_level: Relative, (B,).
+        scale: Of the paper's stochasticity.
     """
     return (scale * level_in_pixels(blur_level, PAPER_RESOLUTION) / 10).clamp(0, 1)
 
 
 def renoise(guide: Tensor, noise: Tensor, alphas_cumprod: Tensor) -> Tensor:
-    """The state that sampling starts from: the guide diffused to its starting step."""
+    """The state that sampling starts from: the guide diffused to its starting step.
+
+    Args:
+        guide: (..., 3, R, R) in [-1, 1].
+        noise: As `guide`.
+        alphas_cumprod: abar at the starting step, broadcastable.
+    """
     return alphas_cumprod.sqrt() * guide + torch.sqrt(1 - alphas_cumprod) * noise

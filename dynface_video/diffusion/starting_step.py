@@ -1,4 +1,4 @@
-"""DSST: for each blur level, the step from which a diffused blurred face looks like a clean one (docs/method.md 3)."""
+"""DSST: for each blur level, the step from which a diffused blurred face resembles a clean one (docs/method.md 3)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,13 @@ from dynface_video.errors import ModelError
 class StartingStepTable:
     """The table and everything it depends on.
 
-    blur_levels: rising, relative to `resolution`; steps: the starting step for each, never falling
-    tolerance:   largest gap of log10 power between diffused clean and diffused blurred faces that counts as none
-    data_digest: SHA-256 of the crops it was built from
+    Attributes:
+        blur_levels: Rising, relative to `resolution`.
+        steps: The starting step for each, never falling.
+        tolerance: Gap of log10 power between diffused clean and diffused blurred faces up to which they count as equal.
+        resolution: Of the crops that it was built from, pixels.
+        schedule: Of the prior.
+        data_digest: SHA-256 of the crops.
     """
 
     blur_levels: tuple[float, ...]
@@ -62,7 +66,8 @@ class StartingStepTable:
 def radial_power(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean radial power spectrum of crops in [-1, 1], (N, R, R, 3); white noise of variance 1 has power 1.
 
-    Returns frequencies in cycles a pixel, (K,), and power, (K,).
+    Returns:
+        Frequencies in cycles a pixel, (K,), and power, (K,).
     """
     size = images.shape[1]
     window = np.outer(np.hanning(size), np.hanning(size))
@@ -84,14 +89,19 @@ def build_table(
     last_step: int,
     data_digest: str,
 ) -> StartingStepTable:
-    """Build the DSST from clean crops in [-1, 1], (N, R, R, 3).
-
-    blur_levels: rising, relative to R
-    last_step: the highest that the prior was trained at; levels that would ask for a higher one start there.
+    """Build the DSST from clean crops.
 
     With S the radial power of clean faces and s in pixels, `X_t = abar S + (1 - abar)` and
     `Y_t^s = abar S exp(-4 pi^2 s^2 f^2) + (1 - abar)`; the starting step for s is the first t at which
     `max_f log10 X_t - log10 Y_t^s <= tolerance`.
+
+    Args:
+        images: Clean crops in [-1, 1], (N, R, R, 3).
+        schedule: Of the prior.
+        tolerance: See `StartingStepTable`.
+        blur_levels: Rising, relative to R.
+        last_step: The highest that the prior was trained at; levels that would ask for a higher one start there.
+        data_digest: SHA-256 of the crops.
     """
     frequency, power = radial_power(images)
     alphas = schedule.alphas_cumprod().double().numpy()[:, None]

@@ -15,8 +15,8 @@ from dynface_video.models.prior import level_label
 class GuidanceAdjuster(ModelMixin, ConfigMixin):
     """Three convolutions from the guide, the prior's estimate, the step and the blur level to the map `A_t`.
 
-    The paper's network is told the guide, `x0` and t. Here the blur level comes with them: the same step means another
-    amount of missing detail for another level. The map has a value for each block of `unshuffle` pixels, between which
+    The paper's network gets the guide, `x0` and t. This one also gets the blur level: at the same step the amount of
+    missing detail depends on it. The map has a value for each block of `unshuffle` pixels, between which
     it is interpolated. As initialised it is one half everywhere.
     """
 
@@ -59,8 +59,16 @@ def sobel_guidance_map(
 ) -> Tensor:
     """Untrained stand-in for the trained map: high on smooth skin, low on texture and edges; in [lowest, 1].
 
-    Block means of a Sobel magnitude of the guide's luminance, squashed (DiffBIR's region weights). It does not look at
-    `x0`, the step or the level. See `GuidanceMap`.
+    Block means of a Sobel magnitude of the guide's luminance, squashed (DiffBIR's region weights). It ignores
+    `x0`, the step and the level.
+
+    Args:
+        guide: As of `GuidanceMap`, like the next three.
+        denoised: Ignored.
+        alphas_cumprod: Ignored.
+        blur_level: Ignored.
+        block: Side of the blocks, pixels.
+        lowest: The map's smallest value.
     """
     kernel = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]], device=guide.device)
     luminance = nn.functional.pad(guide.float().mean(dim=1, keepdim=True), (1, 1, 1, 1), mode="reflect")

@@ -1,7 +1,7 @@
 """DBLM, dynamic blur-level mapping: from a degraded face to a known Gaussian blur (docs/method.md 2).
 
-RM restores what can be restored; SE says down to which blur level RM is to be trusted. The guide `G_s(RM(y))` then has
-a known degradation, whatever the real one was.
+RM restores what can be restored; SE estimates the blur level down to which RM can be trusted. The guide
+`G_s(RM(y))` then has a known degradation, whatever the real one was.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from dynface_video.models.restoration import ResidualBlock
 LEVEL_OFFSET = 0.2 / 128
 """Added to relative levels before their logarithm: errors count in proportion above it, and level 0 stays finite."""
 LARGEST_LEVEL = 6.0 / 128
-"""Relative level above which faces are not told apart."""
+"""Largest relative level; faces blurred more than that get it too."""
 SMALLEST_GRID_LEVEL = 0.2 / 128
 TRUSTED_ERROR = 0.05
 """Rms error of an estimate, on the scale of [-1, 1], up to which it is trusted."""
 
 
 class BlurLevelEstimator(ModelMixin, ConfigMixin):
-    """SE: reads the evidence and RM's estimate of it; says the blur level and how sure it is. A `BlurEstimator`.
+    """SE: the blur level, and a confidence, from the evidence and RM's estimate of it. A `BlurEstimator`.
 
-    It is told the spectra of the evidence, of the estimate and of what RM took away, which show noise and blur plainly;
-    a small convolutional network adds what only the picture shows. It works on `z = log(1 + s / s0)` of the relative
+    Its inputs are the spectra of the evidence, of the estimate and of what RM removed, which show noise and blur
+    directly, and the features of a small convolutional network. It works on `z = log(1 + s / s0)` of the relative
     level s, with s0 = `LEVEL_OFFSET`.
 
     Args:
         resolution: Side of the crops, pixels.
         unshuffle: Side of the block of pixels that becomes one position of the first layer.
         channels: Of each level of the convolutional network.
-        bands: Rings of the spectrum whose power it is told.
-        std_scale: Factor on the std that it states; fitted after training on faces that took no part in it.
+        bands: Rings of the spectrum.
+        std_scale: Factor on the estimated std; fitted after training on held-out faces.
     """
 
     rings: Tensor
@@ -65,7 +65,7 @@ class BlurLevelEstimator(ModelMixin, ConfigMixin):
         self.register_buffer("rings", spectrum_rings(resolution, bands), persistent=False)
 
     def forward(self, degraded: Tensor, estimate: Tensor) -> tuple[Tensor, Tensor]:
-        """Crops (B, 3, R, R) in [-1, 1] to the mean of z and the log of its standard deviation, (B,) each."""
+        """Crops (B, 3, R, R) in [-1, 1] to the mean of z and the log of its std, (B,) each."""
         features = self.features(F.pixel_unshuffle(torch.cat([degraded, estimate], dim=1), self.config.unshuffle))
         pooled = [features.mean(dim=(2, 3)), features.std(dim=(2, 3))]
         spectra = [self._log_spectrum(x) for x in (degraded, estimate, degraded - estimate)]
@@ -111,7 +111,7 @@ def z_from_level(level: Tensor) -> Tensor:
 def trusted_level(error: Tensor, *, tolerance: float = TRUSTED_ERROR) -> Tensor:
     """The label of SE: the smallest s with `rms(G_s (RM(y) - x)) <= tolerance`, on a fine grid.
 
-    By Parseval the blurred error's rms is a sum over DCT coefficients; no picture is blurred.
+    By Parseval the blurred error's rms is a sum over DCT coefficients, so that nothing needs to be blurred.
 
     Args:
         error: RM(y) - x, (B, 3, R, R) on the scale of [-1, 1].

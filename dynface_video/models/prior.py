@@ -22,7 +22,7 @@ GUIDE_NOISE = 0.02
 
 
 class GuidedPrior(ModelMixin, ConfigMixin):
-    """A DDPM of faces that may be told a *known* blur of the face it is to draw.
+    """A DDPM of faces, optionally conditioned on a *known* blur of the face to draw.
 
     DynFaceRestore reduces every degradation to a known Gaussian blur. If faces were Gaussian with the mean power
     spectrum S, the clean face given `x_t` and `G_s x` would have a closed-form mean, one division per DCT-II
@@ -70,12 +70,18 @@ class GuidedPrior(ModelMixin, ConfigMixin):
     def gaussian_estimate(
         self, sample: Tensor, timestep: Tensor, guide: Tensor, level: Tensor, has_guide: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Posterior mean of Gaussian faces given `x_t` and, where `has_guide` is 1, `G_s x` under noise of
-        `GUIDE_NOISE`.
+        """Posterior mean of Gaussian faces given `x_t` and `G_s x` under noise of `GUIDE_NOISE`.
 
-        level, has_guide: (B,). Returns the mean (B, 3, R, R) and the root of the mean posterior variance, (B,).
-        Samples may also be parts of crops whose side goes into R without rest: a part of half the side has every other
-        frequency of the whole, at the same power.
+        Args:
+            sample: x_t, (B, 3, R, R), or parts of crops whose side divides R: a part of half the side has every other
+                frequency of the whole, at the same power.
+            timestep: (B,) long.
+            guide: `G_s x`, as `sample`.
+            level: s, relative, (B,).
+            has_guide: 0 where the guide is ignored, else 1, (B,).
+
+        Returns:
+            The mean, as `sample`, and the std, (B,): the root of the mean posterior variance.
         """
         column = (slice(None), None, None, None)
         size = sample.shape[-1]
@@ -91,15 +97,15 @@ class GuidedPrior(ModelMixin, ConfigMixin):
     def forward(
         self, sample: Tensor, timestep: Tensor, guide: Tensor, level: Tensor, has_guide: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """The clean estimate x0, (B, 3, R, R), and the (B,) deviation it would have if faces were Gaussian."""
+        """The clean estimate x0, (B, 3, R, R), and the std it would have if faces were Gaussian, (B,)."""
         with torch.autocast(sample.device.type, enabled=False):
-            mean, deviation = self.gaussian_estimate(sample, timestep, guide, level, has_guide)
+            mean, std = self.gaussian_estimate(sample, timestep, guide, level, has_guide)
         label = torch.where(
             has_guide > 0, level_label(level, self.config.label_levels), torch.full_like(level, NO_GUIDE_LABEL)
         )
         hidden = F.pixel_unshuffle(torch.cat([sample, mean], dim=1), self.config.unshuffle)
         residual = F.pixel_shuffle(self.unet(hidden, timestep, class_labels=label).sample, self.config.unshuffle)
-        return mean + deviation[:, None, None, None] * residual.float(), deviation
+        return mean + std[:, None, None, None] * residual.float(), std
 
     def predict(self, sample: Tensor, timestep: Tensor, guide: Tensor | None, blur_level: Tensor | None) -> Tensor:
         """See `Denoiser.predict`."""

@@ -57,13 +57,13 @@ class FaceModel(Protocol):
             degraded: The crops, (B, 3, R, R) in [-1, 1].
             coarse: The coarser stage's result enlarged to R, (B, 3, R, R) in [-1, 1]; None in the first stage.
             neighbours: Crops of the same faces in other frames, warped onto them, (B, K, 3, R, R); None without any.
-            valid: 1 where there is a neighbour, else 0, (B, K).
+            valid: 0 for padding, else 1, (B, K).
         """
         ...
 
 
 class BlurEstimator(Protocol):
-    """The blur estimator (SE): says down to which blur level an estimate can be trusted (docs/method.md 2)."""
+    """The blur estimator (SE): down to which blur level an estimate can be trusted (docs/method.md 2)."""
 
     def estimate_level(self, evidence: Tensor, estimate: Tensor) -> tuple[Tensor, Tensor]:
         """Read the level off a `Regression`.

@@ -1,4 +1,4 @@
-"""Where the models of a preset lie."""
+"""The folders of the embedded models."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def model_folder(name: str) -> Path:
     folder = Path(__file__).parent / name
     if name not in embedded_models():
         raise ModelError(
-            f"the models {name!r} are not part of this installation; there are: "
-            f"{', '.join(embedded_models()) or 'none'}"
+            f"unknown models {name!r}: neither a folder with a model_index.json nor embedded ones "
+            f"({', '.join(embedded_models())})"
         )
     return folder
 

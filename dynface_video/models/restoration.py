@@ -1,7 +1,7 @@
-"""RM, the restoration model: the network whose low frequencies are to be trusted (docs/method.md 2).
+"""RM, the restoration model: the network whose low frequencies can be trusted (docs/method.md 2).
 
-It reads a crop, and where there are some the neighbouring crops of the same face, warped onto it: each carries noise
-and compression of its own (docs/method.md 6).
+It reads a crop and, if given, the neighbouring crops of the same face, warped onto it: each has noise and compression
+of its own (docs/method.md 6).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dynface_video.models.protocols import Regression
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions without normalisation: how strong the noise is must stay visible to the network (EDSR)."""
+    """Two 3x3 convolutions without normalisation, which would hide the strength of the noise (EDSR)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -36,9 +36,9 @@ class ResidualBlock(nn.Module):
 
 
 class WindowFusion(nn.Module):
-    """Weighs the crops of a window pixel by pixel, and says in features what their mean does not.
+    """Weighs the crops of a window pixel by pixel, and adds features for what their weighted mean loses.
 
-    Each crop, the middle one too, is judged beside the middle one and the plain mean of all. As initialised all crops
+    Each crop, the middle one too, is compared with the middle one and the plain mean of all. As initialised all crops
     count the same and the features are zero. The number of neighbours is free.
     """
 
@@ -52,23 +52,29 @@ class WindowFusion(nn.Module):
         nn.init.zeros_(self.judge.bias)  # type: ignore[arg-type]
 
     def forward(self, middle: Tensor, neighbours: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-        """The weighted mean (B, 3, R, R), and features (B, F, r, r) at the unshuffled size, zero without neighbours.
+        """Fuse a window.
 
-        middle: (B, 3, R, R); neighbours: (B, K, 3, R, R), warped onto it; valid: (B, K), 0 where there is none
+        Args:
+            middle: (B, 3, R, R).
+            neighbours: Warped onto it, (B, K, 3, R, R).
+            valid: 0 for padding, else 1, (B, K).
+
+        Returns:
+            The weighted mean (B, 3, R, R), and features (B, F, r, r) at the unshuffled size, zero without neighbours.
         """
         window = torch.cat([middle[:, None], neighbours], dim=1)  # (B, K + 1, 3, R, R)
         counts = torch.cat([torch.ones_like(valid[:, :1]), valid], dim=1)[..., None, None, None]
         mean = (counts * window).sum(dim=1, keepdim=True) / counts.sum(dim=1, keepdim=True)
-        judged = torch.cat([middle[:, None].expand_as(window), mean.expand_as(window), window], dim=2)
+        compared = torch.cat([middle[:, None].expand_as(window), mean.expand_as(window), window], dim=2)
         batch, size = window.shape[:2]
-        seen = F.pixel_unshuffle(judged.flatten(0, 1), self.unshuffle)
-        said = self.judge(F.relu(self.compare(seen)))
-        weights = counts * F.pixel_shuffle(2 * said[:, self.features :].sigmoid(), self.unshuffle).unflatten(
+        unshuffled = F.pixel_unshuffle(compared.flatten(0, 1), self.unshuffle)
+        out = self.judge(F.relu(self.compare(unshuffled)))
+        weights = counts * F.pixel_shuffle(2 * out[:, self.features :].sigmoid(), self.unshuffle).unflatten(
             0, (batch, size)
         )
         fused = (weights * window).sum(dim=1) / weights.sum(dim=1).clamp(min=1e-3)
         shares = counts[:, 1:] / counts.sum(dim=1, keepdim=True)
-        features = (shares * said[:, : self.features].unflatten(0, (batch, size))[:, 1:]).sum(dim=1)
+        features = (shares * out[:, : self.features].unflatten(0, (batch, size))[:, 1:]).sum(dim=1)
         return fused, features
 
 
