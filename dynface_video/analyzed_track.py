@@ -1,4 +1,4 @@
-"""One face over time, and how it is to be restored."""
+"""One face over time, and the levels and steps it is restored with."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dynface_video.tracking.observation import FaceTrack
 
 @dataclass(frozen=True)
 class AnalyzedTrack:
-    """A face over the frames `track.start .. track.stop - 1` and how it is to be restored.
+    """A face over the frames `track.start .. track.stop - 1` and how to restore it.
 
     Attributes:
         track: Where the face is.
@@ -19,7 +19,7 @@ class AnalyzedTrack:
         starting_steps: From each stage's DSST, held by hysteresis, (S, T) int64; 0 leaves RM's estimate unchanged.
         grey: Whether the source shows this face without colour.
         restore: False to skip the face.
-        noise: Number of its noise: that of its face within its shot, so that a shot looks the same in every video.
+        noise: Number of its noise: that of its face within its shot, so that a shot is the same in every video.
     """
 
     track: FaceTrack

@@ -33,7 +33,7 @@ def resolve_device(name: str) -> torch.device:
     if device.type == "mps":
         if not torch.backends.mps.is_available():
             raise InputError(f"device {name!r} not found: torch sees no Apple GPU; use auto or cpu")
-        _tell_mps_fallback()
+        _log_mps_fallback()
     return device
 
 
@@ -42,8 +42,8 @@ def _unknown(name: str) -> InputError:
 
 
 @functools.cache
-def _tell_mps_fallback() -> None:
-    """Log once what happens to operations that the Apple GPU lacks; the package sets the variable when imported."""
+def _log_mps_fallback() -> None:
+    """Log once how operations that the Apple GPU lacks are executed; the package sets the variable on import."""
     if os.environ.get(MPS_FALLBACK) == "1":
         logger.info("operations that the Apple GPU (mps) does not support run on the CPU")
     else:

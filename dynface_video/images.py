@@ -1,4 +1,4 @@
-"""Pictures as people hold them (PIL, NumPy, torch) to and from float32 arrays in [0, 1]."""
+"""Conversion of aligned crops (PIL, NumPy, torch) to and from float32 arrays in [0, 1]."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dynface_video.errors import InputError
 Images = TypeVar("Images", Image.Image, np.ndarray, Tensor, Sequence[Any])
 
 RANGE_SLACK = 0.1
-"""How far float values may lie outside [0, 1]: interpolation overshoots."""
+"""Tolerance of float values outside [0, 1]: interpolation overshoots."""
 
 
 def as_array(picture: Image.Image | np.ndarray) -> np.ndarray:
@@ -58,7 +58,7 @@ def as_images(images: Any) -> list[np.ndarray]:
 
 
 def like_input(pictures: Sequence[np.ndarray], images: Any) -> Any:
-    """Float32 arrays (S, S, 3) in [0, 1] as the kind, type and range of `images`, which they were made from."""
+    """Float32 arrays (S, S, 3) in [0, 1] as the kind, type and range of `images`, from which they were made."""
     if isinstance(images, Tensor):
         if not len(pictures):
             return images.clone()

@@ -52,12 +52,12 @@ StepCallback = Callable[["FacePipeline", int, Tensor, dict[str, Any]], None]
 
 @dataclass(frozen=True, eq=False)
 class FacePipeline:
-    """The stages of a model folder, coarse to fine, and the settings that they are used with.
+    """The stages of a model folder and the settings that they are used with.
 
     Attributes:
         stages: Coarse to fine.
         settings: Of all stages.
-        device: Where the networks and the crops are.
+        device: Of the networks and the crops.
         dtype: Of the networks' arithmetic; everything between them is float32.
         threads: CPU threads that a call uses.
 
@@ -156,13 +156,13 @@ class FacePipeline:
         starting_step: int | None = None,
         on_step: Callable[[GuidedStep], None] | None = None,
     ) -> SampledFaces:
-        """B faces through some stages.
+        """Restore B faces by some stages.
 
         Args:
             stages: Coarse to fine.
             crops: Of each stage (B, 3, R, R) in [0, 1].
-            noise_keys: Whose noise each face gets.
-            starting_step: Of every face, instead of its own of the table.
+            noise_keys: Of each face.
+            starting_step: Of every face, instead of the table's.
             on_step: As of `Stage.sample`.
 
         Returns:
@@ -210,7 +210,7 @@ class FacePipeline:
             The same kind as `images`, of the same sizes.
 
         Raises:
-            InputError: An image is not square or not RGB, or has values that are no colours.
+            InputError: An image is not square or not RGB, or has values outside [0, 1] or NaN.
         """
         changes: RestorationChanges = {}
         if strength is not None:
@@ -302,7 +302,7 @@ class _Networks:
     loaded: dict[str, Any] = field(default_factory=dict)
 
     def load(self, name: NetworkName, default: type[Any]) -> Any:
-        """A network by its name in `model_index.json`; default: its class if the name does not say."""
+        """A network by its name in `model_index.json`; default: its class where the name has no class of its own."""
         subfolder, model_class = name, default
         if not isinstance(name, str):
             if set(name) != {"class", "folder"}:

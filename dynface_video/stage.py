@@ -4,7 +4,7 @@
       --RM--> estimate --SE--> relative blur level --DSST--> starting step
       estimate blurred to that level = guide --guided sampler--> face at R
 
-A pipeline is a list of stages, coarse to fine. A stage may lack the sampler (its estimate is the face), but never RM.
+A pipeline is a list of stages, coarse to fine. A stage without a sampler gives RM's estimate.
 
 Convention:
     Crops, estimates and faces are RGB tensors (B, 3, R, R) in [0, 1] on the stage's device; networks see [-1, 1].
@@ -35,7 +35,7 @@ from dynface_video.models.protocols import BlurEstimator, Denoiser, FaceModel, G
 NetworkName = str | dict[str, str]
 
 SHARP_PIXELS = (0.5, 1.5)
-"""Blur, pixels of the last stage, up to which detail above that stage is kept, and from which on it is noise."""
+"""Blur in pixels of the last stage up to which all of the source's finer detail is kept, and from which on none."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ class StageConfig:
     Attributes:
         resolution: R, side of the crops in pixels.
         restoration: RM.
-        blur_estimator: SE; None where no level is read and the stage does not sample.
-        prior: The prior; None for a stage whose estimate is the face.
+        blur_estimator: SE; None for a stage without a sampler.
+        prior: None for a stage without a sampler.
         starting_steps: File of the prior's DSST.
         adjuster: The trained guidance map (DGSA).
         num_inference_steps: Network evaluations of a face that starts at `reference_step` or above.
@@ -57,7 +57,7 @@ class StageConfig:
         temperature: Std of the noise that a face begins with.
         trust: lambda of the closed form: weight of the prior against the guides.
         finest_level: Relative level added to SE's: even a trusted estimate is smoother than a face.
-        luminance_detail_only: Whether sampled detail is taken in the luminance alone, the colour from RM.
+        luminance_detail_only: Whether sampled detail changes only the luminance, and colour differences are RM's.
         window_radius: Neighbouring crops on either side that RM reads, frames.
         temporal_radius: Neighbouring frames on either side that estimates and faces are averaged with.
     """
@@ -80,7 +80,7 @@ class StageConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> StageConfig:
-        """The configuration of a stage; raises ModelError for unknown or missing entries and parts that need others."""
+        """A stage's entry of `model_index.json`; raises ModelError for unknown or missing entries."""
         unknown = set(values) - {field.name for field in fields(cls)}
         if unknown or not {"resolution", "restoration"} <= set(values):
             raise ModelError(f"not a stage: unknown {sorted(unknown)}, and resolution and restoration are required")
@@ -93,7 +93,7 @@ class StageConfig:
 
 @dataclass(frozen=True, eq=False)
 class Sampler:
-    """What a stage draws with: SE, the prior, its starting-step table, and perhaps a trained guidance map."""
+    """What a stage draws with: SE, the prior, its starting-step table, and a trained guidance map if it has one."""
 
     blur_estimator: BlurEstimator
     prior: Denoiser
@@ -103,7 +103,12 @@ class Sampler:
 
 @dataclass(frozen=True, eq=False)
 class Estimates:
-    """RM's work on B crops: evidence and estimate as of `Regression`, but (B, 3, R, R) in [0, 1], float32."""
+    """A `Regression` of B crops, but float32 in [0, 1].
+
+    Attributes:
+        evidence: (B, 3, R, R).
+        estimate: (B, 3, R, R), clipped.
+    """
 
     evidence: Tensor
     estimate: Tensor
@@ -111,7 +116,12 @@ class Estimates:
 
 @dataclass(frozen=True, eq=False)
 class SampledFaces:
-    """faces: (B, 3, R, R) in [0, 1]; unet_evaluations: network evaluations of the prior that were spent on them."""
+    """The result of `Stage.sample`.
+
+    Attributes:
+        faces: (B, 3, R, R) in [0, 1].
+        unet_evaluations: Network evaluations of the prior.
+    """
 
     faces: Tensor
     unet_evaluations: int
@@ -122,7 +132,15 @@ class Stage:
     """The method at one resolution; see the module.
 
     `settings.strength` 0 is RM's own estimate, the closest to the input; 1 trusts RM only at twice the measured blur
-    level and lets the prior draw the rest. Levels that pass in and out are SE's; strength is applied inside.
+    level, and the prior draws the rest. Arguments and results are SE's levels; strength is applied inside.
+
+    Attributes:
+        config: Of the model folder.
+        restoration: RM.
+        sampler: None for a stage that gives RM's estimate.
+        settings: Of the user.
+        device: Of the networks and tensors.
+        dtype: Of the networks' arithmetic.
     """
 
     config: StageConfig
@@ -206,7 +224,17 @@ class Stage:
 
     @torch.no_grad()
     def estimate_levels(self, estimates: Estimates) -> tuple[Tensor, Tensor]:
-        """Relative blur levels, (B,), and confidences in (0, 1], (B,); raises ModelError for a stage without SE."""
+        """Read blur levels off estimates.
+
+        Args:
+            estimates: Of B crops, from `regress`.
+
+        Returns:
+            SE's relative blur levels, (B,), and confidences in (0, 1], (B,).
+
+        Raises:
+            ModelError: The stage has no blur estimator.
+        """
         if self.sampler is None:
             raise ModelError(f"the stage of {self.resolution} pixels has no blur estimator")
         levels, confidences = [], []
@@ -260,8 +288,8 @@ class Stage:
             estimates: (B, 3, R, R) in [0, 1].
             levels: SE's levels, (B,).
             starting_steps: As of `starting_steps`, (B,).
-            noise_keys: Whose noise each face gets.
-            on_step: Shown every network evaluation of the closed form; faces are numbered by their position.
+            noise_keys: Of each face.
+            on_step: Called after every network evaluation of the closed form; faces are numbered by their position.
         """
         if self.sampler is None or len(estimates) == 0:
             return SampledFaces(estimates, 0)
@@ -281,7 +309,7 @@ class Stage:
         return SampledFaces((faces.clamp(-1, 1) + 1) / 2, engine.evaluations)
 
     def sampling_options(self) -> SamplingOptions:
-        """How this stage samples: its own options where the settings do not say otherwise."""
+        """How this stage samples: its own options where the settings leave them open."""
         settings, config = self.settings, self.config
         steps = config.num_inference_steps if settings.num_inference_steps is None else settings.num_inference_steps
         return SamplingOptions(
@@ -303,7 +331,7 @@ class Stage:
         return sobel_guidance_map if self.settings.guidance_map == "sobel" else None
 
     def _stack_windows(self, windows: Sequence[Tensor], count: int) -> tuple[Tensor | None, Tensor | None]:
-        """The windows side by side, (B, K, 3, R, R) in [-1, 1], and which of them are there, (B, K)."""
+        """The windows padded to the longest, (B, K, 3, R, R) in [-1, 1], and 0 for padding, else 1, (B, K)."""
         most = max(map(len, windows), default=0)
         if most == 0 or not self.restoration.reads_windows:
             return None, None
@@ -330,7 +358,7 @@ class Stage:
 def source_detail_weight(level: float, resolution: int) -> float:
     """Share of the source's detail above a stage's resolution that is signal, in [0, 1].
 
-    A face that is sharp at the last stage's resolution may well be sharp beyond it; a blurred one has only noise there.
+    A face that is sharp at the last stage's resolution may be sharp beyond it; a blurred one has only noise there.
 
     Args:
         level: Relative blur level of the face.
@@ -343,8 +371,8 @@ def source_detail_weight(level: float, resolution: int) -> float:
 def with_chroma_of(face: Tensor, estimate: Tensor) -> Tensor:
     """The sampled face's luminance with RM's colour differences; (3, R, R) RGB each.
 
-    Detail is seen in the luminance, and film and codecs hardly carry any in the colour: what a prior draws there is
-    coloured noise. (On held-out faces it costs 0.4 dB PSNR and adds nothing to the eye.)
+    Film and codecs carry hardly any detail in the colour: what a prior draws there is coloured noise. (On held-out
+    faces it costs 0.4 dB PSNR and adds no visible detail.)
     """
     weights = torch.from_numpy(LUMINANCE).to(face.device)[:, None, None]
     return estimate + ((face - estimate) * weights).sum(dim=0)

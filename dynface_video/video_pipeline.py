@@ -1,4 +1,4 @@
-"""Faces over time: a segment's faces on their way through the stages, each with the frames around it.
+"""Faces over time: a segment's faces are restored stage by stage, each with the frames around it.
 
 At every stage, with w, r of that stage:
 
@@ -7,11 +7,11 @@ At every stage, with w, r of that stage:
     samples t-r .. t+r --flow-guided average, colour of the source--> face t
 
 The flow is that of the first stage's estimates, scaled to every other stage. A face depends on the frames within
-`reach` on either side, on no others: a segment that is given those makes what the whole video would make. (Averaging at
-every step of the sampler would make it depend on r frames more for each step.)
+`reach` on either side, on no others: a segment that is given those has the same faces as the whole video. (Averaging
+at every step of the sampler would make it depend on r frames more for each step.)
 
-At the sampler's last step rho (see `guidance`) is so large that the guides have no say any more, and the closed form
-with the temporal term is the weighted mean of `temporal_average`.
+At the sampler's last step rho (see `guidance`) is so large that the guides have no weight, and the closed form with the
+temporal term is the weighted mean of `temporal_average`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ FULL_WEIGHT_LEVEL = 1.5 / 128
 """Relative blur level from which on faces are averaged with the full weight; less below it, by the square: a face that
 is nearly sharp has little noise to lose, and motion finer than the flow can follow."""
 PIXELS_AT_ONCE = 1 << 22
-"""Pixels of neighbours that are held for one batch of averages: a crowd has a thousand faces within reach."""
+"""Limit of neighbours' pixels in a batch of averages, for memory: a crowd has a thousand faces within reach."""
 
 
 @dataclass(frozen=True, order=True)
@@ -62,7 +62,7 @@ class FaceKey:
 
 @dataclass(eq=False)
 class StageState:
-    """What one stage has made of a face so far; None is not made yet. Tensors (3, R, R) in [0, 1]."""
+    """A stage's results for one face, None until computed. Tensors (3, R, R) in [0, 1]."""
 
     estimate: Tensor | None = None
     sample: Tensor | None = None
@@ -76,7 +76,7 @@ class FaceRecord:
 
     Attributes:
         crops: The source at each stage's resolution, (3, R, R) in [0, 1].
-        stages: What each stage has made of it.
+        stages: The results of each stage.
         validity: (1, R, R) in [0, 1] at the first stage's resolution, 0 where the crop reaches beyond the picture; None
             for a crop inside it.
     """
@@ -100,7 +100,7 @@ def reach(stages: Sequence[Stage]) -> int:
 
 @dataclass(frozen=True)
 class _Needs:
-    """The faces of which a stage has to make estimates, samples and faces."""
+    """The faces whose estimates, samples and results a stage has to compute."""
 
     estimates: list[FaceKey]
     samples: list[FaceKey]
@@ -112,7 +112,7 @@ class VideoPipeline:
 
     Args:
         pipeline: The stages.
-        tracks: Those that may be asked for, by number.
+        tracks: Of the faces to restore, by number.
         seed: Of the job.
     """
 
@@ -127,15 +127,13 @@ class VideoPipeline:
         }
 
     def add(self, key: FaceKey, crops: Sequence[np.ndarray], validity: np.ndarray | None = None) -> None:
-        """Take in the source crops of a face.
-
-        Those of the frames within `reach` must be there before a face is asked for.
+        """Add the source crops of a face; `restore` needs those of all frames within `reach`.
 
         Args:
             key: The face.
             crops: (R, R, 3) in [0, 1], one for each of its stages.
-            validity: (R, R) as `crop_validity` gives it for the first of them; without it all of them shows the
-                picture. What does not has no part in flow, light and colour.
+            validity: (R, R) as of `crop_validity` for the first crop; None if the crop lies inside the picture. Pixels
+                outside of it are ignored in flow, light and colour.
         """
         device = self.pipeline.device
         tensors = tuple(to_tensor(crop[None], device)[0] for crop in crops)
@@ -143,7 +141,14 @@ class VideoPipeline:
         self._records[key] = FaceRecord(tensors, tuple(StageState() for _ in tensors), inside)
 
     def restore(self, wanted: Sequence[FaceKey]) -> list[np.ndarray]:
-        """The faces of their last stage, (R, R, 3) in [0, 1], in the colour of their source."""
+        """Restore faces.
+
+        Args:
+            wanted: Their keys.
+
+        Returns:
+            The faces of their last stage, (R, R, 3) in [0, 1], in the colour of their source.
+        """
         for number, needs in enumerate(self._plan(wanted)):
             self._estimate(number, needs.estimates)
             self._sample(number, needs.samples)
@@ -154,7 +159,7 @@ class VideoPipeline:
         """Drop what no face will need any more.
 
         Args:
-            following: For each track the first frame, counted from its start, that may still be asked for.
+            following: For each track the first frame, counted from its start, that may still be restored.
         """
         lookback = self._lookback()
         for key, record in list(self._records.items()):
@@ -181,7 +186,7 @@ class VideoPipeline:
         return kept[::-1]
 
     def _plan(self, wanted: Sequence[FaceKey]) -> list[_Needs]:
-        """What each stage has to make, coarse to fine."""
+        """What each stage has to compute, coarse to fine."""
         plan: list[_Needs] = []
         coarse: list[FaceKey] = []
         for number, stage in reversed(list(enumerate(self.stages))):
@@ -197,13 +202,13 @@ class VideoPipeline:
         return _unique(self._around(key, stage.temporal_radius) for key in keys)
 
     def _around(self, key: FaceKey, radius: int) -> list[FaceKey]:
-        """The face itself and its neighbours that were seen: a bridged gap may show anything in the face's place."""
+        """The face itself and its observed neighbours: in a bridged gap the crop may show something else."""
         observed = self.tracks[key.track].track.observed
         near = (FaceKey(key.track, at) for at in range(key.at - radius, key.at + radius + 1))
         return [other for other in near if other == key or (other in self._records and observed[other.at])]
 
     def _estimate(self, number: int, keys: Sequence[FaceKey]) -> None:
-        """RM of a stage on faces that have no estimate yet."""
+        """Compute the missing estimates of a stage."""
         missing = [key for key in keys if self._records[key].stages[number].estimate is None]
         stage = self.stages[number]
         for part in _batches(missing, stage.settings.batch_size):
@@ -260,7 +265,7 @@ class VideoPipeline:
                 self._records[key].stages[number].face = face
 
     def _match_colours(self, keys: Sequence[FaceKey], number: int) -> None:
-        """Measure how the samples of a stage have to change to have their sources' colour."""
+        """Measure the colour changes that give samples of a stage their sources' colour."""
         missing = [key for key in keys if self._records[key].stages[number].colour is None]
         for group in split(missing, lambda key: self._records[key].validity is None):
             for faces in _batches(group, self.stages[number].settings.batch_size):
@@ -280,7 +285,7 @@ class VideoPipeline:
         return torch.stack([full if mask is None else mask for mask in masks])
 
     def _average(self, number: int, keys: Sequence[FaceKey], name: str) -> Tensor:
-        """Flow-guided averages of what a stage has made of these faces, (B, 3, R, R)."""
+        """Flow-guided averages of a result of these faces, (B, 3, R, R)."""
         stage = self.stages[number]
         own = self._stack(number, name, keys)
         near = self._others(keys, stage.temporal_radius)
@@ -301,8 +306,8 @@ class VideoPipeline:
         Args:
             number: Of the stage.
             keys: The faces.
-            near: Their neighbours; to a face with fewer than others some of weight 0 are added.
-            names: Which pictures of the neighbours are wanted, and on which motion is measured.
+            near: Their neighbours; a face with fewer than others is padded with neighbours of weight 0.
+            names: Of the neighbours' pictures, and of those on which motion is measured.
         """
         name, kind = names
         self._motions[kind].find((key, other) for key, others in zip(keys, near, strict=True) for other in others)
@@ -326,7 +331,7 @@ class VideoPipeline:
         return torch.stack(self._pictures(number, name, keys))
 
     def _pictures(self, number: int, name: str, keys: Sequence[FaceKey]) -> list[Tensor]:
-        """Pictures of faces at a stage, (3, R, R) each: their crops, or what the stage has made under that name."""
+        """Pictures of faces at a stage, (3, R, R) each: their crops, or a result of that name."""
         records = [self._records[key] for key in keys]
         if name == "crop":
             return [record.crops[number] for record in records]
@@ -358,7 +363,7 @@ def _batches(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
 
 def _present(made: Made | None) -> Made:
     if made is None:
-        raise RuntimeError("a face was asked for before the faces that it depends on were made")
+        raise RuntimeError("a face was requested before the faces that it depends on were restored")
     return made
 
 

@@ -11,16 +11,16 @@ import pytest
 import torch
 
 import dynface_video
-from dynface_video.device import MPS_FALLBACK, _tell_mps_fallback, resolve_device
+from dynface_video.device import MPS_FALLBACK, _log_mps_fallback, resolve_device
 from dynface_video.errors import InputError
 
 
 @pytest.fixture
 def apple_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    _tell_mps_fallback.cache_clear()
+    _log_mps_fallback.cache_clear()
     yield
-    _tell_mps_fallback.cache_clear()
+    _log_mps_fallback.cache_clear()
 
 
 @pytest.mark.parametrize("name", ["tpu9", "meta", "cpuu"])

@@ -1,7 +1,7 @@
-"""What the first pass finds out about a video: shots, tracks, and for each face and frame a level and starting step.
+"""The result of the first pass: shots, tracks, and for each face and frame a level and a starting step.
 
-The result is kilobytes of numbers in one JSON file that a person can read, plot and edit: set `restore` of a track to
-false to leave it alone.
+It is kilobytes of numbers in one JSON file that can be read, plotted and edited: set `restore` of a track to false to
+skip its face.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class Analysis:
 
     @property
     def skipped_face_count(self) -> int:
-        """Stretches of faces that can be seen and are not restored; one that is hidden could not be."""
-        return sum(alone.reason != HIDDEN for alone in self.skipped_faces)
+        """Number of faces over time that are visible and not restored; hidden ones do not count."""
+        return sum(face.reason != HIDDEN for face in self.skipped_faces)
 
     @property
     def skip_reasons(self) -> Counter[str]:
@@ -72,7 +72,7 @@ class Analysis:
             "frames": self.frames.to_json(),
             "shots": [[shot.start, shot.stop] for shot in self.shots],
             "tracks": [_track_to_json(track) for track in self.tracks],
-            "skipped_faces": [alone.to_json() for alone in self.skipped_faces],
+            "skipped_faces": [face.to_json() for face in self.skipped_faces],
             "warnings": list(self.warnings),
         }
         write_atomically(path, json.dumps(document, separators=(",", ":")))
@@ -90,7 +90,7 @@ class Analysis:
                 frames=frames,
                 shots=shots,
                 tracks=tuple(_track_from_json(track) for track in raw["tracks"]),
-                skipped_faces=tuple(SkippedFace.from_json(alone) for alone in raw["skipped_faces"]),
+                skipped_faces=tuple(SkippedFace.from_json(face) for face in raw["skipped_faces"]),
                 warnings=tuple(raw["warnings"]),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -30,7 +30,7 @@ CERTAIN_READINGS = 3
 PICTURES_AHEAD = 4
 """Pictures that are decoded while faces are found in the ones before."""
 SIDE_QUANTILE = 0.9
-"""Of a track's crop sides: the stages are chosen by a size that it has for some time."""
+"""Quantile of a track's crop sides by which its stages are chosen: it has at least that size for some time."""
 
 
 def analyze(
@@ -43,10 +43,19 @@ def analyze(
     decoded: Iterable[Frame] | None = None,
     on_frame: Callable[[int], None] | None = None,
 ) -> Analysis:
-    """Analyse a whole video in one decode.
+    """Analyse a whole video in one decode; memory holds a few frames and the numbers found.
 
-    decoded: frames in memory, to be taken instead of the file's
-    on_frame is told how many frames are done. Memory holds a few frames and the numbers found, whatever the length.
+    Args:
+        info: The video.
+        detector: Finds faces.
+        locator: Finds landmarks.
+        pipeline: What will restore; its blur estimators read the levels.
+        settings: All of them.
+        decoded: Frames in memory, instead of the file's.
+        on_frame: Called with the number of frames done.
+
+    Raises:
+        InputError: The video cannot be decoded.
     """
     warnings: list[str] = []
     builder, shots = IndexBuilder(info), ShotDetector()
@@ -176,8 +185,14 @@ def grey_tracks(
 ) -> list[bool]:
     """Which tracks get no colour.
 
-    grayscale: "on" all, "off" none, "auto" those in shots most of whose readings have none. A track whose readings, if
-    there are some, all say the same goes by them: a statue does not take the colour from the people beside it.
+    With "auto" the readings of a shot decide by majority, but for a track whose own readings, at least
+    `CERTAIN_READINGS`, all agree: a statue does not take the colour from the people beside it.
+
+    Args:
+        tracks: All of them.
+        belonging: The readings of each.
+        shots: Of the video.
+        grayscale: "on" (all), "off" (no track) or "auto".
     """
     if grayscale != "auto":
         return [grayscale == "on"] * len(tracks)
@@ -194,7 +209,7 @@ def grey_tracks(
 
 
 def progressive(frames: Iterator[Frame], info: VideoInfo, settings: Settings, warnings: list[str]) -> Iterator[Frame]:
-    """The frames as faces are to be looked for in: without combs where the video is treated as interlaced."""
+    """The frames for detection: without combs where the video is treated as interlaced; warns if marks vary."""
     marks: list[bool] = []
 
     def counted() -> Iterator[Frame]:

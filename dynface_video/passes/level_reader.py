@@ -81,7 +81,13 @@ class LevelReader:
     _waiting: list[_Waiting] = field(default_factory=list)
 
     def see(self, index: int, picture: np.ndarray, observations: Sequence[Observation]) -> None:
-        """Take the crops of this frame's faces; picture: (H, W, 3) uint8, display coordinates."""
+        """Take the crops of a frame's faces, and read levels once a batch of them is complete.
+
+        Args:
+            index: Of the frame; rising from call to call.
+            picture: (H, W, 3) uint8, display coordinates.
+            observations: The tracked faces.
+        """
         first = self.pipeline.stages[0]
         for observation in observations:
             last = self._last.get(observation.track)
@@ -101,7 +107,7 @@ class LevelReader:
             self._read()
 
     def flush(self) -> None:
-        """Read the levels of the crops that wait; those at the end have no neighbours after them."""
+        """Read the levels of the remaining crops, whose windows end with the video."""
         while self._due:
             self._gather(self._due[0].frame)
         self._read()
@@ -120,7 +126,7 @@ class LevelReader:
         return crops
 
     def _gather(self, last: int) -> None:
-        """Put crops due up to a frame with their windows, and drop those that no window will want."""
+        """Build the windows of crops due up to a frame, and drop crops that no later window needs."""
         radius = self.pipeline.stages[0].window_radius
         while self._due and self._due[0].frame <= last:
             observation = self._due.pop(0)
@@ -158,7 +164,7 @@ class LevelReader:
     def _read_stage(
         self, stage: Stage, number: int, rows: Sequence[int], estimates: dict[int, Tensor]
     ) -> list[tuple[float, float]]:
-        """Levels and confidences of the waiting faces `rows`; `estimates` has the last stage's and gets this one's."""
+        """Levels and confidences of the waiting faces `rows`; `estimates` holds the previous stage's and is updated."""
         crops = torch.stack([self._waiting[row].crops[number] for row in rows])
         coarse = None
         if number and stage.restoration.reads_coarse:

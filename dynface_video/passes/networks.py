@@ -59,5 +59,12 @@ def load_finders(settings: Settings, device: torch.device) -> tuple[FaceLocator,
 
 
 def analyze_with(models: Models, info: VideoInfo, settings: Settings, on_frame: Callable[[int], None]) -> Analysis:
-    """The first pass over a video; on_frame is told how many frames are done."""
+    """Run the first pass over a video.
+
+    Args:
+        models: Loaded for `settings`.
+        info: The video.
+        settings: All of them.
+        on_frame: Called with the number of frames done.
+    """
     return analyze(info, models.detector, models.locator, models.pipeline, settings, on_frame=on_frame)

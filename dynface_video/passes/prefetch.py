@@ -16,15 +16,15 @@ T = TypeVar("T")
 MOST_FRAMES = 16
 """Frames ahead: those of a block, so that the next block is restored while they are encoded."""
 MOST_BYTES = 1 << 28
-PATIENCE = 0.5
-"""Seconds."""
+JOIN_TIMEOUT = 0.5
+"""Seconds that an interrupted consumer waits for its producer."""
 
 
 class Prefetch(Generic[T]):
     """Iterates over items that a thread produces ahead of time.
 
     The items come in their order, and an error of the producer is raised in its place among them. Leaving the `with`
-    block stops the producer and waits for it, after a KeyboardInterrupt for `PATIENCE` at most.
+    block stops the producer and waits for it, after a KeyboardInterrupt for `JOIN_TIMEOUT` at most.
 
     Example:
         >>> with Prefetch(decoded_frames(), 8) as frames:
@@ -59,7 +59,7 @@ class Prefetch(Generic[T]):
             except Empty:
                 break
         # The user who presses Ctrl-C again does not wait for the block of faces that is being restored.
-        self._thread.join(PATIENCE if isinstance(error, KeyboardInterrupt) else None)
+        self._thread.join(JOIN_TIMEOUT if isinstance(error, KeyboardInterrupt) else None)
 
     def _produce(self) -> None:
         try:

@@ -38,7 +38,13 @@ FACES_AT_ONCE = 64
 
 @dataclass
 class Work:
-    """What has been done so far. faces: crops; seconds: wall time by stage."""
+    """Counts of work done.
+
+    Attributes:
+        faces: Crops restored.
+        unet_evaluations: Network evaluations of the prior.
+        seconds: Wall time by step of the pass.
+    """
 
     faces: int = 0
     unet_evaluations: int = 0
@@ -71,12 +77,12 @@ class _PlacedFace:
 
 @dataclass(frozen=True, eq=False)
 class PassContext:
-    """What the second pass knows of a segment's video.
+    """What the second pass needs of a segment's video.
 
     Attributes:
         info: The video.
         analysis: Of the first pass.
-        pipeline: What restores.
+        pipeline: Restores the faces.
         seed: Of the job's noise.
         grain: Share of the surroundings' grain that faces get, in [0, 1].
     """
@@ -143,7 +149,7 @@ def restored_frames(
 
 
 def _block_length(crowds: Sequence[int]) -> int:
-    """How many frames are restored at once, given how many faces each has: fewer where there are crowds."""
+    """Number of frames that are restored at once, given the number of faces in each: fewer in crowds."""
     total = 0
     for length, count in enumerate(crowds[:FRAMES_AT_ONCE], 1):
         total += count
@@ -153,7 +159,7 @@ def _block_length(crowds: Sequence[int]) -> int:
 
 
 def _place_faces(frame: Frame, context: PassContext, video: VideoPipeline) -> Iterator[_PlacedFace]:
-    """The faces of a frame, whose crops are given to the video pipeline."""
+    """The faces of a frame; their crops are added to the video pipeline."""
     info, stages = context.info, context.pipeline.stages
     for analyzed in context.analysis.faces_in(frame.index, frame.index + 1):
         at = frame.index - analyzed.track.start
@@ -196,7 +202,7 @@ def _paste(
     for face, restored in faces:
         region = read_working_region(frame.picture, face.box, colour)
         height, width = region.shape[:2]
-        # A picture that is the aligned crop itself has nothing around it to blend into.
+        # A picture that is the aligned crop itself has no surroundings to blend into.
         whole = is_whole_picture(face.to_crop, len(restored), width, height)
         mask = np.ones_like(masks[len(restored)]) if whole else masks[len(restored)]
         visible = mask * fade(face.analyzed, face.at, context.analysis)
@@ -209,10 +215,10 @@ def _paste(
             source_detail_weight=face.source_detail_weight,
         )
         if context.grain > 0:
-            # As the noise: by face and shot, so that a shot looks the same in every video.
+            # Keyed as the noise, by face and shot, so that a shot is the same in every video.
             key = (context.seed, face.analyzed.noise, face.at)
             rgb = add_grain(rgb, region, weight, amount=context.grain, key=key)
-        # The face is blended already; the mask now only says which samples may change at all.
+        # The face is blended already; the mask selects the samples that change.
         blend_working_region(frame.picture, face.box, rgb, (weight > 0).astype(np.float32), colour)
     return frame
 

@@ -19,16 +19,16 @@ from dynface_video.passes.networks import Models
 from dynface_video.passes.restore import PassContext, Work, restored_frames
 
 IN_MEMORY = Path("the image")
-"""What messages call an image that was not read from a file."""
+"""Name of an image that was not read from a file, for messages."""
 WORKING_SIZE = 1280
 """Least size of the picture that the detector sees, pixels: a photograph is searched once, and holds smaller faces."""
 
 
 @dataclass(frozen=True)
 class StillResult:
-    """What was done to a picture.
+    """The result of restoring a picture.
 
-    Args:
+    Attributes:
         tracks: Faces restored.
         skipped_faces: Visible faces that are not restored.
         skip_reasons: Their number by the kind of reason.
