@@ -54,6 +54,7 @@ class StageConfig:
         num_inference_steps: Network evaluations of a face that starts at `reference_step` or above.
         reference_step: Starting step from which a face gets all evaluations; in proportion below.
         last_step: Timestep of the last evaluation.
+        least_starting_step: Faces that would start below it keep RM's estimate: there is nothing to draw.
         temperature: Std of the noise that a face begins with.
         trust: lambda of the closed form: weight of the prior against the guides.
         finest_level: Relative level added to SE's: even a trusted estimate is smoother than a face.
@@ -71,6 +72,7 @@ class StageConfig:
     num_inference_steps: int = 12
     reference_step: int = 500
     last_step: int = 2
+    least_starting_step: int = 0
     temperature: float = 1.0
     trust: float = 0.01
     finest_level: float = 0.25 / 128
@@ -255,7 +257,8 @@ class Stage:
         if self.sampler is None:
             return np.zeros(np.shape(levels), np.int64)
         table = self.sampler.starting_steps
-        return np.minimum(table.lookup(self.effective_blur_levels(levels)), table.schedule.num_train_timesteps - 1)
+        steps = np.minimum(table.lookup(self.effective_blur_levels(levels)), table.schedule.num_train_timesteps - 1)
+        return np.where(steps < self.config.least_starting_step, 0, steps)
 
     def guides(self, blur_level: float, starting_step: int) -> tuple[Guide, ...]:
         """The guides of a face: s, s - d, s - 2d, ..., each active from its own step of the table (docs/method.md 4).

@@ -137,6 +137,16 @@ def test_a_trained_map_without_weights_is_refused_at_construction(stage: Stage) 
         changed(unadjusted, guidance_map="trained")
 
 
+def test_faces_that_need_nothing_are_not_sampled(stage: Stage, degraded: Tensor) -> None:
+    careful = dataclasses.replace(stage, config=dataclasses.replace(stage.config, least_starting_step=300))
+    levels = np.array([0.05, 3.0]) / 128
+    assert careful.starting_steps(levels)[0] == 0 < 300 <= careful.starting_steps(levels)[1]
+    estimate = stage.regress(degraded).estimate
+    result = careful.sample(estimate, levels[:1], careful.starting_steps(levels[:1]), [NoiseKey(0, 0)])
+    assert result.unet_evaluations == 0
+    np.testing.assert_allclose(result.faces, estimate, atol=1e-6)
+
+
 def test_a_stage_without_a_sampler_reads_no_level_and_draws_nothing(stage: Stage, degraded: Tensor) -> None:
     plain = dataclasses.replace(stage, sampler=None)
     assert plain.starting_steps(np.array([0.02, 0.05])).tolist() == [0, 0]
