@@ -34,8 +34,8 @@ WITH_GRADIENT = 1
 FEW_EVALUATIONS = SamplingOptions(num_inference_steps=2, last_step=60, trust=0.1, temperature=0.8)
 """How the prior is used where it was trained in the sampler."""
 SAMPLER_LOSS = LossWeights(identity=0.5, adversarial=0.07)
-"""At three times this weight of identity the prior learned to please the identity network: bright squiggles at the bridge
-of the nose, while every distance fell."""
+"""Three times this weight of identity pleased the identity network alone: every distance fell, and bright squiggles
+appeared at the bridge of the nose."""
 
 
 class SampledFaces:
