@@ -3,99 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-import torch
-from torch import Tensor
 
 from dynface_video.analyzed_track import AnalyzedTrack
-from dynface_video.config import RestorationSettings
 from dynface_video.diffusion.noise import NoiseKey
 from dynface_video.faces.colour import LUMINANCE
-from dynface_video.faces.detection.detector import Detection
 from dynface_video.media.timing.shots import Shot
 from dynface_video.passes.analyze import noise_numbers
-from dynface_video.passes.level_reader import LevelReader
 from dynface_video.pipeline import FacePipeline
-from dynface_video.stage import Estimates, SampledFaces, Sampler, Stage, StageConfig
-from dynface_video.tracking.observation import FaceTrack, Observation
+from dynface_video.tracking.observation import FaceTrack
 from dynface_video.video_pipeline import FaceKey, VideoPipeline, reach
+from tracing_stages import BATCH, POINTS, SIZE, trace_of, tracing
 
-SIZE, LENGTH = 32, 24
+LENGTH = 24
 RNG = np.random.default_rng(0)
 FACE = RNG.random((SIZE, SIZE, 3), dtype=np.float32) * 0.4 + 0.3
 CROPS = [np.clip(FACE + RNG.normal(0, 0.02, FACE.shape), 0, 1).astype(np.float32) for _ in range(LENGTH)]
-POINTS = np.array([[10, 10], [20, 10], [15, 15], [11, 20], [19, 20]], np.float32)
-BATCH = 8
-
-
-@dataclass
-class Trace:
-    """What the stages were asked for."""
-
-    windows: list[int] = field(default_factory=list)
-    calls: list[int] = field(default_factory=list)
-    keys: list[NoiseKey] = field(default_factory=list)
-    coarse: list[Tensor] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Reader:
-    """A restoration model of which only the properties matter."""
-
-    reads_windows: bool
-    reads_coarse: bool
-
-
-@dataclass(frozen=True, eq=False)
-class TracingStage(Stage):
-    """Means over windows in place of RM, and a sampler that makes a face brighter."""
-
-    trace: Trace = field(default_factory=Trace)
-
-    def regress(self, crops: Tensor, coarse: Tensor | None = None, windows: Sequence[Tensor] = ()) -> Estimates:
-        self.trace.windows += [len(window) for window in windows]
-        self.trace.calls.append(len(crops))
-        if coarse is not None:
-            self.trace.coarse += list(coarse)
-            crops = (crops + coarse) / 2
-        groups = windows or [crop[None, ...][:0] for crop in crops]
-        means = [torch.cat([crop[None], window]).mean(dim=0) for crop, window in zip(crops, groups, strict=True)]
-        return Estimates(crops, torch.stack(means))
-
-    def estimate_levels(self, estimates: Estimates) -> tuple[Tensor, Tensor]:
-        count = len(estimates.estimate)
-        return torch.full((count,), 0.01), torch.ones(count)
-
-    def sample(
-        self, estimates: Tensor, levels: Any, steps: Any, noise_keys: Sequence[NoiseKey], **how: Any
-    ) -> SampledFaces:
-        self.trace.keys += noise_keys
-        return SampledFaces((estimates + 0.01).clamp(0, 1), len(estimates))
-
-
-SAMPLER: Any = Sampler(None, None, None)  # type: ignore[arg-type]
-
-
-def tracing(window: int = 1, *, stages: int = 1, radius: int = 8, **changes: Any) -> FacePipeline:
-    settings, device = RestorationSettings(**{"batch_size": BATCH} | changes), torch.device("cpu")
-    made = []
-    for number in range(stages):
-        config = StageConfig(SIZE << number, "rm", window_radius=0 if number else window, temporal_radius=radius)
-        model = Reader(reads_windows=window > 0 and number == 0, reads_coarse=number > 0)
-        made.append(TracingStage(config, model, SAMPLER, settings, device))  # type: ignore[arg-type]
-    return FacePipeline(tuple(made), settings, device)
-
-
-def trace_of(pipeline: FacePipeline, number: int = 0) -> Trace:
-    stage = pipeline.stages[number]
-    assert isinstance(stage, TracingStage)
-    return stage.trace
 
 
 def track(number: int = 0, start: int = 0, length: int = LENGTH) -> FaceTrack:
@@ -281,26 +210,3 @@ def test_a_shot_has_the_same_noise_wherever_it_stands() -> None:
     joined = [track(0, 0, 8), track(1, 20, 10), replace(track(2, 22, 5), face=1)]
     assert noise_numbers(single, [Shot(0, 10)]) == [0, 1]
     assert noise_numbers(joined, [Shot(0, 20), Shot(20, 30)]) == [0, 0, 0]
-
-
-def test_levels_are_read_with_the_window_that_the_crop_will_be_restored_with() -> None:
-    pipeline = tracing(2)
-    reader = LevelReader(pipeline, interval=3)
-    picture = np.zeros((64, 64, 3), np.uint8)
-    for index in range(8):
-        seen = Detection(np.zeros(4, np.float32), POINTS + 16, np.ones(5, np.float32), 1.0)
-        reader.see(index, picture, [Observation(index, 0, seen, detected=True)])
-    reader.flush()
-    assert [reading.frame for reading in reader.readings] == [0, 3, 6]
-    assert trace_of(pipeline).windows == [2, 4, 3]
-    assert sum(map(len, reader._crops.values())) <= 2 * 2
-
-
-def test_a_large_face_gets_a_level_of_every_stage() -> None:
-    pipeline = tracing(0, stages=2)
-    reader = LevelReader(pipeline, interval=1)
-    large = Detection(np.zeros(4, np.float32), 4 * POINTS, np.ones(5, np.float32), 1.0)
-    reader.see(0, np.zeros((128, 128, 3), np.uint8), [Observation(0, 0, large, detected=True)])
-    reader.flush()
-    (reading,) = reader.readings
-    assert reading.levels == pytest.approx((0.01, 0.01))
