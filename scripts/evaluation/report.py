@@ -76,10 +76,10 @@ def markdown(evaluation: Evaluation, targets: Sequence[Target] = ()) -> str:
 def level_table(readings: Mapping[str, LevelReadings]) -> str:
     """SE's error as a share of the level's range and the coverage of its stated std, in Markdown."""
     rows = [
-        [name, f"{read.error_share:.1%}", f"{read.coverage:.1%}", f"{read.measured.mean():.2f}"]
+        [name, f"{read.error_share:.1%}", f"{read.coverage:.1%}", f"{read.measured.mean():.2%}"]
         for name, read in [*readings.items(), ("all", pooled(readings.values()))]
     ]
-    return markdown_table(("strength", "mean absolute error", "within one std", "mean level, pixels"), rows)
+    return markdown_table(("strength", "mean absolute error", "within one std", "mean level, of the side"), rows)
 
 
 def best_classical(evaluation: Evaluation, strength: str | None = None) -> str | None:
