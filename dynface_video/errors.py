@@ -1,4 +1,4 @@
-"""The library's own exceptions; each message says what is wrong, where, and what to do."""
+"""The library's own exceptions; each message names what is wrong, where, and what to do."""
 
 
 class DynfaceError(Exception):

@@ -49,7 +49,7 @@ def gaussian_blur(picture: Tensor, sigma: float, border: Border = "reflect_101")
 
     Args:
         picture: (B, C, H, W) float32.
-        sigma: Standard deviation in pixels.
+        sigma: Std in pixels.
         border: How the picture goes on beyond its rim: mirrored at the rim ("reflect") or at the centres of the
             outermost pixels ("reflect_101").
     """

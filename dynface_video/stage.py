@@ -54,7 +54,7 @@ class StageConfig:
         num_inference_steps: Network evaluations of a face that starts at `reference_step` or above.
         reference_step: Starting step from which a face gets all evaluations; in proportion below.
         last_step: Timestep of the last evaluation.
-        least_starting_step: Faces that would start below it keep RM's estimate: there is nothing to draw.
+        least_starting_step: Faces that would start below it keep RM's estimate.
         temperature: Std of the noise that a face begins with.
         trust: lambda of the closed form: weight of the prior against the guides.
         finest_level: Relative level added to SE's: even a trusted estimate is smoother than a face.

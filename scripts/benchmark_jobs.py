@@ -47,7 +47,7 @@ class SleepingPerformer:
         return Path(os.devnull)
 
     def perform(self, call: Call, cache: dict[str, Any], on_frame: Callable[[int], None]) -> Any:
-        """See `Performer`; says when it began and ended."""
+        """See `Performer`; returns when it began and ended."""
         if call.kind != RESTORE or call.segment is None:
             return ()
         began = time.time()

@@ -279,7 +279,7 @@ def _summary(kind: str, damage: str, scores: list[TrackScores], jitters: list[fl
 def evaluate_clips(options: argparse.Namespace) -> None:
     """What the analysis puts out, frame by frame, against the reference: one line a clip, then one over all.
 
-    The last is over all without those that are turned so far that they are left alone.
+    The last is over all without those that are turned so far that they are skipped.
     """
     reference, settings = teacher(options), DetectionSettings(working_size=options.working_size)
     for damage in options.damage:

@@ -1,4 +1,4 @@
-"""Plot what a training's log says of quality against crops seen.
+"""Plot the quality in a training's log against crops seen.
 
 python scripts/plot_training.py runs/local/log.jsonl "rm_perceptual_512_*" "input_perceptual_512_*" -o curve.png
 """

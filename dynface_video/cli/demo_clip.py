@@ -131,7 +131,7 @@ def _set_up(video: VideoStream, rgb: np.ndarray, crf: int) -> None:
     video.pix_fmt = "yuv420p"
     video.options = {"crf": str(crf), "preset": "veryfast"}
     context = video.codec_context
-    # The picture is converted with these, and a player must be told so or it guesses by the picture's size.
+    # The picture is converted with these; without them in the file a player guesses by the picture's size.
     context.colorspace = context.color_primaries = context.color_trc = BT601
     context.color_range = LIMITED_RANGE
     context.thread_count = 1

@@ -1,4 +1,4 @@
-"""The group of commands: a usage error that a file name beginning with a dash has caused says so."""
+"""The group of commands: usage errors caused by a file name that begins with a dash are explained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings from a preset, a configuration file and single overrides, in this order; all errors are told at once."""
+"""Settings from a preset, a configuration file and single overrides, in this order; all errors are reported at once."""
 
 from __future__ import annotations
 

@@ -202,7 +202,7 @@ class JobDirectory:
         write_atomically(self.path / COMPLETE, json.dumps(totals))
 
     def remove(self) -> None:
-        """Delete the directory of a job whose output is published; the record that says so goes last."""
+        """Delete the directory of a job whose output is published; the record of that is deleted last."""
         # A worker that was considered lost may still write into a folder while it is being deleted.
         for _ in range(MAX_REMOVALS):
             for folder in [p for p in self.path.glob("*") if p.is_dir()]:

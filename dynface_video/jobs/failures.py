@@ -20,7 +20,7 @@ DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn "no space" and "quota exceeded" errors of the block into an error that says how to continue.
+    """Turn "no space" and "quota exceeded" errors of the block into an error that explains how to continue.
 
     Args:
         path: The job's directory, for the message.

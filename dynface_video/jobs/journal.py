@@ -22,7 +22,7 @@ from dynface_video.media.io.files import write_atomically
 
 RECORD, LOG = "batch.json", "batch.jsonl"
 END = "end"
-"""Stage of the line that says that a video is over."""
+"""Stage of a video's last line."""
 DONE, RUNNING, FAILED, UNFINISHED, WAITING = "done", "running", "failed", "unfinished", "waiting"
 """States of a video in a batch; unfinished: begun, but no process is working on it; waiting: not begun."""
 

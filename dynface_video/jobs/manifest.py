@@ -131,7 +131,7 @@ def _decoded(raw: bytes, is_csv: bool) -> str:
     except UnicodeDecodeError:
         if not is_csv:
             raise
-        # Spreadsheets on Windows write CSV files in the code page of Western Europe unless told otherwise.
+        # Spreadsheets on Windows write CSV files in the code page of Western Europe by default.
         return raw.decode("cp1252")
 
 

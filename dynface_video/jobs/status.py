@@ -61,7 +61,7 @@ def read_state(job: Path) -> JobState:
         job: The job's directory; may be missing or empty.
 
     Returns:
-        What `state.json` says; for a job that has not written one, the stage that its files imply.
+        The content of `state.json`; for a job that has not written one, the stage that its files imply.
     """
     state, running = _read_object(job / STATE), is_locked(job)
     return JobState(
@@ -90,7 +90,7 @@ def kept_work(job: Path, frames: int | None) -> float:
         return 0.0
     state = read_state(job)
     total = state.frames or frames or 0
-    # The analysis exists, so the first pass is done even if the last state written says less.
+    # The analysis exists, so the first pass is done even if the last state written is older.
     return work_done(RESTORE, 0, total) if state.stage == ANALYZE else work_done(state.stage, state.finished, total)
 
 

@@ -106,7 +106,7 @@ class StillsJob:
         result, models = StillsResult(warnings=unread_files(self.source)), None
         workers = self.settings.execution.workers
         if workers != "auto" and workers > 1:
-            result.warnings.append("single pictures are restored by one process, whatever --workers says")
+            result.warnings.append("single pictures are restored by one process; --workers is ignored")
         settings = still_settings(self.settings)
         for number, (path, name) in enumerate(zip(self.files, self.names, strict=True)):
             report("restore", number, len(self.files))

@@ -30,7 +30,7 @@ def local_workers(execution: ExecutionSettings) -> int | None:
 
 
 def local_cpus(execution: ExecutionSettings, workers: int) -> int:
-    """CPUs that a Ray cluster of this machine alone is told to have.
+    """CPUs that a Ray cluster of this machine alone is started with.
 
     Args:
         execution: The settings of the job.

@@ -12,7 +12,7 @@ LIGHT_SIZE = 16
 LIGHT_BLUR = 0.25
 """Sigma, in sides, above which brightness and colour are the light's and not the face's."""
 DARKEST = 0.02
-"""Added to both sides of the ratio of two lights, so that it says little where it is darker."""
+"""Added to both sides of the ratio of two lights, so that dark regions count little."""
 LEAST_SHARE = 1e-3
 
 

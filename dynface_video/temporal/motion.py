@@ -22,7 +22,7 @@ DIFFERENCE_TOLERANCE = 4.0
 """How many times as much as they typically do (their noise) two crops may differ, squared, where they show the same:
 more is motion that the flow has not followed."""
 NOISE_STD_RANGE = (0.0024, 0.04)
-"""The noise of the three channels together is taken for at least and at most this, standard deviation."""
+"""Bounds of the estimated std of the noise of the three channels together."""
 DETAIL_BLUR, PLACE_BLUR = 2 / 128, 3 / 128
 """What is finer is not compared; over how large a place a difference is judged. Sigmas, in sides."""
 REGION_BLUR = 12 / 128

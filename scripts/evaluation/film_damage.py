@@ -22,7 +22,7 @@ UNDER, CLEAR = 0.1, 0.01
 DISTANCE = 3
 """Pixels around damage that count as neither: codecs smear it."""
 CROP = 256
-"""Side of the aligned crop whose mask says what is face."""
+"""Side of the aligned crop whose mask marks the face."""
 TARGET_RATIO = 1 / 3
 
 

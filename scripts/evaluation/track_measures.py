@@ -84,7 +84,7 @@ def _face_under(points: np.ndarray, truth: np.ndarray, visible: np.ndarray) -> i
 
 
 def _stands_alone(points: np.ndarray, truth: np.ndarray) -> bool:
-    """Whether no second face, hidden or not, is about: while one passes before another a place says nothing."""
+    """Whether no second face, hidden or not, is near: while one passes before another the position is ambiguous."""
     return bool((_near(points, truth) < 2 * SAME).sum() < 2)
 
 

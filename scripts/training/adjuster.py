@@ -1,6 +1,6 @@
 """Training of DGSA inside the sampler that it steers: the map is judged by the faces that come out.
 
-On a single step a prior that is told the guide leaves hardly anything to weigh. What guidance is worth shows in the
+On a single step a prior conditioned on the guide leaves hardly anything to weigh. The effect of guidance shows in the
 finished face, so the map's gradients pass through the unrolled sampler (docs/method.md 5). RM, SE and the prior stay
 frozen.
 """

@@ -1,4 +1,4 @@
-"""Steadier landmarks for aligned crops: the median of what a teacher says of many views of each."""
+"""Steadier landmarks for aligned crops: the median of a teacher's answers for many views of each."""
 
 from __future__ import annotations
 

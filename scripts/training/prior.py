@@ -64,7 +64,7 @@ class PriorTraining:
         return model
 
     def batch(self, rng: np.random.Generator, size: int, *, held_out: bool) -> Batch:
-        """Clean crops in [-1, 1], masks, levels, whether the guide is told, and the error of what it is made from."""
+        """Clean crops in [-1, 1], masks, levels, whether the guide is given, and the error of its estimate."""
         indices = rng.choice(self.indices(held_out=held_out), size)
         if held_out:
             crops = [self.draw_plain(int(i)) for i in indices]
@@ -90,9 +90,9 @@ class PriorTraining:
         noise = torch.randn(clean.shape, generator=generator, device=clean.device)
         guide = self._guide(clean, batch["level"], batch["estimate_error"], generator)
         noisy = add_noise(clean, noise, alphas)
-        estimate, deviation = model(noisy, timestep, guide, batch["level"], batch["has_guide"])
+        estimate, std = model(noisy, timestep, guide, batch["level"], batch["has_guide"])
         error = (estimate - clean).square() * batch["mask"]
-        return (error.mean(dim=(1, 2, 3)) / deviation.square().clamp(min=1e-4)).mean()
+        return (error.mean(dim=(1, 2, 3)) / std.square().clamp(min=1e-4)).mean()
 
     def _guide(self, clean: Tensor, level: Tensor, estimate_error: Tensor, generator: torch.Generator) -> Tensor:
         """`G_s` of a slightly wrong face, under a little noise: what RM will hand over is not exact either."""

@@ -39,7 +39,7 @@ appeared at the bridge of the nose."""
 
 
 class SampledFaces:
-    """Degraded faces with all that the sampler is told of them, and the sampler that gradients pass through.
+    """Degraded faces with all inputs of the sampler, and the sampler that gradients pass through.
 
     Args:
         degraded_faces: Clean crops and what degradation leaves of them.

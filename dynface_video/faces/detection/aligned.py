@@ -1,4 +1,4 @@
-"""Pictures that are aligned face crops already: nothing is detected, the template says where the face is."""
+"""Pictures that are aligned face crops already: nothing is detected, the template gives the landmarks."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class AspectTracker:
 
 
 class DamageReport:
-    """Passes the first few warnings about damage on, counts the rest and says at the end how many there were.
+    """Passes the first few warnings about damage on, counts the rest and reports their number at the end.
 
     Args:
         name: Of the file.
@@ -203,7 +203,7 @@ def _decode(
     try:
         return stream.decode(packet)
     except av.FFmpegError as error:
-        # At the end, "end of file" only says that nothing was waiting.
+        # At the end, "end of file" only means that nothing was waiting.
         if packet is not None or not isinstance(error, av.error.EOFError):
             time = packet.pts * packet.time_base if packet is not None and packet.pts is not None else None
             report(f"a packet cannot be decoded ({error.strerror or error})", time)

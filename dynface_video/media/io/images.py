@@ -166,7 +166,7 @@ def _film_scan_kind(path: Path) -> str | None:
         start = file.read(4)
     kind = {b"SDPX": "DPX", b"XPDS": "DPX", b"\x76\x2f\x31\x01": "EXR"}.get(start)
     if kind is None:
-        raise InputError(f"{path} is no {path.suffix[1:].upper()} file, whatever its name says; is it damaged?")
+        raise InputError(f"{path} is not a {path.suffix[1:].upper()} file despite its name; is it damaged?")
     return kind
 
 
@@ -193,7 +193,7 @@ def _read(path: Path, image: Image.Image) -> ImageFile:
     own = _read_by_ffmpeg(path, image) if kind in ("PPM", "JPEG2000") else None
     if own is not None:
         return own
-    # Pillow says only here, and only before it has read anything, that it is about to make 8 bit of 16.
+    # Pillow shows only here, and only before it has read anything, that it will reduce 16 bit to 8.
     tiles = getattr(image, "tile", None)
     deep = tiles is not None and len(tiles) > 0 and ";16" in str(tiles[0].args)
     tags = image.getexif()
@@ -261,7 +261,7 @@ def _without_alpha(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _details(image: Image.Image) -> dict[str, Any]:
-    """What a file tells about how it was written."""
+    """How a file was encoded."""
     details: dict[str, Any] = {
         key: image.info[key] for key in ("dpi", "xmp", "comment", "progressive") if key in image.info
     }

@@ -29,7 +29,7 @@ BT709, BT601 = 1, 6
 LIMITED, FULL = 1, 2
 TALLEST_SD = 576
 BITSTREAM_ONLY = ("mpegts", "mpeg", "mpegvideo", "h264", "hevc", "m4v", "vc1")
-"""Formats without a sample aspect ratio of their own: only the bitstream tells it."""
+"""Formats without a sample aspect ratio of their own: only the bitstream has it."""
 ALWAYS_TRANSPARENT = ("gif",)
 """Decoders that give transparent pictures whether the file has transparency or not."""
 FULL_RANGE_FORMATS = ("yuvj", "gray", "ya", "rgb", "bgr", "gbr", "argb", "abgr", "pal", "mono", "0rgb", "0bgr")
@@ -248,7 +248,7 @@ def _crop(container: InputContainer, stream: VideoStream, path: Path, picture: a
 
 def _sample_aspect_ratio(container: InputContainer, stream: VideoStream) -> Fraction:
     if container.format.name in BITSTREAM_ONLY:
-        # FFmpeg has read ahead, and what it tells may be of a later part.
+        # FFmpeg has read ahead, and its values may be of a later part.
         return coded_aspect(stream)
     return _plausible_aspect(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio)
 

@@ -103,7 +103,7 @@ class StreamCarrier:
             # They tell by how much the parts of the file move.
             streams.append(pictures)
         for packet, _ in unwrap_timestamps(read_packets(self.source, streams), pictures, format_name):
-            # Only an empty packet says nothing; one without times (a cover) may well matter.
+            # Only an empty packet carries nothing; one without times (a cover) may matter.
             if not packet.size or packet.stream_index == self.restored:
                 continue
             index = packet.stream_index
@@ -169,7 +169,7 @@ class StreamCarrier:
         self.output.add_attachment(stream.metadata.get("filename", name), mimetype, bytes(packet))
 
     def _repair_dts(self, packet: Packet, index: int | None) -> None:
-        """Decoding times must not go back, whatever a damaged source says: a muxer would refuse the packet."""
+        """Decoding times must not go back, even in a damaged source: a muxer would refuse the packet."""
         times = [time for time in (packet.dts, packet.pts, 0) if time is not None]
         last = None if index is None else self._last_dts.get(index)
         packet.dts = dts = times[0] if last is None or times[0] > last else last + 1

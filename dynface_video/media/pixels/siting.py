@@ -15,7 +15,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 LEFT, CENTRE, TOP_LEFT = 0, 1, 2
-"""Of the six sitings of H.264, by its numbers: left (what holds where nothing is said), centre, top left, top, bottom
+"""Of the six sitings of H.264, by its numbers: left (the default), centre, top left, top, bottom
 left, bottom."""
 BY_CODEC = {"mpeg1video": CENTRE, "mjpeg": CENTRE, "dvvideo": TOP_LEFT}
 """Sitings that a codec's standard fixes; those of all others are left."""

@@ -34,7 +34,7 @@ CODEC_QUALITY = {
 
 @dataclass(frozen=True)
 class DegradationBatch:
-    """Parameters of B degradations in pixels of the crop, float32 tensors (B,) where nothing is said.
+    """Parameters of B degradations in pixels of the crop, float32 tensors (B,) unless stated otherwise.
 
     covariance: (B, 3), of the blur, xx, xy, yy; sizes: (B,) long, sides of the small pictures; noise: std of 255;
     grain: share of it that is luminance only; quality: of JPEG, `NO_JPEG` without; grey, damage: 1 or 0

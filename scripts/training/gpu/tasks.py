@@ -64,7 +64,7 @@ class PriorTask:
         return self.training.loss(model, self.batch(size, UNGUIDED_SHARE, rng, generator), generator)
 
     def batch(self, size: int, unguided: float, rng: np.random.Generator, generator: torch.Generator) -> Batch:
-        """As of `PriorTraining.batch`; unguided: share of the faces whose guide is not told."""
+        """As of `PriorTraining.batch`; unguided: share of the faces without a guide."""
         draw = torch.rand(3, size, generator=generator, device=generator.device)
         low, high = (math.log(level) for level in self.training.levels)
         return self.clean(size, rng, generator) | {
