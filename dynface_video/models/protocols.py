@@ -1,6 +1,6 @@
-"""All that the pipeline knows of a network: three protocols, and the records that they exchange.
+"""The interface of a stage's networks: three protocols, and the record that they exchange.
 
-Anything that fulfils them can be a part of a stage; adapters for foreign networks live in `models/adapters`.
+Anything that fulfils them can be a part of a stage; docs/custom-models.md has an example.
 
 Convention:
     Crops are RGB, (B, 3, R, R), floats in [-1, 1]. Blur levels are relative to R (`diffusion.levels`).
