@@ -254,11 +254,15 @@ class Stage:
 
     def starting_steps(self, levels: np.ndarray) -> np.ndarray:
         """DSST: the starting step for each of SE's levels, (B,) int64; 0 leaves RM's estimate unchanged."""
+        steps = self.table_steps(levels)
+        return np.where(steps < self.config.least_starting_step, 0, steps)
+
+    def table_steps(self, levels: np.ndarray) -> np.ndarray:
+        """As `starting_steps`, but also below `least_starting_step`."""
         if self.sampler is None:
             return np.zeros(np.shape(levels), np.int64)
         table = self.sampler.starting_steps
-        steps = np.minimum(table.lookup(self.effective_blur_levels(levels)), table.schedule.num_train_timesteps - 1)
-        return np.where(steps < self.config.least_starting_step, 0, steps)
+        return np.minimum(table.lookup(self.effective_blur_levels(levels)), table.schedule.num_train_timesteps - 1)
 
     def guides(self, blur_level: float, starting_step: int) -> tuple[Guide, ...]:
         """The guides of a face: s, s - d, s - 2d, ..., each active from its own step of the table (docs/method.md 4).

@@ -141,7 +141,8 @@ def _levels_over_time(
             )
         else:
             break
-        steps.append(hold_steps(stage.starting_steps(levels[-1]), band=settings.restoration.step_hysteresis))
+        band, least = settings.restoration.step_hysteresis, stage.config.least_starting_step
+        steps.append(hold_steps(stage.table_steps(levels[-1]), band=band, least=least))
     return np.stack(levels), np.stack(steps)
 
 

@@ -59,15 +59,27 @@ def smooth_levels(
     return np.asarray(np.maximum(np.exp(dense) - LEVEL_OFFSET, 0.0))
 
 
-def hold_steps(steps: np.ndarray, *, band: float) -> np.ndarray:
-    """Starting steps that change only when they must: (N,) int64 to the same.
+def hold_steps(steps: np.ndarray, *, band: float, least: int = 0) -> np.ndarray:
+    """Starting steps that change only when they must.
 
-    A step is kept from frame to frame until the wanted one differs from it by more than `band` of itself; 0 keeps none.
-    A step of 0 (leave the estimate as it is) is entered and left at once.
+    A step is kept from frame to frame until the wanted one differs from it by more than `band` of itself. A sampled
+    face stays so until its step falls below `least` by more than the same share: at a hard limit its detail would come
+    and go.
+
+    Args:
+        steps: Wanted steps of the table, (N,).
+        band: Share of a step; 0 keeps none.
+        least: Below it a face keeps RM's estimate, step 0.
+
+    Returns:
+        (N,) int64.
     """
     held = np.asarray(steps, np.int64).copy()
-    for i in range(1, len(held)):
-        before, wanted = held[i - 1], held[i]
-        if before > 0 and wanted > 0 and abs(int(wanted) - int(before)) <= band * int(before):
+    before = 0
+    for i, wanted in enumerate(held.tolist()):
+        if wanted < (least * (1 - band) if before > 0 else least):
+            held[i] = 0
+        elif before > 0 and wanted > 0 and abs(wanted - before) <= band * before:
             held[i] = before
+        before = int(held[i])
     return held

@@ -59,3 +59,9 @@ def test_steps_are_held_until_they_must_change() -> None:
 def test_step_zero_is_entered_and_left_at_once() -> None:
     assert hold_steps(np.array([0, 300, 0, 10]), band=0.06).tolist() == [0, 300, 0, 10]
     assert hold_steps(np.array([400, 401, 399]), band=0.0).tolist() == [400, 401, 399]
+
+
+def test_a_face_about_the_least_step_is_sampled_in_all_frames_or_in_none() -> None:
+    assert hold_steps(np.array([82, 78, 81, 74, 79]), band=0.1, least=80).tolist() == [82] * 5
+    assert hold_steps(np.array([70, 79, 78, 79]), band=0.1, least=80).tolist() == [0] * 4
+    assert hold_steps(np.array([90, 60, 75, 85]), band=0.1, least=80).tolist() == [90, 0, 0, 85]
