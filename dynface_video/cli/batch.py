@@ -90,7 +90,7 @@ def _restore(
         if row.error is not None:
             complain(f"error: {row.source}: {row.error}")
     if result.interrupted_by is not None:
-        complain("interrupted; finished work is kept: give the same command without --restart to resume")
+        complain("interrupted; finished work is kept: give the same command to resume")
     return result
 
 

@@ -104,7 +104,7 @@ def restore(
         job = job_path(output)
         if not job.exists():
             return "interrupted before anything was done"
-        return f"interrupted; finished work is kept in {job}: give the same command without --restart to resume"
+        return f"interrupted; finished work is kept in {job}: give the same command to resume"
 
     with reporting(verbose, how_to_resume) as console:
         # Before the networks' libraries, which take seconds to load.

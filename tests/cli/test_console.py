@@ -50,7 +50,7 @@ def test_an_interruption_says_how_to_resume(api: FakeApi, command: Command, tmp_
     (tmp_path / "out.mkv.job").mkdir()
     code, out, err = command("restore", "in.mkv", "-o", str(target))
     assert (code, out) == (130, "")
-    assert f"{target}.job: give the same command without --restart to resume" in err.splitlines()[-1]
+    assert f"{target}.job: give the same command to resume" in err.splitlines()[-1]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent as a signal")
