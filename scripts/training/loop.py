@@ -12,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
 
 from training.discriminator import Adversarial
@@ -86,6 +87,7 @@ def train(
     average.load_state_dict(model.state_dict())
     optimizer = torch.optim.AdamW(model.parameters(), config.learning_rate, config.betas, weight_decay=1e-4)
     step = _resume(folder / "checkpoint.pt", model, average, optimizer, device)
+    averaging = _averaging(average, config.ema, step)
     held_out = _held_out(component, config, device)
     started, first, losses, saved = time.monotonic(), step, [], time.monotonic()
     steps = config.crops // config.batch_size
@@ -104,11 +106,12 @@ def train(
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         step += 1
-        _update_average(average, model, min(config.ema, (1 + step) / (10 + step)))
+        averaging.step(model.parameters())
         losses.append(loss.detach())
         if time.monotonic() - saved > config.save_seconds or step == steps:
             saved = time.monotonic()
             rate = (step - first) * config.batch_size / (saved - started)
+            _copy_buffers(model, average)
             scores = _validate(component, average, held_out, config, device)
             _report(folder, component.name, step * config.batch_size, float(torch.stack(losses).mean()), rate, scores)
             losses = []
@@ -130,11 +133,19 @@ def learning_rate(config: LoopConfig, step: int) -> float:
     return config.learning_rate * rise * fall
 
 
+def _averaging(average: nn.Module, decay: float, step: int) -> EMAModel:
+    """The moving average that lives in the parameters of `average`; its horizon grows with the run up to `decay`."""
+    averaging = EMAModel(average.requires_grad_(False).parameters(), decay=decay, foreach=True)
+    averaging.shadow_params = list(average.parameters())
+    averaging.optimization_step = step
+    return averaging
+
+
 @torch.no_grad()
-def _update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
-    targets, sources = list(average.state_dict().values()), list(model.state_dict().values())
-    floating = [(a, b) for a, b in zip(targets, sources, strict=True) if a.is_floating_point()]
-    torch._foreach_lerp_([a for a, _ in floating], [b for _, b in floating], 1 - decay)
+def _copy_buffers(model: nn.Module, average: nn.Module) -> None:
+    # Statistics of normalisation layers are averages already.
+    for target, source in zip(average.buffers(), model.buffers(), strict=True):
+        target.copy_(source)
 
 
 def _held_out(component: Component, config: LoopConfig, device: torch.device) -> Batch:
