@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,8 @@ from dynface_video.jobs.executors import ray as executor
 from dynface_video.jobs.executors.base import ANALYZE, ASSEMBLE, RESTORE, Call, Outcome
 from dynface_video.jobs.executors.ray import _connect, _on_gpus, _worker_count
 from dynface_video.jobs.plan import Segment
+
+ROOT = Path(__file__).parents[3]
 
 
 def test_a_cluster_that_is_not_there_is_named() -> None:
@@ -46,8 +49,10 @@ def test_a_connection_that_is_there_is_used_and_left_open() -> None:
     assert not _connect(SimpleNamespace(is_initialized=lambda: True), ExecutionSettings(workers=2))
 
 
-def test_first_passes_and_joining_run_beside_the_workers_on_gpus() -> None:
+def test_first_passes_and_joining_run_beside_the_workers_on_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     ray = pytest.importorskip("ray")
+    # The workers unpickle what the driver registers.
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(ROOT / "scripts")]))
     # Ray does not check that the GPUs exist; two workers alone could take both CPUs.
     ray.init(address="local", num_cpus=2, num_gpus=2, include_dashboard=False, log_to_driver=False)
     try:

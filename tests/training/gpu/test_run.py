@@ -16,8 +16,8 @@ from training.gpu.run import JUDGED, SHARES, UNJUDGED, RunOptions, train_all
 WITHOUT = ("av", "ray", "scenedetect", "facexlib", "fsspec")
 """Packages that a machine lent for training need not have."""
 BLOCKED = (
-    f"import runpy, sys; sys.modules.update(dict.fromkeys({WITHOUT!r})); sys.argv = sys.argv[1:]; "
-    "runpy.run_path(sys.argv[0], run_name='__main__')"
+    f"import os, runpy, sys; sys.modules.update(dict.fromkeys({WITHOUT!r})); sys.argv = sys.argv[1:]; "
+    "sys.path[0] = os.path.dirname(sys.argv[0]); runpy.run_path(sys.argv[0], run_name='__main__')"
 )
 
 
