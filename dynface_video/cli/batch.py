@@ -154,8 +154,8 @@ def _said(found: dict[str, Any]) -> list[str]:
     if found["batch"] is None:
         return lines
     # Failures of videos that have a job's directory are described with the job.
-    told = {job["error"] for job in found["jobs"]}
-    failed = [one for one in found["batch"]["failures"] if one["error"] not in told]
+    described = {job["error"] for job in found["jobs"]}
+    failed = [one for one in found["batch"]["failures"] if one["error"] not in described]
     return [_overview(found["batch"]), *(f"  {one['source']}: {one['error']}" for one in failed), *lines]
 
 
