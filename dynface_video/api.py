@@ -216,7 +216,7 @@ def restore_batch(
     select: Callable[[str], bool] | None = None,
     **overrides: Unpack[Overrides],
 ) -> BatchResult:
-    """Restore many videos with one pool of workers; one that fails does not stop the others.
+    """Restore many videos with one pool of workers; a failed video does not stop the others.
 
     Videos whose output exists are skipped, unfinished jobs are resumed.
 

@@ -139,7 +139,7 @@ class RestoredFrame:
     Attributes:
         index: Its number from 0.
         time: Exact presentation time, seconds.
-        rgb: (H, W, 3) uint8, upright and with square pixels, as it is displayed.
+        rgb: (H, W, 3) uint8, as displayed: rotation applied, square pixels.
     """
 
     index: int

@@ -52,7 +52,7 @@ TURNS = ((0, 20), (20, 40), (40, 91))
 CERTAIN, POSSIBLE = 0.8, 0.4
 SAME = 0.4
 EVERY = 3
-"""Frames from one that the reference looks at to the next, in following clips."""
+"""Interval, in frames, at which the reference detector runs on a clip."""
 
 
 @dataclass

@@ -166,7 +166,7 @@ class Arena:
             return subprocess.Popen(command, stderr=log, stdout=log)
 
     def _kill(self, kind: str, driver: subprocess.Popen[bytes]) -> bool:
-        """Kill one of a kind; False where there is none at the moment."""
+        """Kill one process of this kind; False if none is running."""
         if kind == "driver":
             driver.kill()
             driver.wait()

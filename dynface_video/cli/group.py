@@ -35,7 +35,7 @@ def _add_hint(error: Any, arguments: list[str]) -> None:
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     files = [argument for argument in options if argument.startswith("-") and Path(argument).exists()]
     if files:
-        # A missing argument has no message of its own, only one that is made when it is shown.
+        # click leaves `message` empty for a missing argument and formats the text only when it is shown.
         reason = error.format_message().rstrip(".")
         error.message = f"{reason}. A name that begins with a dash is taken for an option: write ./{files[0]}"
         error.format_message = lambda: error.message

@@ -42,7 +42,7 @@ def load_settings(
         The validated settings.
 
     Raises:
-        InputError: A file cannot be read or settings cannot be used; names every one that is wrong.
+        InputError: A file cannot be read, or settings are invalid; the message lists every invalid setting.
     """
     problems = list[str]()
     values = _preset_values(preset, problems)

@@ -154,8 +154,8 @@ def is_whole_picture(transform: np.ndarray, size: int, width: int, height: int) 
 def extract_crop(picture: np.ndarray, transform: np.ndarray, size: int) -> np.ndarray:
     """Sample the aligned crop of a face; beyond its border the picture is mirrored.
 
-    A crop that shrinks the picture is low-passed first; one that enlarges it is cubic and may overshoot by a few
-    hundredths.
+    If the crop shrinks the picture, the picture is low-passed first. If it enlarges it, interpolation is cubic and may
+    overshoot by a few hundredths.
 
     Args:
         picture: (H, W, 3) RGB, uint8 in [0, 255] or float32, nominally in [0, 1].

@@ -1,4 +1,4 @@
-"""Many videos with one pool of workers: one that fails is reported and does not stop the others."""
+"""Many videos with one pool of workers: a failed video is reported and does not stop the others."""
 
 from __future__ import annotations
 

@@ -183,7 +183,7 @@ class Driver:
             self._close_if_restored(video)
 
     def _begin_next(self) -> bool:
-        """Open the next video; returns false if there is none, or enough are analysed."""
+        """Open the next video; False if no video is left or enough videos are analysed and waiting."""
         if not self._new or len(self._analyzed) >= MAX_ANALYZED:
             return False
         video = self._new.popleft()

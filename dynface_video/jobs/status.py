@@ -149,7 +149,7 @@ def read_batch(folder: Path) -> dict[str, Any] | None:
 
 @dataclass(frozen=True)
 class _BatchVideo:
-    """A video of a batch as it is now.
+    """Current state of a video of a batch.
 
     Args:
         planned: The video when the batch began.

@@ -11,7 +11,7 @@ CORES_PER_WORKER = 2
 
 
 def local_workers(execution: ExecutionSettings) -> int | None:
-    """Number of workers of a job, as far as it is known before a cluster is joined.
+    """Number of workers of a job; None if it depends on a cluster that is not joined yet.
 
     Args:
         execution: Its settings.

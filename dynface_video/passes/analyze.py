@@ -255,9 +255,9 @@ def assign_readings(tracks: Sequence[FaceTrack], readings: Sequence[LevelReading
 
 
 def keep_largest(tracks: Sequence[AnalyzedTrack], shots: Sequence[Shot]) -> list[AnalyzedTrack]:
-    """All tracks, of which only the one that covers most of each shot (size times duration) is to be restored.
+    """Mark all tracks but the most prominent one of each shot (size times duration) as not to be restored.
 
-    One face a shot, not one a frame: choosing anew in each frame would make two faces take turns.
+    The choice is made per shot, because a choice per frame could alternate between two faces.
     """
 
     def covered(analyzed: AnalyzedTrack) -> float:

@@ -95,8 +95,8 @@ def _fields(flow: Tensor, weight: Tensor, temporal_weight: Tensor) -> Tensor:
 
 
 def _relit(warped: Tensor, picture: Tensor, valid: Tensor | None, light: Tensor | None = None) -> Tensor:
-    """A warped picture in the light of the one that it was warped to; light: of that one, where all of it is valid."""
-    # A mask that is valid everywhere must not change a bit: another face of the batch may be why there is one.
+    """Match the light of a warped picture to its target's; `light` is the target's, for targets valid everywhere."""
+    # A mask of ones must give the same bytes as no mask: it may be there because of another face of the batch.
     if valid is not None and not (on_cpu(picture) and bool(valid.all())):
         return match_light(warped, picture, enlarge(valid.float(), picture.shape[-1]))
     return match_light(warped, picture) if light is None else with_light(warped, light)

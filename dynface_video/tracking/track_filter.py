@@ -1,4 +1,4 @@
-"""Which tracks are skipped and why: a face restored wrongly looks worse than one that is not restored."""
+"""Which tracks are skipped and why: a badly restored face looks worse than an unrestored one."""
 
 from __future__ import annotations
 

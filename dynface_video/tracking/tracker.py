@@ -198,7 +198,7 @@ class FaceTracker:
         return seen.detection.score >= least and seen.step <= LARGEST_JUMP
 
     def _without_duplicates(self, followed: dict[int, _Sighting]) -> dict[int, _Sighting]:
-        """Where several tracks are on one face, keep the one that was expected there and has its appearance.
+        """If several tracks lie on one face, keep the track whose prediction and appearance match it.
 
         When one face passes in front of another, the track of the hidden one slips onto the one in front.
         """

@@ -1,4 +1,4 @@
-"""Differences between a restored face and the clean one that grain cannot improve: colour, skin, octaves.
+"""Differences between a restored and a clean face, by measures that grain cannot improve: colour, skin, octaves.
 
 Each measure isolates one fault: wrong colours, skin rougher or smoother than the person's, octaves of the spectrum with
 too little or too much power.

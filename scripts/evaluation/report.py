@@ -33,7 +33,7 @@ COLUMNS = {
     "evaluations": ("evaluations a face", ".1f"),
     "seconds": ("seconds a face", ".2f"),
 }
-"""Heading and format of each column; one that was not measured is left out."""
+"""Heading and format of each column; columns without measurements are omitted."""
 WITH_RATIO = {"perceptual", "perceptual_native", "identity", "landmarks", "chroma", "finest", "spectrum"}
 """Columns of errors, whose ratio to the input's is shown; PSNR is compared by its difference."""
 

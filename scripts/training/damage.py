@@ -144,7 +144,7 @@ def _grey(level: float) -> np.ndarray:
 
 
 def _film_colour(rng: np.random.Generator) -> np.ndarray:
-    # A scratch is black on a print and white from a negative; one that reaches the emulsion is tinted.
+    # Scratches are black on a print and white from a negative; deep scratches, into the emulsion, are tinted.
     if rng.random() < 0.75:
         return _grey(float(rng.choice([rng.uniform(0, 0.15), rng.uniform(0.8, 1.0)])))
     return rng.uniform([0.1, 0.3, 0.1], [0.9, 1.0, 0.8]).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Training of the sampler as it is used: the prior's last evaluations, judged by the faces that come out.
+"""Training of the prior inside the sampler: its last evaluations, with losses on the sampled faces.
 
 A denoiser that was trained by squared error alone leaves grain or blur in few evaluations. Here the guided sampler runs
 as in the pipeline, from the DSST's start to its last step, and what it gives is compared with the clean face

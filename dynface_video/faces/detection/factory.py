@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PROPOSAL_SCORE = 0.15
 """RetinaFace's boxes below this score are not shown to the landmark network."""
 SMALLEST_SHARE = 0.75
-"""Faces are looked for down to this share of the smallest restored: one that grows is known from its start."""
+"""Faces are detected down to this share of the minimum size, so that a growing face is tracked from its start."""
 COUNTED_SIZE = 24.0
 """Faces of this height in pixels are looked for even if only larger ones are restored, to be counted as skipped."""
 

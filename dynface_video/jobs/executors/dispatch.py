@@ -1,4 +1,4 @@
-"""Which worker of a pool gets the next call: the one that will probably finish it first."""
+"""Dispatch of calls: the next call goes to the worker that is expected to finish it first."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from statistics import median
 from dynface_video.jobs.executors.base import ASSEMBLE, RESTORE, Call, SegmentResult
 
 CALLS_PER_WORKER = 2
-"""One that runs, and one that waits for it, so that a worker is not idle while the driver reacts."""
+"""One running call and one queued call, so that a worker is not idle while the driver reacts."""
 QUEUED = (RESTORE, ASSEMBLE)
 """Kinds of calls that may wait behind a segment."""
 NEWEST_SHARE = 0.3

@@ -233,7 +233,7 @@ class RayExecutor:
         return [Outcome(call, None if failure else value, failure, worker.number if worker else None)]
 
     def _replace_worker(self, worker: _Worker | None, call: Call | None, error: Exception) -> list[Outcome]:
-        """Replace a lost worker; the call that it executed has failed, one that waited behind it is merely returned."""
+        """Replace a lost worker: its running call has failed, its queued call is returned to the driver."""
         failure = self._describe_loss(worker, error)
         if worker is None:
             assert call is not None

@@ -1,4 +1,4 @@
-"""A call executed in a subprocess, for one that has killed its process before.
+"""Execution in a subprocess of a call that has killed its worker before.
 
 `multiprocessing` is not used: it imports the caller's script in the new process, and a script that simply calls
 `restore_video` would start the job again in there.

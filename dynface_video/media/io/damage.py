@@ -79,7 +79,7 @@ class LossTracker:
     def _take_lost(self, before: int | None) -> list[int]:
         passed = sorted(pts for pts in self._expected if before is None or pts < before)
         taken = {pts: self._expected.pop(pts) for pts in passed}
-        # Pictures before the first one that came out have nothing to be replaced by.
+        # Before the first decoded picture there is nothing to replace a missing picture with.
         return [
             pts for pts, expected in taken.items() if expected.suspect and self._last is not None and pts > self._last
         ]

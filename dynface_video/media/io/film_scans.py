@@ -76,7 +76,7 @@ def film_scan_size(path: Path, kind: str) -> tuple[int, int]:
 
 
 def write_film_scan(path: Path, samples: np.ndarray, source: ImageFile) -> list[str]:
-    """Write samples into a file like the one that they came from, with its header.
+    """Write samples in the format of their source file, with its header.
 
     Args:
         path: The new file.

@@ -59,10 +59,10 @@ class ImageFile:
         kind: Pillow's name of the format.
         samples: (H, W) or, red, green and blue, (H, W, 3) of uint8 or uint16. Depths between are spread over 16 bit;
             scene-linear floats are in the working range (`pixels.working_range`).
-        alpha: (H, W) of the same kind, None where there is none.
+        alpha: (H, W) of the same dtype as the samples, or None.
         orientation: EXIF's number, 1 to 8, of how the samples are to be turned.
-        exif: As bytes, empty where there is none.
-        profile: ICC profile as bytes, empty where there is none.
+        exif: EXIF block as bytes; empty if absent.
+        profile: ICC profile as bytes; empty if absent.
         transfer: Transfer function as `ColourInfo` has it.
         aspect: Width of a sample divided by its height.
         details: What else Pillow takes when it writes the same format.

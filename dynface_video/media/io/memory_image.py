@@ -19,7 +19,7 @@ RANGE_SLACK = 0.1
 
 
 def image_file_of(image: Image.Image | np.ndarray) -> ImageFile:
-    """An image in memory as one that was read from a file; floats become 16 bits.
+    """Wrap an image in memory as an `ImageFile`; floats are converted to 16 bits.
 
     Args:
         image: A PIL image of any mode, or an RGB array (H, W, 3), uint8 or float in [0, 1].

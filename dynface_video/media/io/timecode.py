@@ -11,7 +11,7 @@ from dynface_video.media.pixels.hdr import side_data
 
 
 def picture_timecode(picture: av.VideoFrame, rate: Fraction | None) -> str | None:
-    """The timecode of a decoded picture, "hh:mm:ss:ff"; None where it has none, or one that only counts from zero.
+    """The timecode of a decoded picture, "hh:mm:ss:ff"; None if absent or if it only counts from zero.
 
     Args:
         picture: With SMPTE ST 12-1 timecode (H.264, HEVC, DV) or that of an MPEG group of pictures.

@@ -23,7 +23,7 @@ def damage_pictures(pictures: Tensor, sizes: Tensor, share: Tensor, generator: t
     Args:
         pictures: Canvases (B, 3, N, N) in [0, 1], of which the first `size` rows and columns are the picture.
         sizes: (B,) long.
-        share: (B,), 1 for a damaged picture, 0 for one that is unchanged.
+        share: (B,), 1 for damaged pictures, 0 for unchanged ones.
         generator: Of the device.
 
     Returns:

@@ -42,7 +42,8 @@ class DeviceFaces:
     def load(cls, data: Path, side: int, cache: Path, device: torch.device) -> DeviceFaces:
         """Crops of 256 or 512 pixels from the packs or the data set; decoded pixels are kept in `cache`.
 
-        Raises InputError where there are none.
+        Raises:
+            InputError: There are no crops of this side.
         """
         for name in PACKS[side]:
             path = data / name

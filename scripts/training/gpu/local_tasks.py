@@ -1,4 +1,4 @@
-"""The networks of the local stages, 256 and 512 pixels, as tasks: RM, SE, and the prior alone and as it is used."""
+"""Training tasks of the local stages (256 and 512 pixels): RM, SE, the prior alone, and the prior in the sampler."""
 
 from __future__ import annotations
 

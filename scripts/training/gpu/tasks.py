@@ -167,7 +167,7 @@ class SamplerTask:
 
 
 class AdjusterTask:
-    """The guidance map inside the sampler, for the prior as it is then."""
+    """Train the guidance map inside the sampler, with the prior trained so far."""
 
     name = network = "adjuster"
     options = TaskOptions(batch_size=64, learning_rate=2e-4, betas=ADVERSARIAL_BETAS)
