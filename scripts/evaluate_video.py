@@ -14,18 +14,16 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 from dynface_video.cli.demo_clip import write_clip
 from dynface_video.config import Settings, load_settings
-from dynface_video.errors import DynfaceError, InputError
 from dynface_video.models.restoration import RestorationModel
 from dynface_video.passes.networks import Models, load_models
 from dynface_video.pretrained import load_pretrained
-from dynface_video.threads import network_threads
+from evaluation.clip_command import clip_parser, run_on_clips
 from evaluation.clips import load_clean_clip
 from evaluation.report import write_rows
 from evaluation.steadiness import (
@@ -43,42 +41,17 @@ from evaluation.video_report import markdown, side_by_side
 
 def main() -> int:
     """Parse the command line, evaluate, write the files; 0 done, 2 unusable input."""
-    options = _parse()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    try:
-        with network_threads(options.threads):
-            _run(options)
-    except DynfaceError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
-
-
-def _parse() -> argparse.Namespace:
-    data = Path(os.environ.get("DYNFACE_DATA", "../shared/data"))
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("clips", type=Path, nargs="*", help="clean clips; without any those of the data")
-    parser.add_argument("--out", type=Path, default=Path("runs/video"))
-    parser.add_argument("--frames", type=int, default=24, help="of each clip, from its start; 0 takes all")
+    parser = clip_parser(__doc__, Path("runs/video"))
     parser.add_argument("--crop", type=int, help="side of the aligned face; by default that of the models' crop")
     parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=METHODS)
     parser.add_argument("--strengths", nargs="+", default=list(STRENGTHS), choices=ALL_STRENGTHS)
     parser.add_argument("--quantiser", type=int, help="of the codec, instead of the strengths' own")
-    parser.add_argument("--preset", default="mini")
-    parser.add_argument("--config", type=Path, help="YAML file over the preset")
     parser.add_argument("--restoration", type=Path, help="an exported RM instead of the preset's")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--seed", type=int, default=0, help="of the degradations")
-    options = parser.parse_args()
-    options.clips = options.clips or sorted((data / "videos").glob("clean_*.mp4"))
-    return options
+    return run_on_clips(parser.parse_args(), _run)
 
 
 def _run(options: argparse.Namespace) -> None:
     settings = load_settings(options.preset, options.config, {"device": options.device})
-    if not options.clips:
-        raise InputError("there is no clean clip: name some, or set DYNFACE_DATA to the folder of the data")
     models, rows = _models(options, settings), list[Row]()
     size = options.crop or models.pipeline.resolution
     options.out.mkdir(parents=True, exist_ok=True)
