@@ -7,18 +7,19 @@ from pathlib import Path
 from dynface_video.errors import ModelError
 
 DEFAULT = "mini"
+FOLDER = Path(__file__).parents[1]
 
 
 def embedded_models() -> list[str]:
     """Names of the model sets that are part of the package."""
-    return sorted(p.name for p in Path(__file__).parent.iterdir() if (p / "model_index.json").is_file())
+    return sorted(p.name for p in FOLDER.iterdir() if (p / "model_index.json").is_file())
 
 
 def model_folder(name: str) -> Path:
     """The folder of an embedded model set, or the folder of that path; raises ModelError for an unknown name."""
     if (Path(name) / "model_index.json").is_file():
         return Path(name)
-    folder = Path(__file__).parent / name
+    folder = FOLDER / name
     if name not in embedded_models():
         raise ModelError(
             f"unknown models {name!r}: neither a folder with a model_index.json nor embedded ones "

@@ -1,0 +1,29 @@
+"""Where networks come from: model sets in the package, and files of other projects that are fetched and verified.
+
+`resolve` gives the local file of a catalogue name and never uses a network; `fetch` gets it.
+"""
+
+from __future__ import annotations
+
+from dynface_video.models.registry.cache import FileState, home, state
+from dynface_video.models.registry.catalogue import ModelFile, catalogue, find, members
+from dynface_video.models.registry.embedded import DEFAULT, detection_folder, embedded_models, model_folder
+from dynface_video.models.registry.licences import Licence, licence_of
+from dynface_video.models.registry.resolving import resolve
+
+__all__ = [
+    "DEFAULT",
+    "FileState",
+    "Licence",
+    "ModelFile",
+    "catalogue",
+    "detection_folder",
+    "embedded_models",
+    "find",
+    "home",
+    "licence_of",
+    "members",
+    "model_folder",
+    "resolve",
+    "state",
+]
