@@ -1,4 +1,7 @@
-"""Reading and writing model folders as diffusers does: `config.json` beside safetensors, half precision on disk."""
+"""Reading and writing model folders as diffusers does: `config.json` beside safetensors, half precision on disk.
+
+State dicts of other projects are read, too, and never executed: `weights_only`.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
+from torch import Tensor, nn
 
 from dynface_video.errors import ModelError
 
@@ -14,6 +18,7 @@ if TYPE_CHECKING:
     from diffusers.models.modeling_utils import ModelMixin
 
 Model = TypeVar("Model", bound="ModelMixin")
+Network = TypeVar("Network", bound=nn.Module)
 
 CONFIG = "config.json"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -50,6 +55,47 @@ def load_pretrained(model_class: type[Model], folder: Path, device: torch.device
         raise ModelError(f"{folder / WEIGHTS}: {len(unfit)} tensors do not fit {CONFIG}, first {unfit[0]!r}")
     loaded: Model = model.to(device).eval().requires_grad_(False)
     return loaded
+
+
+def load_state_dict(network: Network, path: Path, device: torch.device | str = "cpu") -> Network:
+    """Fill a network with the state dict of a file as float32, frozen and in evaluation mode.
+
+    Args:
+        network: Its tensors have the names of the file, but for the prefix `module.` of parallel training.
+        path: A state dict as `torch.save` writes it, or safetensors by the ending `.safetensors`.
+        device: Where the network is moved.
+
+    Raises:
+        ModelError: The file is missing or damaged, holds more than tensors, or its tensors do not fit the network.
+    """
+    tensors = {name.removeprefix("module."): tensor for name, tensor in _read_tensors(path).items()}
+    wanted = network.state_dict()
+    unfit = [name for name in wanted if name not in tensors and not name.endswith("num_batches_tracked")]
+    unfit += [name for name in tensors if name not in wanted or tensors[name].shape != wanted[name].shape]
+    if unfit:
+        raise ModelError(
+            f"{path}: not the weights of {type(network).__name__}: {len(unfit)} tensors do not fit, first {unfit[0]!r}"
+        )
+    network.load_state_dict(tensors, strict=False)
+    return network.float().to(device).eval().requires_grad_(False)
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise ModelError(f"{path}: no such file")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            tensors = load_file(path)
+        else:
+            tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch, pickle, zipfile and safetensors raise many unrelated types here
+        reason = str(error).partition("\n")[0]
+        raise ModelError(f"{path}: cannot be read as a state dict: {reason}") from error
+    if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
+        raise ModelError(f"{path}: not a state dict, which maps names to tensors")
+    return tensors
 
 
 def save_pretrained(model: ModelMixin, folder: Path) -> None:

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from dynface_video.errors import ModelError
 from dynface_video.faces.landmark_network import LandmarkNetwork
-from dynface_video.pretrained import CONFIG, WEIGHTS, load_pretrained, save_pretrained
+from dynface_video.pretrained import CONFIG, WEIGHTS, load_pretrained, load_state_dict, save_pretrained
 
 
 @pytest.fixture
@@ -63,3 +64,60 @@ def test_weights_of_another_configuration_are_an_error(folder: Path, change: dic
     (folder / CONFIG).write_text(json.dumps(config))
     with pytest.raises(ModelError, match="fit config"):
         load_pretrained(LandmarkNetwork, folder)
+
+
+class Harmful:
+    """Runs a command when it is unpickled."""
+
+    def __init__(self, touched: Path) -> None:
+        self.touched = touched
+
+    def __reduce__(self):
+        return (Path.touch, (self.touched,))
+
+
+def test_a_state_dict_is_read_with_and_without_the_prefix_of_parallel_training(tmp_path: Path) -> None:
+    layer = torch.nn.Linear(2, 3).half()
+    for prefix in ("", "module."):
+        torch.save({prefix + name: tensor for name, tensor in layer.state_dict().items()}, tmp_path / "a.pth")
+        loaded = load_state_dict(torch.nn.Linear(2, 3).train(), tmp_path / "a.pth")
+        assert torch.equal(loaded.weight, layer.weight.float())
+        assert not loaded.training and not loaded.weight.requires_grad
+
+
+def test_a_state_dict_of_safetensors_is_read(tmp_path: Path) -> None:
+    layer = torch.nn.Linear(2, 3)
+    save_file(layer.state_dict(), tmp_path / "a.safetensors")
+    assert torch.equal(load_state_dict(torch.nn.Linear(2, 3), tmp_path / "a.safetensors").weight, layer.weight)
+
+
+def test_a_pickle_is_never_executed(tmp_path: Path) -> None:
+    torch.save({"weight": Harmful(tmp_path / "touched")}, tmp_path / "a.pth")
+    with pytest.raises(ModelError, match="cannot be read as a state dict"):
+        load_state_dict(torch.nn.Linear(2, 3), tmp_path / "a.pth")
+    assert not (tmp_path / "touched").exists()
+
+
+@pytest.mark.parametrize(
+    ("saved", "message"),
+    [
+        ({"weight": torch.zeros(3, 2)}, "1 tensors do not fit, first 'bias'"),
+        ({"weight": torch.zeros(3, 2), "bias": torch.zeros(4)}, "1 tensors do not fit, first 'bias'"),
+        ({"weight": torch.zeros(3, 2), "bias": torch.zeros(3), "gain": torch.zeros(1)}, "first 'gain'"),
+        ([torch.zeros(3)], "not a state dict"),
+        ({"params": {"weight": torch.zeros(3, 2)}}, "not a state dict"),
+    ],
+)
+def test_what_does_not_fit_is_named(tmp_path: Path, saved: object, message: str) -> None:
+    torch.save(saved, tmp_path / "a.pth")
+    with pytest.raises(ModelError, match=message):
+        load_state_dict(torch.nn.Linear(2, 3), tmp_path / "a.pth")
+
+
+def test_a_missing_or_cut_state_dict_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"a\.pth: no such file"):
+        load_state_dict(torch.nn.Linear(2, 3), tmp_path / "a.pth")
+    torch.save(torch.nn.Linear(2, 3).state_dict(), tmp_path / "b.pth")
+    (tmp_path / "b.pth").write_bytes((tmp_path / "b.pth").read_bytes()[:200])
+    with pytest.raises(ModelError, match=r"b\.pth: cannot be read"):
+        load_state_dict(torch.nn.Linear(2, 3), tmp_path / "b.pth")
