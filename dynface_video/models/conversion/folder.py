@@ -1,0 +1,147 @@
+"""Converted priors as folders: configuration, safetensors, and the digests of both."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from dynface_video.errors import InputError, ModelError
+from dynface_video.models.conversion.guided_diffusion import ARCHITECTURES, Architecture, convert_unet, recognise
+from dynface_video.models.conversion.state_dict import read_state_dict
+from dynface_video.models.unet_prior import UNetPrior
+from dynface_video.pretrained import load_pretrained
+
+INDEX = "model_index.json"
+ATTENTION_ORDER = "use_new_attention_order"
+"""What a configuration may name besides the arguments of `UNetPrior`."""
+
+
+@dataclass(frozen=True)
+class ConvertedPrior:
+    """The result of `convert_prior`.
+
+    Attributes:
+        folder: Where it is.
+        architecture: Name of it.
+        parameters: Number of them.
+        tensors: Number of tensors of the checkpoint, all of which are in the folder.
+        files: SHA-256 of each file.
+    """
+
+    folder: Path
+    architecture: str
+    parameters: int
+    tensors: int
+    files: Mapping[str, str]
+
+
+def convert_prior(
+    checkpoint: Path, folder: Path, *, config: Path | None = None, overwrite: bool = False
+) -> ConvertedPrior:
+    """Convert a published checkpoint of a prior to a folder.
+
+    Args:
+        checkpoint: As of `read_state_dict`.
+        folder: It appears when it is complete.
+        config: JSON file with the arguments of `UNetPrior` and, where it applies, `use_new_attention_order`; None for
+            an architecture that is recognised by its tensors.
+        overwrite: Replace the folder if it exists.
+
+    Raises:
+        InputError: A path cannot be used.
+        ModelError: The checkpoint is not such a network.
+    """
+    if folder.exists() and not overwrite:
+        raise InputError(f"{folder} already exists; choose another folder or allow overwriting (--overwrite)")
+    if folder.exists() and not (folder / INDEX).is_file():
+        raise InputError(f"{folder} is not a folder of a converted model; it is not overwritten")
+    if not folder.absolute().parent.is_dir():
+        raise InputError(f"{folder} cannot be written: its folder does not exist")
+    state = read_state_dict(checkpoint)
+    name, architecture = _architecture(state, config)
+    model = _converted(checkpoint, state, architecture)
+    temporary = folder.absolute().with_name(f".{folder.absolute().name}.{os.getpid()}.part")
+    try:
+        model.save_pretrained(str(temporary), safe_serialization=True)
+        files = {path.name: _sha256(path) for path in sorted(temporary.iterdir())}
+        index = {
+            "_class_name": type(model).__name__,
+            "architecture": name,
+            "source": {"file": checkpoint.name, "sha256": _sha256(checkpoint), "tensors": len(state)},
+            "files": files,
+        }
+        (temporary / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+        if folder.exists():
+            shutil.rmtree(folder)
+        temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return ConvertedPrior(folder, name, sum(p.numel() for p in model.parameters()), len(state), files)
+
+
+def load_prior(path: Path, device: torch.device | str = "cpu") -> UNetPrior:
+    """Load a prior.
+
+    Args:
+        path: A folder of `convert_prior`, whose files must have their digests, or a checkpoint that is recognised.
+        device: Where it is moved.
+
+    Raises:
+        ModelError: A file is missing, changed, or not such a network.
+    """
+    if path.is_dir():
+        check_files(path)
+        return load_pretrained(UNetPrior, path, device=device)
+    state = read_state_dict(path)
+    _, architecture = _architecture(state, None)
+    return _converted(path, state, architecture).to(device)
+
+
+def check_files(folder: Path) -> None:
+    """Raise ModelError if a file of a converted folder is missing, or is not the one that was written."""
+    try:
+        files = dict(json.loads((folder / INDEX).read_text(encoding="utf-8"))["files"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{folder}: not a converted model ({INDEX}: {error})") from error
+    for name, digest in files.items():
+        path = folder / name
+        if not path.is_file():
+            raise ModelError(f"{path}: missing; convert the checkpoint again")
+        if _sha256(path) != digest:
+            raise ModelError(f"{path}: damaged or changed (its SHA-256 is not the one in {INDEX}); convert again")
+
+
+def _converted(path: Path, state: Mapping[str, torch.Tensor], architecture: Architecture) -> UNetPrior:
+    try:
+        return convert_unet(state, architecture)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
+
+
+def _architecture(state: Mapping[str, torch.Tensor], config: Path | None) -> tuple[str, Architecture]:
+    if config is None:
+        name = recognise(state)
+        return name, ARCHITECTURES[name]
+    try:
+        values = dict(json.loads(config.read_text(encoding="utf-8")))
+        new_order = bool(values.pop(ATTENTION_ORDER, False))
+        architecture = Architecture(config.name, values, split_heads_first=not new_order)
+        with torch.device("meta"):
+            UNetPrior(**values)
+    except OSError as error:
+        raise InputError(f"{config} cannot be read ({error.strerror})") from error
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{config}: not the arguments of UNetPrior as a JSON object: {error}") from error
+    return config.name, architecture
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
