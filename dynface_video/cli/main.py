@@ -17,6 +17,7 @@ import dynface_video
 from dynface_video.cli.batch import batch, status
 from dynface_video.cli.console import complain, reporting
 from dynface_video.cli.group import HintingGroup
+from dynface_video.cli.models import models
 from dynface_video.cli.options import Config, Json, Preset, Restart, Source, Verbose, examples, setting_options
 from dynface_video.cli.summary import analysis_overview, analysis_summary, plan_summary, restore_summary
 from dynface_video.config import Overrides, load_settings
@@ -203,6 +204,8 @@ main.command(
     )
 )(batch)
 main.command(epilog=examples("dynface-video status restored/", "dynface-video status restored.mkv --json"))(status)
+
+main.add_typer(models)
 
 
 def _progress(console: Console) -> AbstractContextManager[Report]:

@@ -5,25 +5,32 @@
 
 from __future__ import annotations
 
-from dynface_video.models.registry.cache import FileState, home, state
+from dynface_video.models.registry.cache import FileState, home, local_path, state, verify
 from dynface_video.models.registry.catalogue import ModelFile, catalogue, find, members
 from dynface_video.models.registry.embedded import DEFAULT, detection_folder, embedded_models, model_folder
+from dynface_video.models.registry.fetching import Fetched, fetch, remove, require_licences
 from dynface_video.models.registry.licences import Licence, licence_of
 from dynface_video.models.registry.resolving import resolve
 
 __all__ = [
     "DEFAULT",
+    "Fetched",
     "FileState",
     "Licence",
     "ModelFile",
     "catalogue",
     "detection_folder",
     "embedded_models",
+    "fetch",
     "find",
     "home",
     "licence_of",
+    "local_path",
     "members",
     "model_folder",
+    "remove",
+    "require_licences",
     "resolve",
     "state",
+    "verify",
 ]

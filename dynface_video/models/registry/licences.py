@@ -74,13 +74,16 @@ def accepted(folder: Path) -> frozenset[str]:
 
 
 def accept(folder: Path, identifiers: Iterable[str]) -> None:
-    """Record that the user accepted licences, with the time."""
+    """Record that the user accepted licences, with the time; raises ModelError if that cannot be written."""
     path = _record(folder)
-    path.parent.mkdir(parents=True, exist_ok=True)
     before = json.loads(path.read_text(encoding="utf-8")) if accepted(folder) else {}
     now = datetime.now(UTC).isoformat(timespec="seconds")
     record = {**dict.fromkeys(identifiers, now), **before}
-    write_atomically(path, json.dumps(record, indent=2, sort_keys=True) + "\n")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, json.dumps(record, indent=2, sort_keys=True) + "\n")
+    except OSError as error:
+        raise ModelError(f"{path} cannot be written ({error.strerror}); set DYNFACE_HOME to another folder") from error
 
 
 def is_accepted(licence: Licence, folder: Path) -> bool:

@@ -1,0 +1,246 @@
+"""The commands `models ...`: which public networks are on this machine, and how they get there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dynface_video.cli.console import complain, reporting
+from dynface_video.cli.options import Json, Verbose, examples
+from dynface_video.errors import ModelError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from dynface_video.models.registry import ModelFile
+    from dynface_video.models.registry.transfer import Progress
+
+RECORDED, UNKNOWN = "digest recorded at the first download", "no declared digest: it is recorded at the first download"
+
+models = typer.Typer(
+    name="models",
+    help="List, fetch and verify the public networks that this package can use.",
+    epilog=examples(
+        "dynface-video models list",
+        "dynface-video models fetch gfpgan-1.4",
+        "dynface-video models fetch ffhq512 --accept-license",
+    ),
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+Names = Annotated[
+    list[str],
+    typer.Argument(metavar="NAME...", help="Names of files or sets, as `models list` shows them.", show_default=False),
+]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a file, as `models list` shows it.")]
+
+
+@models.command("list")
+def list_models(as_json: Json = False, verbose: Verbose = False) -> None:
+    """Print the catalogue: each file, whether it is on this machine, its size, licence and purpose."""
+    with reporting(verbose, _nothing_changed):
+        from dynface_video.models.registry import catalogue, home
+        from dynface_video.models.registry.catalogue import SETS
+
+        files = list(catalogue().values())
+        rows = [_row(file) for file in files]
+        if as_json:
+            answer: Any = {"home": str(home()), "models": rows, "sets": {name: list(SETS[name]) for name in SETS}}
+        else:
+            answer = [*_table(rows), "", *_sets(SETS), f"files are kept in {home() / 'models'}"]
+    typer.echo(json.dumps(answer) if as_json else "\n".join(answer))
+
+
+@models.command(
+    epilog=examples(
+        "dynface-video models fetch gfpgan-1.4",
+        "dynface-video models fetch codeformer --accept-license",
+        "dynface-video models fetch ffhq512 --accept-license --mirror /media/stick/models",
+    )
+)
+def fetch(
+    names: Names,
+    accept_license: Annotated[
+        bool,
+        typer.Option(
+            "--accept-license", help="Accept the licences of these files that forbid commercial use; asked once."
+        ),
+    ] = False,
+    mirror: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR|URL", help="Folder or URL to try first. [default: the variable DYNFACE_MODEL_MIRROR]"
+        ),
+    ] = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Fetch files, resume what was interrupted, and verify them. Files that are there and right are left as they are.
+
+    A file appears under its name only when it is complete and has the right digest. With HF_HUB_OFFLINE=1 only a
+    mirror folder and file:// sources are used.
+    """
+    rows = []
+    with reporting(verbose, lambda: "interrupted; give the same command to resume") as console:
+        from dynface_video.models import registry
+
+        files = _members(names)
+        # Of all of them before the first is downloaded.
+        registry.require_licences(files, accepting=accept_license)
+        for file in files:
+            with _progress(console, file) as progress:
+                done = registry.fetch(file.name, mirror=mirror, progress=progress)
+            for line in _terms(file):
+                complain(line)
+            rows.append(_row(file) | {"fetched": bool(done.source)})
+            if not as_json:
+                complain(f"{file.name}: {_what_was_done(done)}")
+    typer.echo(json.dumps(rows) if as_json else "\n".join(row["path"] for row in rows))
+
+
+@models.command()
+def verify(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME...]", help="Names of files or sets; all that are there if none is given."),
+    ] = None,
+    as_json: Json = False,
+    verbose: Verbose = False,
+) -> None:
+    """Read files again and compare their SHA-256 with the declared one, or with that of the first download."""
+    rows, damaged = [], False
+    with reporting(verbose, _nothing_changed):
+        from dynface_video.models import registry
+
+        files = (
+            _members(names) if names else [f for f in registry.catalogue().values() if registry.local_path(f).exists()]
+        )
+        for file in files:
+            try:
+                record = registry.verify(file)
+                rows.append({"name": file.name, "sha256": record.sha256, "declared": record.declared})
+            except ModelError as error:
+                damaged = True
+                complain(f"error: {error}")
+                rows.append({"name": file.name, "error": str(error)})
+        lines = [_verified(row) for row in rows if "error" not in row] or ["no file was verified"]
+    typer.echo(json.dumps(rows) if as_json else "\n".join(lines))
+    if damaged:
+        raise typer.Exit(ModelError.exit_code)
+
+
+@models.command()
+def path(name: Name, verbose: Verbose = False) -> None:
+    """Print the path of a verified file, for scripts; an error says how to get one that is missing."""
+    with reporting(verbose, _nothing_changed):
+        from dynface_video.models import registry
+
+        found = registry.resolve(name)
+    typer.echo(str(found))
+
+
+@models.command()
+def remove(names: Names, verbose: Verbose = False) -> None:
+    """Delete files, their records and unfinished downloads from this machine."""
+    with reporting(verbose, lambda: "interrupted"):
+        from dynface_video.models import registry
+
+        lines = []
+        for file in _members(names):
+            removed = registry.remove(file.name)
+            lines.append(f"removed {removed}" if removed else f"{file.name} was not on this machine")
+    typer.echo("\n".join(lines))
+
+
+def _nothing_changed() -> str:
+    return "interrupted; nothing was changed"
+
+
+def _members(names: list[str]) -> list[ModelFile]:
+    from dynface_video.models.registry import members
+
+    return list({file.name: file for name in names for file in members(name)}.values())
+
+
+def _row(file: ModelFile) -> dict[str, Any]:
+    from dynface_video.models.registry import licence_of, local_path, state
+    from dynface_video.models.registry.cache import read_record
+
+    record = read_record(file)
+    return {
+        "name": file.name,
+        "state": state(file).value,
+        "kind": file.kind,
+        "purpose": file.purpose,
+        "licence": file.licence,
+        "commercial_use": licence_of(file.licence).commercial_use,
+        "size": file.size or (record.size if record else None),
+        "sha256": file.sha256 or (record.sha256 if record else None),
+        "digest": "declared" if file.sha256 else RECORDED if record else UNKNOWN,
+        "sources": list(file.sources),
+        "path": str(local_path(file)),
+        "note": file.note,
+    }
+
+
+def _table(rows: list[dict[str, Any]]) -> Iterator[str]:
+    cells = [("name", "state", "size", "licence", "purpose")]
+    for row in rows:
+        licence = row["licence"] + ("" if row["commercial_use"] else " (no commercial use)")
+        digest = "" if row["digest"] == "declared" else f"; {row['digest']}"
+        cells.append((row["name"], row["state"], _megabytes(row["size"]), licence, row["purpose"] + digest))
+    widths = [max(len(line[column]) for line in cells) for column in range(4)]
+    for line in cells:
+        yield "  ".join([*(text.ljust(width) for text, width in zip(line, widths, strict=False)), line[-1]])
+
+
+def _sets(sets: Any) -> list[str]:
+    return [f"{name}: {', '.join(members)}" for name, members in sets.items()]
+
+
+def _megabytes(size: int | None) -> str:
+    return "-" if size is None else f"{size / 1e6:.1f} MB"
+
+
+def _terms(file: ModelFile) -> list[str]:
+    from dynface_video.models.registry import licence_of
+
+    licence = licence_of(file.licence)
+    terms = [] if licence.commercial_use else [f"{file.name}: {licence.summary()}"]
+    return [*terms, f"{file.name}: {file.note}"] if file.note else terms
+
+
+def _what_was_done(done: Any) -> str:
+    if not done.source:
+        return f"is there and verified, SHA-256 {done.sha256}"
+    digest = "as declared" if done.declared else "recorded, as none is declared: compare it with another machine's"
+    return f"fetched from {done.source}; SHA-256 {done.sha256} ({digest})"
+
+
+def _verified(row: dict[str, Any]) -> str:
+    return f"{row['name']}: {row['sha256']} ({'declared' if row['declared'] else 'of the first download'})"
+
+
+@contextmanager
+def _progress(console: Console, file: ModelFile) -> Iterator[Progress]:
+    """A bar of bytes on a terminal, nothing elsewhere."""
+    if not console.is_terminal:
+        yield lambda done, total: None
+        return
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=32),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as bars:
+        task = bars.add_task(file.name, total=file.size)
+        yield lambda done, total: bars.update(task, completed=done, total=total)
