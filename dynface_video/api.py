@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from dynface_video.config import Overrides, Settings, load_settings
-from dynface_video.errors import InputError
+from dynface_video.errors import OVERWRITE, InputError
 from dynface_video.jobs.batch import BatchInterrupted, make_output_folder, run_batch
 from dynface_video.jobs.journal import LOG
 from dynface_video.jobs.manifest import Entry, read_entries
@@ -317,7 +317,7 @@ def _restore_remote(
     if is_remote(target):
         check_uploadable(target)
     if is_remote(target) and not options.overwrite and exists(target):
-        raise InputError(f"{target} already exists; choose another name or allow overwriting (--overwrite)")
+        raise InputError(f"{target} already exists; choose another name or {OVERWRITE}")
     here = _local(source, settings)
     made = local_name(target, work) if is_remote(target) else Path(target)
     made.parent.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,9 @@
 """The library's own exceptions; each message names what is wrong, where, and what to do."""
 
+OVERWRITE = "allow overwriting (--overwrite, in Python overwrite=True)"
+RESTART = "start over (--restart, in Python resume=False)"
+"""What to do, in the words of the command line and of the Python API; messages end with them."""
+
 
 class DynfaceError(Exception):
     """Base of every error that this library raises on purpose."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,7 @@ import typer
 
 from dynface_video.cli.console import SIGNALLED, complain, reporting
 from dynface_video.cli.options import Config, Json, Preset, Restart, Verbose, setting_options
+from dynface_video.cli.summary import count
 from dynface_video.cli.watch import FolderWatch, watch
 from dynface_video.config import Overrides, load_settings
 from dynface_video.config.option import BATCH
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from dynface_video.results import BatchResult
 
 PARTLY_FAILED = 3
+NAMED = 20
+"""Finished outputs that `status` names one by one."""
 
 
 @setting_options(BATCH)
@@ -69,7 +73,9 @@ def batch(
             "preset": preset, "config": config, "overwrite": overwrite, "resume": not restart, **overrides,
         }  # fmt: skip
         if watching:
-            watch(FolderWatch(_folders(sources)), restore)
+            folders = _folders(sources)
+            complain(f"watching {', '.join(sources)}; Ctrl-C stops")
+            watch(FolderWatch(folders), restore)
         else:
             restore(None)
     if codes[-1]:
@@ -151,12 +157,27 @@ def _table(result: BatchResult) -> str:
 
 def _said(found: dict[str, Any]) -> list[str]:
     lines = [line for job in found["jobs"] for line in _described(job)]
+    if found["finished"]:
+        return _finished(found["finished"])
     if found["batch"] is None:
         return lines
     # Failures of videos that have a job's directory are described with the job.
     described = {job["error"] for job in found["jobs"]}
     failed = [one for one in found["batch"]["failures"] if one["error"] not in described]
     return [_overview(found["batch"]), *(f"  {one['source']}: {one['error']}" for one in failed), *lines]
+
+
+def _finished(outputs: list[dict[str, Any]]) -> list[str]:
+    from dynface_video.cli.progress import duration
+    from dynface_video.jobs.estimate import format_bytes
+
+    lines = []
+    for one in outputs[-NAMED:]:
+        at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(one["time"]))
+        ago = duration(max(0.0, time.time() - one["time"]))
+        lines.append(f"{one['output']}: finished, written {at} ({ago} ago), {format_bytes(one['bytes'])}")
+    more = [f"and {len(outputs) - NAMED} more"] if len(outputs) > NAMED else []
+    return [*lines, *more, "no unfinished job"]
 
 
 def _overview(batch: dict[str, Any]) -> str:
@@ -181,7 +202,9 @@ def _described(job: dict[str, Any]) -> list[str]:
         parts.append(speed(job["frames_per_second"]))
     if job["seconds_left"] is not None:
         parts.append(f"about {duration(job['seconds_left'])} left")
-    lines = [f"{job['output']} ({state}): {', '.join(parts)}, {job['segments_done']} segments done"]
+    lines = [f"{job['output']} ({state}): {', '.join(parts)}, {count(job['segments_done'], 'segment')} done"]
+    if not job["running"] and not job["error"]:
+        lines[0] += "; give the same command again to resume"
     lines += [
         f"  frames {one['start']} to {one['stop'] - 1}: {one['reason']} (attempt {one['attempt']})"
         for one in job["failures"]

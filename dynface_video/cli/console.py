@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from dynface_video.errors import DynfaceError
+from dynface_video.passes.prefetch import THREAD_NAME
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,6 +42,7 @@ def reporting(verbose: bool, interrupted: Callable[[], str]) -> Iterator[Console
     except KeyboardInterrupt as error:
         complain(interrupted())
         stopped_by = getattr(error, "signal", signal.SIGINT)
+        _leave_threads(SIGNALLED + stopped_by)
         raise typer.Exit(SIGNALLED + stopped_by) from None
     except DynfaceError as error:
         _end(str(error), error.exit_code, verbose)
@@ -51,6 +55,17 @@ def reporting(verbose: bool, interrupted: Callable[[], str]) -> Iterator[Console
 def complain(line: str) -> None:
     """Write a line to standard error."""
     typer.echo(line, err=True)
+
+
+def _leave_threads(exit_code: int) -> None:
+    """End the process here if a thread still restores a block of faces after a second Ctrl-C.
+
+    The interpreter would not wait for it, and native code that runs while the interpreter ends aborts the process.
+    """
+    if any(thread.name == THREAD_NAME and thread.is_alive() for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(exit_code)
 
 
 def _end(reason: str, exit_code: int, verbose: bool) -> None:

@@ -22,7 +22,7 @@ from dynface_video.cli.demo_clip import (
     photograph,
     write_clip,
 )
-from dynface_video.errors import InputError
+from dynface_video.errors import OVERWRITE, InputError
 from dynface_video.metrics.fidelity import log_spectrum_distance, psnr, ssim
 
 if TYPE_CHECKING:
@@ -94,9 +94,7 @@ def run_demo(
     degraded, restored, side_by_side = (out / f"{name}.mp4" for name in ("degraded", "restored", "side_by_side"))
     existing = [str(path) for path in (degraded, restored, side_by_side) if path.exists()]
     if existing and not overwrite:
-        raise InputError(
-            f"{', '.join(existing)} already exist; choose another folder (--out) or allow overwriting (--overwrite)"
-        )
+        raise InputError(f"{', '.join(existing)} already exist; choose another folder (--out) or {OVERWRITE}")
     _make_folder(out)
 
     from dynface_video.api import restore_video

@@ -5,6 +5,8 @@ Slow libraries are imported inside the functions, so that `--help` answers at on
 
 from __future__ import annotations
 
+import atexit
+import gc
 import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -23,7 +25,7 @@ from dynface_video.cli.summary import analysis_overview, analysis_summary, plan_
 from dynface_video.config import Overrides, load_settings
 from dynface_video.config.option import ANALYZE, RESTORE
 from dynface_video.config.reference import settings_yaml
-from dynface_video.errors import InputError
+from dynface_video.errors import OVERWRITE, InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,7 +62,8 @@ def _root(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    pass
+    # At exit the interpreter searches all objects for garbage several times, with the networks' libraries for a second.
+    atexit.register(gc.freeze)
 
 
 @main.command(
@@ -232,4 +235,4 @@ def _check_writable(output: Path, source: Path, overwrite: bool) -> None:
     if output.is_dir() or not output.parent.is_dir():
         raise InputError(f"{output} cannot be written: it is a folder, or its folder does not exist")
     if output.exists() and not overwrite:
-        raise InputError(f"{output} already exists; choose another name or allow overwriting (--overwrite)")
+        raise InputError(f"{output} already exists; choose another name or {OVERWRITE}")

@@ -121,7 +121,8 @@ class PlainProgress:
         if self._current is None or self._current.stage != stage:
             self.finish()
             self._current = StageClock(stage, now, done)
-            self._written = now - self._interval
+            # What is complete from the beginning gets its last line only.
+            self._written = now if total == done > 0 else now - self._interval
         self._current.update(done, total, now)
         rarer = min(LONGEST_INTERVAL, PLAIN_SHARE * (now - self._current.began))
         if now - self._written >= max(self._interval, rarer):
@@ -133,8 +134,8 @@ class PlainProgress:
         if self._current is not None:
             current, self._current = self._current, None
             rate = f" ({speed(current.rate)})" if current.rate else ""
-            spent = duration(current.last - current.began)
-            self._write(f"{current.stage}: done, {count(current.done, 'frame')} in {spent}{rate}")
+            spent = f" in {duration(current.last - current.began)}" if current.done == 0 or current.rate else ""
+            self._write(f"{current.stage}: done, {count(current.done, 'frame')}{spent}{rate}")
 
     def _write(self, line: str) -> None:
         self._stream.write(line + "\n")

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dynface_video.errors import InputError, JobError, JobMismatchError
+from dynface_video.errors import RESTART, InputError, JobError, JobMismatchError
 from dynface_video.jobs.executors.base import Call, SegmentResult
 from dynface_video.jobs.plan import Plan, Segment
 from dynface_video.media.io.files import MAX_NAME, write_atomically
@@ -97,8 +97,8 @@ class JobDirectory:
             differences = plan.differences(_load_plan(existing))
             if differences:
                 raise JobMismatchError(
-                    f"{path} holds a job that differs: {'; '.join(differences)}. Resume it with the same options, or "
-                    "start over with --restart"
+                    f"{path} holds a job that differs: {'; '.join(differences)}. Resume it with the same options, "
+                    f"or {RESTART}"
                 )
         elif path.exists() and any(p for p in path.iterdir() if not p.name.startswith(".")):
             raise InputError(f"{path} is neither empty nor a job's directory; move it")
@@ -265,4 +265,4 @@ def _load_plan(path: Path) -> Plan:
     try:
         return Plan(**json.loads(path.read_text()))
     except (OSError, ValueError, TypeError) as error:
-        raise JobError(f"{path} is damaged ({error}); start over with --restart") from error
+        raise JobError(f"{path} is damaged ({error}); {RESTART}") from error

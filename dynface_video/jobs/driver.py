@@ -108,6 +108,7 @@ class Driver:
             stop: Checked between calls.
         """
         self._executor, self._stop = executor, stop
+        stop.finishing = self._finishing
         by_weight = sorted(range(len(tasks)), key=lambda i: -tasks[i].weight)
         self._new = deque(_Video(tasks[i], i) for i in by_weight)
         self._open: dict[int, _Video] = {}
@@ -145,6 +146,15 @@ class Driver:
         """Whether to abandon what still runs: after a stop, first passes are not waited for."""
         stopping = self._stop.requested or self._disk_full is not None
         return stopping and not any(call.kind != ANALYZE for call in self._executor.running)
+
+    def _finishing(self) -> str:
+        """What is finished before a stop, for the user."""
+        segments = [call.segment for call in self._executor.running if call.segment is not None]
+        if len(segments) == 1:
+            return f"frames {segments[0].start} to {segments[0].stop - 1}"
+        if segments:
+            return f"the {len(segments)} segments under way"
+        return "joining the segments" if any(call.kind == ASSEMBLE for call in self._executor.running) else ""
 
     def _submit_calls(self) -> bool:
         """Submit calls while the executor has capacity; returns whether any are left."""

@@ -5,17 +5,15 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
 
 from dynface_video.errors import Interrupted
 
 logger = logging.getLogger(__name__)
 
-STOPPING = "finishing the running calls, then stopping"
-AGAIN = "; Ctrl-C again stops at once"
 HANDLED = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -25,9 +23,11 @@ class StopRequest:
 
     Args:
         signal: Number of the signal; None while none has arrived.
+        finishing: Says what is finished first, such as "frames 0 to 119"; empty if nothing is.
     """
 
     signal: int | None = None
+    finishing: Callable[[], str] = field(default=lambda: "", compare=False)
 
     @property
     def requested(self) -> bool:
@@ -51,8 +51,15 @@ class StopRequest:
         if self.signal is not None and number == signal.SIGINT:
             raise Interrupted(number)
         if self.signal is None:
-            logger.warning("%s%s", STOPPING, AGAIN if number == signal.SIGINT else "")
+            logger.warning("%s", self._announcement(number))
         self.signal = number
+
+    def _announcement(self, number: int) -> str:
+        first = self.finishing()
+        if not first:
+            return "stopping; what is finished is kept"
+        again = "; Ctrl-C again stops now and loses only that" if number == signal.SIGINT else ""
+        return f"stopping after {first}, to be kept like everything finished{again}"
 
 
 @contextmanager

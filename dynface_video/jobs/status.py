@@ -14,14 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from dynface_video.errors import InputError
-from dynface_video.jobs.directory import ANALYSIS, PLAN, STATE, job_path
+from dynface_video.jobs.directory import ANALYSIS, PLAN, STATE, SUFFIX, job_path
 from dynface_video.jobs.estimate import work_done
 from dynface_video.jobs.executors.base import ANALYZE, RESTORE
 from dynface_video.jobs.journal import DONE, END, FAILED, LOG, RECORD, RUNNING, UNFINISHED, WAITING, PlannedVideo
 from dynface_video.jobs.lock import is_locked
+from dynface_video.jobs.manifest import VIDEOS
 
 RATE_WINDOW, RATE_MINIMUM = 600.0, 30.0
 """Seconds over which the speed of a job is measured, at most and at least."""
+OUTPUTS = (*VIDEOS, ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".dpx", ".exr")
+"""Endings of outputs; those of images are also in `media.io.image_file`, which needs NumPy."""
 BATCH_MINIMUM = 60.0
 """Seconds of work before the time left of a batch is estimated."""
 
@@ -103,15 +106,33 @@ def read_status(path: Path) -> dict[str, Any]:
     Returns:
         `jobs`, a list of dicts with job, source, output, running, stage, frames_done, frames, frames_per_second (over
         the last ten minutes, None if unknown), seconds_left, segments_done, failures (the latest of each unfinished
-        segment) and error; and `batch`, see `read_batch`.
+        segment) and error; `batch`, see `read_batch`; and `finished`, where no job is unfinished and there is no batch:
+        a list of dicts with output, bytes and time (when it was written, seconds since 1970).
 
     Raises:
-        InputError: There is neither a job nor a batch at the path.
+        InputError: There is neither a job, nor a batch, nor an output at the path.
     """
     jobs, batch = [_read_job(job) for job in _find_jobs(path)], read_batch(path)
-    if not jobs and batch is None:
-        raise InputError(f"no unfinished job at {path}")
-    return {"batch": batch, "jobs": jobs}
+    finished = [] if jobs or batch else list(_finished_outputs(path))
+    if not jobs and batch is None and not finished:
+        raise InputError(
+            f"no unfinished job at {path}, and no output; name an output or the folder of a batch"
+        )
+    return {"batch": batch, "jobs": jobs, "finished": finished}
+
+
+def _finished_outputs(path: Path) -> Iterator[dict[str, Any]]:
+    """Outputs at a path without a job: they have their final names, which they get only when they are complete."""
+    if path.name.endswith(SUFFIX) and not path.exists():
+        path = path.with_name(path.name.removesuffix(SUFFIX))
+    if path.is_file():
+        found = [path]
+    else:
+        found = sorted(path.iterdir()) if path.is_dir() else []
+    for output in found:
+        if output.suffix.lower() in OUTPUTS and output.is_file():
+            state = output.stat()
+            yield {"output": str(output), "bytes": state.st_size, "time": round(state.st_mtime, 1)}
 
 
 def read_batch(folder: Path) -> dict[str, Any] | None:

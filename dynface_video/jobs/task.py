@@ -169,8 +169,9 @@ class RestoreTask:
         self._logs.append(JobLog(self._directory.log_path))
         self._began = time.monotonic()
         if not self.is_analyzed():
+            # An analysis of an earlier run is reported with its frames: none of them were analysed now.
             self._write_state()
-        self._report(ANALYZE, 0, self._info.declared_frames)
+            self._report(ANALYZE, 0, self._info.declared_frames)
         return VideoPerformer(self._directory, self._info, self._output_in(self._directory), self.settings)
 
     def _output_in(self, directory: JobDirectory) -> Output:

@@ -11,7 +11,7 @@ from typing import Any
 import dynface_video
 from dynface_video.config import ExecutionSettings, Settings
 from dynface_video.device import resolve_device
-from dynface_video.errors import InputError, JobError
+from dynface_video.errors import OVERWRITE, InputError, JobError
 from dynface_video.jobs.directory import completed, job_path
 from dynface_video.jobs.driver import Driver
 from dynface_video.jobs.executors.base import Call, Executor
@@ -129,9 +129,9 @@ def check_paths(source: Path, target: Path, *, overwrite: bool) -> None:
     if source.exists() and target.exists() and source.samefile(target):
         raise InputError(f"{target} is the input itself; choose another output")
     if target.is_dir() and any(target.iterdir()) and not overwrite:
-        raise InputError(f"the folder {target} is not empty; choose another or allow overwriting (--overwrite)")
+        raise InputError(f"the folder {target} is not empty; choose another or {OVERWRITE}")
     if target.is_file() and not overwrite:
-        raise InputError(f"{target} already exists; choose another name or allow overwriting (--overwrite)")
+        raise InputError(f"{target} already exists; choose another name or {OVERWRITE}")
     if not target.parent.is_dir():
         raise InputError(f"the folder {target.parent} does not exist; make it first")
 

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from dynface_video.config import Settings
-from dynface_video.errors import JobError
+from dynface_video.errors import RESTART, JobError
 from dynface_video.jobs.directory import JobDirectory
 from dynface_video.jobs.executors.base import ANALYZE, RESTORE, Call, SegmentResult
 from dynface_video.jobs.failures import disk_errors, is_out_of_memory
@@ -146,7 +146,7 @@ class SegmentWorker:
         if count != segment.stop - segment.start:
             raise JobError(
                 f"{self.info.path}: frames {segment.start} to {segment.stop - 1} gave {count} frames; "
-                "has the file changed since it was analysed? start over with --restart"
+                f"has the file changed since it was analysed? {RESTART}"
             )
         seconds = work.seconds | {"encode": time.perf_counter() - began - sum(work.seconds.values())}
         result = SegmentResult(

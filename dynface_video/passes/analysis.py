@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from dynface_video.analyzed_track import AnalyzedTrack
-from dynface_video.errors import JobError
+from dynface_video.errors import RESTART, JobError
 from dynface_video.media.io.files import write_atomically
 from dynface_video.media.io.read import FrameIndex
 from dynface_video.media.timing.shots import Shot
@@ -94,7 +94,7 @@ class Analysis:
                 warnings=tuple(raw["warnings"]),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise JobError(f"{path}: not an analysis: {error}; correct it, or start over with --restart") from error
+            raise JobError(f"{path}: not an analysis: {error}; correct it, or {RESTART}") from error
 
 
 def unrestored_warning(skip_reasons: Counter[str]) -> str:

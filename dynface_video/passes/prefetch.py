@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+THREAD_NAME = "prefetch"
 MOST_FRAMES = 16
 """Frames ahead: those of a block, so that the next block is restored while they are encoded."""
 MOST_BYTES = 1 << 28
@@ -42,7 +43,7 @@ class Prefetch(Generic[T]):
         self._items = items
         self._queue: Queue[tuple[T | None, BaseException | None]] = Queue(size)
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._produce, name="prefetch", daemon=True)
+        self._thread = threading.Thread(target=self._produce, name=THREAD_NAME, daemon=True)
         self._thread.start()
 
     def __enter__(self) -> Iterator[T]:

@@ -46,6 +46,16 @@ def test_lines_come_at_the_start_every_few_seconds_and_at_the_end() -> None:
     ]
 
 
+def test_stages_that_an_earlier_run_finished_have_a_line_and_no_speed() -> None:
+    out, times = io.StringIO(), Times()
+    report = PlainProgress(out, interval=5, clock=times)
+    report("analyze", 75, 75)
+    times.now += 0.001
+    report("restore", 75, 75)
+    report.finish()
+    assert out.getvalue().splitlines() == ["analyze: done, 75 frames", "restore: done, 75 frames"]
+
+
 def test_a_night_is_not_thousands_of_lines() -> None:
     out, times = io.StringIO(), Times()
     report = PlainProgress(out, interval=5, clock=times)

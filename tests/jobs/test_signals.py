@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -37,6 +38,13 @@ def clip(tmp_path: Path) -> Path:
 
 def finished(folder: Path) -> list[str]:
     return [path.name for path in (folder / "out.mp4.job" / "segments").glob("[0-9]*.json")]
+
+
+def test_a_request_to_stop_is_answered_at_once_with_what_is_finished_first(caplog: pytest.LogCaptureFixture) -> None:
+    with handled_signals() as stop:
+        stop.finishing = lambda: "frames 120 to 239"
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert caplog.messages == ["stopping after frames 120 to 239, to be kept like everything finished"]
 
 
 def test_signals_ask_first_and_interrupt_the_second_time() -> None:
@@ -86,6 +94,8 @@ def test_a_stop_finishes_the_segment_and_the_next_run_does_the_rest(
         _, said = running.communicate(timeout=LONGEST)
     done = len(finished(tmp_path))
     assert running.returncode != 0 and "Interrupted" in said and 2 <= done < 10
+    again = "; Ctrl-C again stops now" if number == signal.SIGINT else ""
+    assert re.search(rf"stopping after frames \d+ to \d+, to be kept like everything finished{again}", said)
     segments = [path.name for path in (tmp_path / "out.mp4.job" / "segments").iterdir()]
     assert len(segments) == 2 * done and not (tmp_path / "out.mp4").exists()
     subprocess.run(command, env=environment, check=True, timeout=LONGEST)

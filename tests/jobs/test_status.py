@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -176,6 +177,21 @@ def test_what_a_real_batch_writes_is_what_status_reads(tmp_path: Path, monkeypat
     assert any(0 < done < 12 * FIRST_PASS + 1 for done, _ in shown) and shown[-1] == (24, 24)
     answer = json.loads(CliRunner().invoke(main, ["status", str(out), "--json"]).stdout)
     assert (answer["jobs"], answer["batch"]["done"], answer["batch"]["seconds_left"]) == ([], 2, None)
+
+
+def test_a_finished_output_is_said_to_be_finished_when_and_where(tmp_path: Path) -> None:
+    target = tmp_path / "restored.mkv"
+    target.write_bytes(bytes(2_000_000))
+    (tmp_path / "notes.txt").touch()
+    os.utime(target, (1_750_000_000, 1_750_000_000))
+    for asked in (target, tmp_path / "restored.mkv.job", tmp_path):
+        assert read_status(asked)["finished"] == [{"output": str(target), "bytes": 2_000_000, "time": 1_750_000_000}]
+        said = CliRunner().invoke(main, ["status", str(asked)]).stdout.splitlines()
+        written = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(1_750_000_000))
+        assert said[0].startswith(f"{target}: finished, written {written} (") and said[0].endswith(" ago), 2 MB")
+        assert said[1:] == ["no unfinished job"]
+    begin(tmp_path, "restored.mkv", stage="restore", frames_done=3)
+    assert read_status(target)["finished"] == [] and len(read_status(target)["jobs"]) == 1
 
 
 def test_status_needs_a_job_and_no_networks(tmp_path: Path) -> None:

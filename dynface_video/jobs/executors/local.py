@@ -29,6 +29,7 @@ class LocalExecutor:
         self._on_frame = on_frame
         self._performers: dict[int, Performer] = {}
         self._queue: deque[Call] = deque()
+        self._executed: Call | None = None
         self._cache: dict[str, Any] = {}
 
     def register(self, video: int, performer: Performer) -> None:
@@ -50,14 +51,17 @@ class LocalExecutor:
     @property
     def running(self) -> list[Call]:
         """See `Executor`."""
-        return list(self._queue)
+        return [*([self._executed] if self._executed else []), *self._queue]
 
     def wait(self, seconds: float) -> list[Outcome]:
         """Execute the submitted call."""
-        call = self._queue.popleft()
+        call = self._executed = self._queue.popleft()
         performer = self._performers[call.video]
         marker = performer.crash_marker(call)
-        value = run_in_subprocess(performer, call) if marker.exists() else self._run(performer, call, marker)
+        try:
+            value = run_in_subprocess(performer, call) if marker.exists() else self._run(performer, call, marker)
+        finally:
+            self._executed = None
         if not (isinstance(value, Failure) and value.kind == LOST):
             marker.unlink(missing_ok=True)
         failure = value if isinstance(value, Failure) else None

@@ -9,7 +9,7 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from dynface_video.errors import JobError
+from dynface_video.errors import RESTART, JobError
 from dynface_video.media.io.container import open_input
 from dynface_video.media.io.decode import DamageReport, decode_pictures, prepare, seek
 from dynface_video.media.io.probe import VideoInfo
@@ -111,7 +111,7 @@ def read_span(
             return
     raise JobError(
         f"{info.path}: frame {wanted} at {float(index.pts[wanted] * info.time_base):.3f} s is not there any more; "
-        "has the file changed since it was analysed? start over with --restart"
+        f"has the file changed since it was analysed? {RESTART}"
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from dynface_video.errors import InputError, JobError
+from dynface_video.errors import RESTART, InputError, JobError
 from dynface_video.media.io.image_file import READABLE, VIDEOS, ImageFile
 from dynface_video.media.io.images import image_size, is_photograph, read_image, remedy
 from dynface_video.media.io.probe import FULL, ColourInfo, VideoInfo
@@ -189,9 +189,7 @@ def read_sequence_span(
     """
     files = image_files(info.path)
     if len(files) != len(index.pts):
-        raise JobError(
-            f"{info.path} held {len(index.pts)} images and now holds {len(files)}; start over with --restart"
-        )
+        raise JobError(f"{info.path} held {len(index.pts)} images and now holds {len(files)}; {RESTART}")
     first = start
     while first in index.repeated:
         first -= 1
@@ -201,7 +199,7 @@ def read_sequence_span(
         if number not in index.repeated or picture is None:
             picture = _picture(files[number], fitter, on_warning)
             if checksum(picture) != index.checksums[number]:
-                raise JobError(f"{files[number]} has changed since it was analysed; start over with --restart")
+                raise JobError(f"{files[number]} has changed since it was analysed; {RESTART}")
         if number >= start:
             yield Frame(number, number, info.time_base, picture, info.colour)
 

@@ -16,7 +16,7 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from dynface_video.errors import InputError, JobError
+from dynface_video.errors import RESTART, InputError, JobError
 from dynface_video.media.io.container import TAG_ERRORS, is_cover, open_input, url
 from dynface_video.media.io.files import complete_or_nothing
 from dynface_video.media.io.probe import VideoInfo
@@ -282,14 +282,14 @@ def _presentation_order(
             headers[bytes(container.streams.video[0].codec_context.extradata or b"")] = None
             for _, ticks in segment_ticks(container, info.time_base):
                 if ticks is None:
-                    raise JobError(f"{path}: frame {len(found)} of the video has no time; start over with --restart")
+                    raise JobError(f"{path}: frame {len(found)} of the video has no time; {RESTART}")
                 found.append(ticks)
     if len(found) != len(pts):
-        raise JobError(f"the segments hold {len(found)} frames, the video has {len(pts)}; start over with --restart")
+        raise JobError(f"the segments hold {len(found)} frames, the video has {len(pts)}; {RESTART}")
     places = {int(tick): number for number, tick in enumerate(pts)}
     for number, tick in enumerate(sorted(found)):
         if places.get(tick) != number:
-            raise JobError(f"frame {number} of the video is not at its time in the segments; start over with --restart")
+            raise JobError(f"frame {number} of the video is not at its time in the segments; {RESTART}")
     return [places[tick] for tick in found], list(headers)
 
 

@@ -14,7 +14,7 @@ from av.packet import Packet
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
-from dynface_video.errors import JobError
+from dynface_video.errors import RESTART, JobError
 from dynface_video.media.io.container import url
 from dynface_video.media.io.files import complete_or_nothing
 from dynface_video.media.io.probe import VideoInfo
@@ -106,10 +106,10 @@ def read_segment(path: Path, info: VideoInfo, first: int) -> Iterator[Frame]:
             for number, picture in enumerate(container.decode(stream), first):
                 pts = _ticks(picture.pts, stream.time_base, info.time_base)
                 if pts is None:
-                    raise JobError(f"{path}: frame {number} of the video is not at its time; start over with --restart")
+                    raise JobError(f"{path}: frame {number} of the video is not at its time; {RESTART}")
                 yield Frame(number, pts, info.time_base, picture, info.colour)
     except av.FFmpegError as error:
-        raise JobError(f"{path} cannot be read ({error.strerror}); start over with --restart") from error
+        raise JobError(f"{path} cannot be read ({error.strerror}); {RESTART}") from error
 
 
 def verify_segment(path: Path, pts: Sequence[int] | np.ndarray, time_base: Fraction) -> bool:
