@@ -75,30 +75,49 @@ def load_identity(folder: Path) -> FaceRecognition:
     return load_teacher(FaceRecognition(), folder / FILE)
 
 
-def face_chips(crops: Tensor) -> Tensor:
+def face_chips(crops: Tensor, square: tuple[float, float, float] = SQUARE) -> Tensor:
     """What the network sees of aligned crops.
 
     Args:
         crops: FFHQ-aligned crops (B, 3, R, R) in [-1, 1].
+        square: Left, top and side of it in a crop of 512 pixels.
 
     Returns:
         Chips (B, 3, 150, 150) in [0, 255].
     """
-    left, top, side = (round(value * crops.shape[-1] / 512) for value in SQUARE)
-    square = (crops[..., top : top + side, left : left + side].float() + 1) * 127.5
-    return F.interpolate(square, (SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)
+    left, top, side = (round(value * crops.shape[-1] / 512) for value in square)
+    seen = (crops[..., top : top + side, left : left + side].float() + 1) * 127.5
+    return F.interpolate(seen, (SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)
 
 
-def identity_distance(network: FaceRecognition, first: Tensor, second: Tensor) -> Tensor:
+def shaken_square(generator: torch.Generator) -> tuple[float, float, float]:
+    """The square a little moved and scaled, at random.
+
+    A face that only the very same chip makes similar, by lines that nobody would draw, does not stay so under this.
+    """
+    left, top, side = SQUARE
+    shift_x, shift_y, growth = (torch.rand(3, generator=generator, device=generator.device) * 2 - 1).tolist()
+    grown = side * (1 + 0.07 * growth)
+    corner = [v + (side - grown) / 2 + 0.05 * side * shift for v, shift in ((left, shift_x), (top, shift_y))]
+    return corner[0], min(corner[1], 512 - grown), grown
+
+
+def identity_distance(
+    network: FaceRecognition,
+    first: Tensor,
+    second: Tensor,
+    square: tuple[float, float, float] = SQUARE,
+) -> Tensor:
     """Euclidean distance between the embeddings of aligned crops.
 
     Args:
         network: See `load_identity`.
         first: Crops (B, 3, R, R) in [-1, 1].
         second: Crops of the same shape; gradients flow to both.
+        square: See `face_chips`.
 
     Returns:
         Distances (B,), at least 1e-4 so that the root can be differentiated.
     """
-    difference = network(face_chips(first)) - network(face_chips(second))
+    difference = network(face_chips(first, square)) - network(face_chips(second, square))
     return torch.sqrt(difference.square().sum(dim=1) + 1e-8)

@@ -15,8 +15,8 @@ from dynface_video.diffusion.engine import SamplingEngine
 from dynface_video.models.adjuster import GuidanceAdjuster
 from training.discriminator import Adversarial, PatchDiscriminator
 from training.loop import Batch
-from training.losses import FaceLosses
-from training.sampler import SampledFaces, adversarial_loss, scores_by_strength
+from training.losses import FaceLosses, scores_by_strength
+from training.sampler import SampledFaces, adversarial_loss
 
 WITH_GRADIENT = 2
 """Evaluations whose maps are learned, counted from the last."""
@@ -47,14 +47,15 @@ class AdjusterTraining:
     def loss(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
         """Both players' losses of the faces that come out under the map."""
         assert isinstance(model, Adversarial)
-        return adversarial_loss(model, self.losses, self._sample(model, batch), batch)
+        return adversarial_loss(model, self.losses, self._sample(model, batch), batch, generator)
 
     def validate(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, float]:
         """See `scores_by_strength`; also the loss in its frozen parts, to compare a map with a global scale."""
         assert isinstance(model, Adversarial)
         faces = self._sample(model, batch)
-        judged = self.losses.reconstruction(faces, batch["clean"]) + self.losses.same_person(faces, batch["clean"])
-        return {"judged": float(judged)} | scores_by_strength(faces, batch["clean"], self.losses)
+        clean = batch["clean"]
+        judged = self.losses.reconstruction(faces, clean) + self.losses.same_person(faces, clean, generator)
+        return {"judged": float(judged)} | scores_by_strength(faces, clean, self.losses)
 
     def _sample(self, model: Adversarial, batch: Batch) -> Tensor:
         adjuster = model.generator

@@ -52,12 +52,12 @@ from training.local_restoration import LOCAL_LOSS, LocalRestorationTraining
 from training.loop import Component, LoopConfig, load_average, score, train
 from training.losses import FaceLosses
 from training.prior import FinePriorTraining, PriorTraining
-from training.restoration import RestorationTraining, WindowTraining
+from training.restoration import FACES_LOSS, FacesTraining, RestorationTraining, WindowTraining
 from training.sampler import FEW_EVALUATIONS, SAMPLER_LOSS, SampledFaces, SamplerTraining
 from training.scenes import load_scenes, mistakes_of
 
 COMPONENTS = (
-    "prior", "fine_prior", "restoration", "restoration_window", "local_restoration", "blur_level",
+    "prior", "fine_prior", "restoration", "restoration_window", "restoration_faces", "local_restoration", "blur_level",
     "local_blur_level", "landmarks", "detector", "adjuster", "sampler",
 )  # fmt: skip
 FINE_PRIOR = {"resolution": 256, "block_out_channels": (64, 64, 128), "label_levels": (0.25 / 256, 8 / 256)}
@@ -104,6 +104,9 @@ def make_component(name: str, faces: FaceSet, options: argparse.Namespace) -> Co
         return LocalBlurLevelTraining(make_local_training(model, options), local, BlurLevelEstimator(resolution=256))
     if name == "restoration_window":
         return WindowTraining(faces, model, FUSION)
+    if name == "restoration_faces":
+        losses = FaceLosses.from_folder(teacher_folder(options.data), FACES_LOSS)
+        return FacesTraining(WindowTraining(faces, model, FUSION), losses)
     return BlurLevelTraining(restoration, WindowTraining(faces, model, FUSION), model, BlurLevelEstimator())
 
 

@@ -31,7 +31,7 @@ MARGIN = 32
 """Pixels of 256 around the part of a patch of 512 that its coarser stage sees as well."""
 FINEST_SHARE = 0.33
 """Of the batches: stage of 512 pixels."""
-LOCAL_LOSS = LossWeights(pixel=3.0, colour=1.5, perceptual=8.0, identity=3.0, adversarial=0.05)
+LOCAL_LOSS = LossWeights(pixel=3.0, colour=4.0, perceptual=8.0, identity=3.0, adversarial=0.05)
 """With less weight on features and identity it gains PSNR and stays soft."""
 FACE_SHARE = 0.35
 """Of the batches: whole faces at 256 pixels, a half as many, which the identity loss needs."""
@@ -115,7 +115,7 @@ class LocalRestorationTraining:
             for_generator, for_discriminator = model.losses(restored, clean)
             loss = self.losses.reconstruction(restored, clean) + self.losses.weights.adversarial * for_generator
             if clean.shape[-1] > PATCH:
-                loss = loss + self.losses.same_person(in_crop(restored), in_crop(clean))
+                loss = loss + self.losses.same_person(in_crop(restored), in_crop(clean), generator)
             return loss + for_discriminator
 
     def validate(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, float]:

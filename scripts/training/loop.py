@@ -83,7 +83,7 @@ def train(
     torch.manual_seed(config.seed)
     model, average = component.build().to(device), component.build().to(device)
     if initial is not None:
-        model.load_state_dict(initial)
+        (model.generator if isinstance(model, Adversarial) else model).load_state_dict(initial)
     average.load_state_dict(model.state_dict())
     optimizer = torch.optim.AdamW(model.parameters(), config.learning_rate, config.betas, weight_decay=1e-4)
     step = _resume(folder / "checkpoint.pt", model, average, optimizer, device)

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from dynface_video.diffusion.dct import gaussian_blur
 from dynface_video.faces.colour import LUMINANCE
-from teachers.identity import FaceRecognition, identity_distance, load_identity
+from teachers.identity import FaceRecognition, identity_distance, load_identity, shaken_square
 from teachers.perceptual import SHARP_TAPS, EfficientNetLite0, load_perceptual, perceptual_distance
+from training.degradation import STRENGTHS
 
 PIXEL_BLUR = 0.8
 """Pixels: what is finer is left to the perceptual distance, since a mean of textures is a blur."""
@@ -60,9 +61,12 @@ class FaceLosses:
         loss = loss + w.colour * colour_l1(restored, clean)
         return loss + w.perceptual * perceptual_distance(self.perceptual, restored, clean, SHARP_TAPS).mean()
 
-    def same_person(self, restored: Tensor, clean: Tensor) -> Tensor:
-        """The weighted identity loss of whole aligned crops, a scalar."""
-        return self.weights.identity * identity_distance(self.identity, restored, clean).square().mean()
+    def same_person(self, restored: Tensor, clean: Tensor, generator: torch.Generator) -> Tensor:
+        """The weighted identity loss of whole aligned crops, a scalar; both mirrored and moved alike at random."""
+        if torch.rand((), generator=generator, device=generator.device) < 0.5:
+            restored, clean = restored.flip(-1), clean.flip(-1)
+        distance = identity_distance(self.identity, restored, clean, shaken_square(generator))
+        return self.weights.identity * distance.square().mean()
 
 
 def inside_picture(restored: Tensor, clean: Tensor, mask: Tensor) -> Tensor:
@@ -90,3 +94,18 @@ def colour_l1(first: Tensor, second: Tensor) -> Tensor:
     difference = gaussian_blur(first.float() - second.float(), level)
     luminance = torch.einsum("bchw,c->bhw", difference, torch.from_numpy(LUMINANCE).to(difference))[:, None]
     return difference.abs().mean() + (difference - luminance).abs().mean()
+
+
+def scores_by_strength(faces: Tensor, clean: Tensor, losses: FaceLosses) -> dict[str, float]:
+    """PSNR in dB, perceptual and identity distance of held-out faces, whose strengths of degradation take turns."""
+    faces = faces.clamp(-1, 1)
+    measures = {
+        "psnr": 10 * torch.log10(4 / (faces - clean).square().mean(dim=(1, 2, 3))),
+        "perceptual": perceptual_distance(losses.perceptual, faces, clean),
+        "identity": identity_distance(losses.identity, faces, clean),
+    }
+    return {
+        f"{name}_{strength}": float(values[k :: len(STRENGTHS)].mean())
+        for k, strength in enumerate(STRENGTHS)
+        for name, values in measures.items()
+    }

@@ -13,11 +13,15 @@ from training.clips import clip_degradation, degrade_clip, sample_clip
 from training.data import FaceSet, plain_crop, sample_crop
 from training.degradation import STRENGTHS, degrade, evaluation_degradation, training_degradation
 from training.loop import Batch
+from training.losses import FaceLosses, LossWeights, inside_picture, scores_by_strength
 
 SMALLEST_ERROR = 1e-5
 RADIUS = 2
 ALONE_SHARE = 0.5
 """Of the batches of `WindowTraining`: single crops, at a quarter of a window's cost; bridged faces read no more."""
+FACES_LOSS = LossWeights(pixel=6.0, colour=3.0, perceptual=3.0, identity=1.5, adversarial=0.0)
+"""Of `FacesTraining`: nothing adversarial, since the prior draws what the guide does not take from RM."""
+LOG_ERROR_WEIGHT = 0.1
 
 
 class RestorationTraining:
@@ -133,6 +137,46 @@ class WindowTraining:
         restored = torch.cat([model(crops, None, *window) for crops, *window in parts])
         alone = torch.cat([model(part) for part in batch["degraded"].split(8)])
         return _scores(restored, alone, batch["clean"])
+
+
+class FacesTraining:
+    """A `Component` that trains a trained RM by the faces it gives: pixels, colour, features and identity.
+
+    Squared error alone gives the mean of all faces that a crop may have been, and a mean looks like nobody. What the
+    guide keeps of RM's face decides who it is, so nothing after RM brings that back.
+
+    Args:
+        windows: Clips and single crops, and the RM to begin as.
+        losses: What the faces are compared by.
+    """
+
+    name = "restoration_faces"
+
+    def __init__(self, windows: WindowTraining, losses: FaceLosses) -> None:
+        self.windows, self.losses = windows, losses
+
+    def build(self) -> nn.Module:
+        """The initial network."""
+        return self.windows.build()
+
+    def batch(self, rng: np.random.Generator, size: int, *, held_out: bool) -> Batch:
+        """As of `WindowTraining`, held-out crops alone."""
+        if held_out:
+            return self.windows.single.batch(rng, size, held_out=True)
+        return self.windows.batch(rng, size, held_out=False)
+
+    def loss(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Features and identity beside the logarithm of the squared error."""
+        restored = model(batch["degraded"], None, batch.get("neighbours"), batch.get("valid")).float()
+        with torch.autocast(restored.device.type, enabled=False):
+            inside = inside_picture(restored, batch["clean"], batch["mask"])
+            faces = self.losses.reconstruction(inside, batch["clean"])
+            faces = faces + self.losses.same_person(inside, batch["clean"], generator)
+            return faces + LOG_ERROR_WEIGHT * log_error(restored, batch)
+
+    def validate(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, float]:
+        """See `scores_by_strength`, of single crops."""
+        return scores_by_strength(model(batch["degraded"]).float(), batch["clean"], self.losses)
 
 
 def warped_window(middle: np.ndarray, neighbours: np.ndarray, valid: np.ndarray) -> np.ndarray:

@@ -17,12 +17,9 @@ from dynface_video.diffusion.engine import FaceJob, SamplingEngine, SamplingOpti
 from dynface_video.diffusion.noise import NoiseKey
 from dynface_video.models.prior import GuidedPrior
 from dynface_video.stage import Stage, with_chroma_of
-from teachers.identity import identity_distance
-from teachers.perceptual import perceptual_distance
-from training.degradation import STRENGTHS
 from training.discriminator import Adversarial, PatchDiscriminator
 from training.loop import Batch
-from training.losses import FaceLosses, LossWeights, inside_picture
+from training.losses import FaceLosses, LossWeights, inside_picture, scores_by_strength
 from training.prior import PriorTraining
 from training.restoration import RestorationTraining
 
@@ -120,7 +117,7 @@ class SamplerTraining:
         assert isinstance(model, Adversarial)
         if "estimate" not in batch:
             return self.denoising.loss(model.generator, batch, generator)
-        return adversarial_loss(model, self.losses, self._sample(model, batch), batch)
+        return adversarial_loss(model, self.losses, self._sample(model, batch), batch, generator)
 
     def validate(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, float]:
         """See `scores_by_strength`."""
@@ -133,25 +130,12 @@ class SamplerTraining:
         return self.sampled.sample(SamplingEngine(prior, self.sampled.options, batch["clean"].device), batch)
 
 
-def adversarial_loss(model: Adversarial, losses: FaceLosses, faces: Tensor, batch: Batch) -> Tensor:
+def adversarial_loss(
+    model: Adversarial, losses: FaceLosses, faces: Tensor, batch: Batch, generator: torch.Generator
+) -> Tensor:
     """The sum of both players' losses, a scalar, of restored faces (B, 3, R, R) inside the picture."""
     clean = batch["clean"]
     inside = inside_picture(faces, clean, batch["mask"])
     for_generator, for_discriminator = model.losses(inside, clean)
-    loss = losses.reconstruction(inside, clean) + losses.same_person(inside, clean)
+    loss = losses.reconstruction(inside, clean) + losses.same_person(inside, clean, generator)
     return loss + losses.weights.adversarial * for_generator + for_discriminator
-
-
-def scores_by_strength(faces: Tensor, clean: Tensor, losses: FaceLosses) -> dict[str, float]:
-    """PSNR in dB, perceptual and identity distance of held-out faces, whose strengths of degradation take turns."""
-    faces = faces.clamp(-1, 1)
-    measures = {
-        "psnr": 10 * torch.log10(4 / (faces - clean).square().mean(dim=(1, 2, 3))),
-        "perceptual": perceptual_distance(losses.perceptual, faces, clean),
-        "identity": identity_distance(losses.identity, faces, clean),
-    }
-    return {
-        f"{name}_{strength}": float(values[k :: len(STRENGTHS)].mean())
-        for k, strength in enumerate(STRENGTHS)
-        for name, values in measures.items()
-    }

@@ -60,7 +60,9 @@ def test_patches_of_both_stages_can_be_learned_from(component: LocalRestorationT
 def test_whole_faces_teach_identity_too(component: LocalRestorationTraining, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def same_person(self: FaceLosses, restored: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
+    def same_person(
+        self: FaceLosses, restored: torch.Tensor, clean: torch.Tensor, generator: torch.Generator
+    ) -> torch.Tensor:
         asked.append(restored.shape[-1])
         return restored.mean() * 0
 

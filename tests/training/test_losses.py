@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from teachers.identity import FaceRecognition
+from teachers.identity import SQUARE, FaceRecognition, identity_distance, shaken_square
 from teachers.perceptual import EfficientNetLite0
-from training.losses import FaceLosses, LossWeights, blurred_l1, colour_l1, inside_picture
+from training.losses import FaceLosses, LossWeights, blurred_l1, colour_l1, inside_picture, scores_by_strength
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def face(seed: int) -> torch.Tensor:
 def test_equal_faces_cost_nothing_and_others_pull_gradients(losses: FaceLosses) -> None:
     assert float(losses.reconstruction(face(0), face(0)).detach()) == pytest.approx(0, abs=1e-6)
     restored = face(1).requires_grad_()
-    (losses.reconstruction(restored, face(0)) + losses.same_person(restored, face(0))).backward()
+    (losses.reconstruction(restored, face(0)) + losses.same_person(restored, face(0), torch.Generator())).backward()
     assert restored.grad is not None and float(restored.grad.abs().sum()) > 0
 
 
@@ -55,4 +55,27 @@ def test_weights_of_zero_leave_a_part_out() -> None:
         EfficientNetLite0().eval(), FaceRecognition().eval(), LossWeights(pixel=0, colour=0, perceptual=0, identity=0)
     )
     assert float(losses.reconstruction(face(0), face(1)).detach()) == 0
-    assert float(losses.same_person(face(0), face(1)).detach()) == 0
+    assert float(losses.same_person(face(0), face(1), torch.Generator()).detach()) == 0
+
+
+def test_the_identity_loss_looks_from_a_little_elsewhere_each_time_and_at_both_faces_alike(losses: FaceLosses) -> None:
+    generator = torch.Generator().manual_seed(0)
+    squares = [shaken_square(generator) for _ in range(50)]
+    for left, top, side in squares:
+        assert left >= 0 and top >= 0 and left + side <= 512 and top + side <= 512
+        assert abs(left + side / 2 - SQUARE[0] - SQUARE[2] / 2) <= 0.05 * SQUARE[2] + 1e-6
+    assert len(set(squares)) == len(squares)
+    generator.manual_seed(1)
+    first = float(losses.same_person(face(0), face(1), generator).detach())
+    assert float(losses.same_person(face(0), face(1), generator).detach()) != first
+    assert float(losses.same_person(face(0), face(0), generator).detach()) == pytest.approx(0, abs=1e-6)
+    assert float(identity_distance(losses.identity, face(0), face(0), squares[0])[0].detach()) == pytest.approx(1e-4)
+
+
+def test_scores_go_to_the_strength_whose_turn_it_is(losses: FaceLosses) -> None:
+    clean = torch.cat([face(0), face(1), face(2)])
+    restored = clean.clone()
+    restored[1::3] = -restored[1::3]  # the medium ones
+    found = scores_by_strength(restored, clean, losses)
+    assert found["perceptual_mild"] == found["perceptual_severe"] == pytest.approx(0, abs=1e-6)
+    assert found["perceptual_medium"] > 10 * found["perceptual_mild"] and found["psnr_medium"] < 10 < found["psnr_mild"]

@@ -163,7 +163,7 @@ class SamplerTask:
             return self.denoising.training.loss(model.generator, batch, generator)
         batch, start = self.sampled.batch(size, rng, generator)
         faces = sample_in_two(model.generator, start, FEW_EVALUATIONS)
-        return adversarial_loss(model, self.losses, faces, batch)
+        return adversarial_loss(model, self.losses, faces, batch, generator)
 
 
 class AdjusterTask:
@@ -186,4 +186,4 @@ class AdjusterTask:
         faces = sample_in_two(
             self.networks.prior, start, FEW_EVALUATIONS, guidance_map=model.generator, gradient_from=0
         )
-        return adversarial_loss(model, self.losses, faces, batch)
+        return adversarial_loss(model, self.losses, faces, batch, generator)
