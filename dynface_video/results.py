@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from dynface_video.jobs.album import PictureAccount
 from dynface_video.jobs.batch import BatchRow
 from dynface_video.jobs.stills import StillsResult
 from dynface_video.jobs.task import Totals
+from dynface_video.passes.face_account import FaceAccount
 
 STATUSES = ("done", "skipped", "failed", "unfinished", "waiting")
 
@@ -31,6 +33,8 @@ class RestoreResult:
         seconds: Wall time of this run by stage.
         warnings: For the user.
         skip_reasons: How many faces were not restored, by the kind of reason.
+        found_faces: Of a video: every face over time, restored or not and why.
+        pictures: Of images: what became of each, with its faces.
     """
 
     output: Path | str
@@ -42,6 +46,8 @@ class RestoreResult:
     seconds: Mapping[str, float]
     warnings: tuple[str, ...]
     skip_reasons: Mapping[str, int] = field(default_factory=dict)
+    found_faces: tuple[FaceAccount, ...] = ()
+    pictures: tuple[PictureAccount, ...] = ()
 
     @classmethod
     def of_video(cls, output: Path, totals: Totals) -> RestoreResult:
@@ -56,6 +62,7 @@ class RestoreResult:
             seconds=totals.seconds,
             warnings=tuple(totals.warnings),
             skip_reasons=totals.skip_reasons,
+            found_faces=tuple(FaceAccount(**face) for face in totals.found_faces),
         )
 
     @classmethod
@@ -64,13 +71,14 @@ class RestoreResult:
         return cls(
             output=output,
             frames=result.pictures,
-            faces=result.work.faces,
+            faces=result.tracks,
             tracks=result.tracks,
             skipped_faces=result.skipped_faces,
-            unet_evaluations=result.work.unet_evaluations,
-            seconds=result.work.seconds,
+            unet_evaluations=result.unet_evaluations,
+            seconds=result.seconds,
             warnings=tuple(dict.fromkeys(result.warnings)),
             skip_reasons=dict(result.skip_reasons),
+            pictures=tuple(result.accounts),
         )
 
     def as_dict(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,18 +10,63 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
+    from dynface_video.jobs.album import PictureAccount
     from dynface_video.passes.analysis import Analysis
     from dynface_video.results import RestorePlan, RestoreResult
 
 
+NAMED_PICTURES = 20
+"""Up to so many pictures have a line each; of more, only those in which a face, or all of it, is not restored."""
+
+
 def restore_summary(result: RestoreResult) -> list[str]:
     """The lines that `restore` ends with."""
+    if len(result.pictures) > 1:
+        return album_summary(result)
     restored = f"{count(result.faces, 'face')} of {count(result.tracks, 'track')} restored"
     done = f"{result.output}: {count(result.frames, 'frame')}, {restored}"
     done += f" with {count(result.unet_evaluations, 'network evaluation')}"
     if result.skip_reasons:
         done += f"; {skipped(result.skip_reasons)}"
-    return [done, ", ".join(f"{stage} {spent:.1f} s" for stage, spent in result.seconds.items())]
+    return [done, *map(_picture_line, result.pictures), _times(result)]
+
+
+def album_summary(result: RestoreResult) -> list[str]:
+    """The lines that `restore` ends with for several pictures: what became of each, then of all."""
+    whole = [one for one in result.pictures if one.status == "restored" and not one.skip_reasons]
+    named = [one for one in result.pictures if len(result.pictures) <= NAMED_PICTURES or one not in whole]
+    statuses = Counter(one.status for one in result.pictures)
+    parts = [f"{statuses[status]} {words}" for status, words in PICTURE_STATUSES.items() if statuses[status]]
+    unchanged = sum(one.unchanged for one in result.pictures)
+    lines = [f"  {_picture_line(one)}" for one in named]
+    lines.append(f"{result.output}: {count(len(result.pictures), 'picture')}: {', '.join(parts)}")
+    if unchanged:
+        lines[-1] += f"; {unchanged} of them unchanged, byte for byte"
+    return [*lines, _times(result)]
+
+
+PICTURE_STATUSES = {
+    "restored": "restored",
+    "skipped": "with faces of which none was restored",
+    "no_face": "without a face",
+    "unreadable": "unreadable",
+}
+"""What became of pictures, in words."""
+
+
+def _picture_line(picture: PictureAccount) -> str:
+    if picture.output is None:
+        return f"{picture.source}: unreadable, not in the output"
+    parts = [f"{count(picture.restored, 'face')} restored"] if picture.restored else []
+    parts += [skipped(picture.skip_reasons)] if picture.skip_reasons else []
+    parts += [] if picture.faces else ["no face found"]
+    if not picture.restored:
+        parts.append("the file is unchanged" if picture.unchanged else "the file is written anew")
+    return f"{picture.source}: {'; '.join(parts)}"
+
+
+def _times(result: RestoreResult) -> str:
+    return ", ".join(f"{stage} {spent:.1f} s" for stage, spent in result.seconds.items())
 
 
 def plan_summary(plan: RestorePlan) -> list[str]:

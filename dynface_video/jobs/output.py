@@ -221,12 +221,13 @@ def ending_of(settings: OutputSettings) -> str | None:
     return None if settings.image_format is None else f".{settings.image_format}"
 
 
-def image_names(files: Sequence[Path], ending: str | None) -> list[str]:
+def image_names(files: Sequence[Path], ending: str | None, root: Path | None = None) -> list[str]:
     """Name the outputs of images.
 
     Args:
         files: The images.
         ending: With the dot; None keeps each file's, or uses .png if its format cannot be written.
+        root: Folder below which the outputs keep their subfolders, separated by slashes; None puts all into one.
 
     Raises:
         InputError: Two outputs would have the same name.
@@ -235,6 +236,8 @@ def image_names(files: Sequence[Path], ending: str | None) -> list[str]:
         file.name if ending is None and file.suffix.lower() in WRITTEN_KINDS else f"{file.stem}{ending or '.png'}"
         for file in files
     ]
+    if root is not None:
+        names = [(file.parent.relative_to(root) / name).as_posix() for file, name in zip(files, names, strict=True)]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise InputError(f"two images would be written as {twice[0]}; give them different names first")
@@ -252,7 +255,10 @@ def publish_folder(folder: Path, target: Path) -> None:
         folder.rename(target)
         return
     for path in sorted(folder.iterdir()):
-        os.replace(path, target / path.name)
+        if path.is_dir() and (target / path.name).is_dir():
+            publish_folder(path, target / path.name)
+        else:
+            os.replace(path, target / path.name)
     with suppress(OSError):
         folder.rmdir()
 

@@ -13,7 +13,7 @@ from dynface_video.jobs.plan import file_digest
 from dynface_video.media.io.image_file import READABLE
 from dynface_video.media.io.images import remedy
 from dynface_video.media.io.probe import VideoInfo, probe
-from dynface_video.media.io.sequence import image_files, is_sequence, probe_images
+from dynface_video.media.io.sequence import has_images, image_files, is_sequence, probe_images
 from dynface_video.media.pixels.interlace import resolve_interlaced
 
 SAMPLED = 1 << 16
@@ -38,6 +38,9 @@ def is_stills(source: Path, settings: InputSettings) -> bool:
         if remedy(source):
             raise InputError(f"{source}: {remedy(source)}")
         return source.suffix.lower() in READABLE
+    if settings.images != "sequence" and not has_images(source):
+        # An album of subfolders.
+        return any(has_images(folder) for folder in source.rglob("*/") if folder.is_dir()) or bool(image_files(source))
     files = image_files(source)
     return settings.images == "stills" or (settings.images == "auto" and not is_sequence(files))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from dynface_video.config import Settings
 from dynface_video.device import resolve_device
 from dynface_video.errors import InputError
+from dynface_video.jobs.album import UNREADABLE, PictureAccount, album_files, status_of, unread_in_album
 from dynface_video.jobs.directory import JobDirectory, job_path
 from dynface_video.jobs.failures import disk_errors
 from dynface_video.jobs.lock import job_lock
@@ -20,33 +21,60 @@ from dynface_video.jobs.task import Progress, RunOptions
 from dynface_video.jobs.video_job import check_paths, describe_plan
 from dynface_video.media.io.image_file import WRITTEN_KINDS
 from dynface_video.media.io.images import read_image
-from dynface_video.media.io.sequence import image_files, unread_files
 from dynface_video.passes.analysis import unrestored_warning
 from dynface_video.passes.networks import Models, load_models
 from dynface_video.passes.restore import Work
 from dynface_video.passes.stills import restore_still, still_settings
 from dynface_video.threads import network_threads
+from dynface_video.tracking.observation import NOT_SELECTED
+
+ACCOUNTS = "accounts"
+"""Folder in the job's directory with what became of each finished picture."""
 
 
 @dataclass
 class StillsResult:
-    """What was done in this run.
+    """What was done, in this run and those before it.
 
     Args:
-        pictures: In the output.
-        tracks: Faces restored.
-        skipped_faces: Visible faces that are not restored.
-        skip_reasons: Their number by the kind of reason.
-        work: Crops, network evaluations and wall time.
+        accounts: What became of each picture, in order.
+        seconds: Wall time of this run by stage.
         warnings: For the user.
     """
 
-    pictures: int = 0
-    tracks: int = 0
-    skipped_faces: int = 0
-    skip_reasons: Counter[str] = field(default_factory=Counter)
-    work: Work = field(default_factory=Work)
+    accounts: list[PictureAccount] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+
+    @property
+    def pictures(self) -> int:
+        """Number of pictures in the output."""
+        return sum(account.output is not None for account in self.accounts)
+
+    @property
+    def tracks(self) -> int:
+        """Number of faces restored."""
+        return sum(account.restored for account in self.accounts)
+
+    @property
+    def skip_reasons(self) -> Counter[str]:
+        """How many faces are not restored, by the kind of reason."""
+        return sum((account.skip_reasons for account in self.accounts), Counter[str]())
+
+    @property
+    def skipped_faces(self) -> int:
+        """Number of visible faces that are not restored, without those not selected."""
+        return self.skip_reasons.total() - self.skip_reasons[NOT_SELECTED]
+
+    @property
+    def unet_evaluations(self) -> int:
+        """Network evaluations of the prior."""
+        return sum(account.unet_evaluations for account in self.accounts)
+
+    def add(self, account: PictureAccount) -> None:
+        """Add a picture."""
+        self.accounts.append(account)
+        self.warnings += account.warnings
 
 
 class StillsJob:
@@ -68,10 +96,11 @@ class StillsJob:
         check_paths(source, target, overwrite=options.overwrite)
         resolve_device(settings.execution.device)
         self.source, self.target, self.settings, self.options = source, target, settings, options
-        self.files = image_files(source)
+        self.files = album_files(source, target)
         self.into_folder = is_folder(target)
         _check_target(source, target, settings)
-        self.names = image_names(self.files, ending_of(settings.output)) if self.into_folder else [target.name]
+        root = source if source.is_dir() else None
+        self.names = image_names(self.files, ending_of(settings.output), root) if self.into_folder else [target.name]
         if len(self.files) == 1:
             # A single unreadable picture is an error at once; among others it is a warning.
             read_image(self.files[0])
@@ -103,39 +132,50 @@ class StillsJob:
 
     def _run_all(self, folder: Path, report: Progress) -> StillsResult:
         folder.mkdir(exist_ok=True)
-        result, models = StillsResult(warnings=unread_files(self.source)), None
+        result, models = StillsResult(warnings=unread_in_album(self.source, self.target)), None
         workers = self.settings.execution.workers
         if workers != "auto" and workers > 1:
             result.warnings.append("single pictures are restored by one process; --workers is ignored")
-        settings = still_settings(self.settings)
+        settings, work = still_settings(self.settings), Work()
         for number, (path, name) in enumerate(zip(self.files, self.names, strict=True)):
             report("restore", number, len(self.files))
-            if (folder / name).exists():
-                result.pictures += 1
-                continue
-            models = models or load_models(settings)
-            self._restore(path, folder / name, models, settings, result)
+            record = folder.with_name(ACCOUNTS) / f"{name}.json"
+            # Written after the picture: without it the picture is of a run that was killed in between.
+            account = PictureAccount.load(record) if (folder / name).exists() else None
+            if account is None:
+                models = models or load_models(settings)
+                account = self._restore(path, folder / name, models, settings, work)
+                account.save(record)
+            result.add(account)
         if not result.pictures:
             raise InputError(f"{self.source}: none of its {len(self.files)} images can be read")
-        # Without models, all pictures are an earlier run's, which has given the warning.
-        if models is not None and not result.tracks:
+        result.seconds = work.seconds
+        if not result.tracks:
             result.warnings.append(unrestored_warning(result.skip_reasons))
         report("restore", len(self.files), len(self.files))
         return result
 
-    def _restore(self, path: Path, target: Path, models: Models, settings: Settings, result: StillsResult) -> None:
+    def _restore(self, path: Path, target: Path, models: Models, settings: Settings, work: Work) -> PictureAccount:
+        name = path.relative_to(self.source).as_posix() if self.source.is_dir() else path.name
+        evaluations = work.unet_evaluations
+        target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            done = restore_still(path, target, models, settings, result.work)
+            done = restore_still(path, target, models, settings, work)
         except InputError as error:
             if len(self.files) == 1:
                 raise
-            result.warnings.append(f"{error}; it is not in the output")
-            return
-        result.warnings += done.warnings
-        result.tracks += done.tracks
-        result.skipped_faces += done.skipped_faces
-        result.skip_reasons += done.skip_reasons
-        result.pictures += 1
+            return PictureAccount(
+                name, None, UNREADABLE, reason=str(error), warnings=(f"{error}; it is not in the output",)
+            )
+        return PictureAccount(
+            name,
+            target.relative_to(job_path(self.target) / PICTURES).as_posix(),
+            status_of(done.faces),
+            done.faces,
+            unchanged=done.unchanged,
+            unet_evaluations=work.unet_evaluations - evaluations,
+            warnings=done.warnings,
+        )
 
 
 def _check_target(source: Path, target: Path, settings: Settings) -> None:

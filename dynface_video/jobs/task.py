@@ -25,6 +25,7 @@ from dynface_video.jobs.plan import Plan, Segment
 from dynface_video.jobs.worker import VideoPerformer, segments_of
 from dynface_video.jobs.workers import local_workers
 from dynface_video.passes.analysis import Analysis, unrestored_warning
+from dynface_video.passes.face_account import face_accounts
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +71,7 @@ class Totals:
         computed: Segments restored in this run.
         seconds: Wall time of this run by stage.
         warnings: For the user.
+        found_faces: What became of every face that was seen, the fields of a `FaceAccount`.
     """
 
     frames: int = 0
@@ -81,6 +83,7 @@ class Totals:
     computed: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    found_faces: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, result: SegmentResult) -> None:
         """Add a finished segment."""
@@ -198,6 +201,7 @@ class RestoreTask:
         self.totals.tracks = sum(track.restore for track in analysis.tracks)
         self.totals.skipped_faces = analysis.skipped_face_count
         self.totals.skip_reasons = dict(analysis.skip_reasons)
+        self.totals.found_faces = [asdict(face) for face in face_accounts(analysis)]
         self.totals.warn(analysis.warnings)
         if not self.totals.tracks:
             self.totals.warn([unrestored_warning(analysis.skip_reasons)])

@@ -19,7 +19,7 @@ from dynface_video.errors import RESTART, JobError
 from dynface_video.media.io.files import write_atomically
 from dynface_video.media.io.read import FrameIndex
 from dynface_video.media.timing.shots import Shot
-from dynface_video.tracking.observation import HIDDEN, FaceTrack, SkippedFace
+from dynface_video.tracking.observation import HIDDEN, NOT_SELECTED, FaceTrack, SkippedFace
 
 FORMAT = 3
 
@@ -48,7 +48,7 @@ class Analysis:
     def skip_reasons(self) -> Counter[str]:
         """How many visible faces are not restored, by the kind of reason."""
         reasons = Counter(face.reason.partition(":")[0] for face in self.skipped_faces if face.reason != HIDDEN)
-        reasons["not selected for restoration"] += sum(not track.restore for track in self.tracks)
+        reasons[NOT_SELECTED] += sum(not track.restore for track in self.tracks)
         return +reasons
 
     def faces_in(self, start: int, stop: int) -> list[AnalyzedTrack]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from dynface_video.media.io.sequence import image_info, picture_of, samples_of
 from dynface_video.media.pixels.frame import Frame
 from dynface_video.passes.analysis import Analysis
 from dynface_video.passes.analyze import analyze
+from dynface_video.passes.face_account import FaceAccount, face_accounts
 from dynface_video.passes.networks import Models
 from dynface_video.passes.restore import PassContext, Work, restored_frames
 
@@ -33,12 +35,16 @@ class StillResult:
         skipped_faces: Visible faces that are not restored.
         skip_reasons: Their number by the kind of reason.
         warnings: Of writing the file.
+        faces: All faces, each restored or not and why.
+        unchanged: Whether the file is the source byte for byte.
     """
 
     tracks: int
     skipped_faces: int
     skip_reasons: Counter[str]
     warnings: tuple[str, ...]
+    faces: tuple[FaceAccount, ...] = ()
+    unchanged: bool = False
 
 
 def still_settings(settings: Settings) -> Settings:
@@ -80,6 +86,8 @@ def restore_still(source: Path, target: Path, models: Models, settings: Settings
         skipped_faces=analysis.skipped_face_count,
         skip_reasons=analysis.skip_reasons,
         warnings=write_image(target, samples, image),
+        faces=face_accounts(analysis),
+        unchanged=filecmp.cmp(source, target, shallow=False),
     )
 
 

@@ -15,6 +15,8 @@ FADE_FRAMES = 5
 """Frames over which a restored face fades in and out: at the ends of a track inside a shot, and where it is hidden."""
 HIDDEN = "hidden by another face"
 """Reason for a span in which a face that is restored before and after is out of sight."""
+NOT_SELECTED = "not selected for restoration"
+"""Reason of a face that could be restored and was not chosen."""
 
 
 @dataclass(frozen=True)

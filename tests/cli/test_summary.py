@@ -4,6 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from dynface_video.cli.summary import plan_summary, restore_summary
+from dynface_video.jobs.album import PictureAccount
+from dynface_video.passes.face_account import FaceAccount
 from dynface_video.results import RestorePlan, RestoreResult
 
 NOTHING = RestoreResult(Path("out.mkv"), 1, 0, 0, 0, 0, {"analyze": 0.5}, ())
@@ -32,3 +34,28 @@ def test_a_plan_tells_size_encoding_disk_and_time() -> None:
     ]
     unknown = RestorePlan(Path("album"), None, None, None, None, 0, None)
     assert plan_summary(unknown) == ["album: length unknown", "nothing was written"]
+
+
+def test_an_album_s_summary_names_what_became_of_each_picture() -> None:
+    face = FaceAccount(0, 1, (9.0, 9.0), 80.0, True)
+    small = FaceAccount(0, 1, (9.0, 9.0), 9.0, False, "too small: 9 px")
+    pictures = (
+        PictureAccount("a.jpg", "a.jpg", "restored", (face,)),
+        PictureAccount("b.jpg", "b.jpg", "restored", (face, small)),
+        PictureAccount("c.jpg", "c.tif", "skipped", (small,)),
+        PictureAccount("d.jpg", "d.jpg", "no_face", unchanged=True),
+        PictureAccount("e.jpg", None, "unreadable", reason="damaged"),
+    )
+    lines = restore_summary(replace(NOTHING, output=Path("out"), pictures=pictures))
+    assert lines == [
+        "  a.jpg: 1 face restored",
+        "  b.jpg: 1 face restored; 1 face skipped: 1 too small",
+        "  c.jpg: 1 face skipped: 1 too small; the file is written anew",
+        "  d.jpg: no face found; the file is unchanged",
+        "  e.jpg: unreadable, not in the output",
+        "out: 5 pictures: 2 restored, 1 with faces of which none was restored, 1 without a face, 1 unreadable; "
+        "1 of them unchanged, byte for byte",
+        "analyze 0.5 s",
+    ]
+    many = restore_summary(replace(NOTHING, pictures=(*pictures, *[pictures[0]] * 30)))
+    assert [line.split(":")[0].strip() for line in many[:-2]] == ["b.jpg", "c.jpg", "d.jpg", "e.jpg"]

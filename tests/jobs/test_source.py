@@ -42,6 +42,14 @@ def test_a_file_is_a_picture_by_its_ending(tmp_path: Path) -> None:
     assert not is_stills(folder / "a.mp4", InputSettings())
 
 
+def test_a_folder_of_folders_of_images_is_an_album_unless_a_sequence_is_wanted(tmp_path: Path) -> None:
+    (tmp_path / "album").mkdir()
+    frames = pictures(tmp_path / "album" / "1950", "f001.png", "f002.png")
+    assert is_stills(tmp_path / "album", InputSettings()) and not is_stills(frames, InputSettings())
+    with pytest.raises(InputError, match="is a folder without images"):
+        is_stills(tmp_path / "album", InputSettings(images="sequence"))
+
+
 def test_a_folder_without_images_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nothing"):
         is_stills(pictures(tmp_path / "nothing"), InputSettings())

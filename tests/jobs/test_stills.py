@@ -39,7 +39,7 @@ def test_a_folder_becomes_a_folder_and_nothing_else_is_left(album: Path, tmp_pat
     shown = list[tuple[str, int, int | None]]()
     options = RunOptions(report=lambda stage, done, total: shown.append((stage, done, total)))
     result = StillsJob(album, tmp_path / "out", settings, options).run()
-    assert (result.pictures, result.tracks, result.work.faces, result.warnings) == (3, 3, 3, [])
+    assert (result.pictures, result.tracks, len(result.accounts), result.warnings) == (3, 3, 3, [])
     assert names(tmp_path / "out") == names(album) and names(tmp_path) == ["album", "out"]
     assert shown == [("restore", done, 3) for done in range(4)]
 

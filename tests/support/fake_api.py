@@ -44,7 +44,7 @@ class FakeApi:
             "seconds": {"analyze": 1.25, "restore": 2.5, "assemble": 0.125}, "warnings": list(self.warnings),
             "skip_reasons": {"too short": 1, "too small": 2},
         }  # fmt: skip
-        return SimpleNamespace(**result | {"warnings": self.warnings}, as_dict=lambda: result)
+        return SimpleNamespace(**result | {"warnings": self.warnings, "pictures": ()}, as_dict=lambda: result)
 
     def plan_video(self, source: Path, target: Path, **options: Any) -> RestorePlan:
         self.calls.append({"source": source, "target": target, **options})

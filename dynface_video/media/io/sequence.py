@@ -43,11 +43,28 @@ def image_files(source: Path) -> list[Path]:
     """
     if not source.is_dir():
         return [source]
-    files = [path for path in _visible_files(source) if path.suffix.lower() in READABLE and not remedy(path)]
+    files = _images(source)
     if not files:
         others = "".join(f"; {message}" for message in unread_files(source))
         raise InputError(f"{source} is a folder without images ({', '.join(sorted(READABLE))}){others}")
     return sorted(files, key=_numbered)
+
+
+def has_images(folder: Path) -> bool:
+    """Whether a folder itself, apart from its subfolders, holds images that are read."""
+    return bool(_images(folder))
+
+
+def unread_subfolders(source: Path) -> list[str]:
+    """A message that names the subfolders of a sequence, whose images are not taken; none without such."""
+    if not source.is_dir():
+        return []
+    folders = [path for path in sorted(source.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    names = [path.name for path in folders if has_images(path)]
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    if not names:
+        return []
+    return [f"{source}: not taken: subfolders {', '.join(names[:NAMED])}{more} (restore each sequence on its own)"]
 
 
 def unread_files(source: Path) -> list[str]:
@@ -162,7 +179,7 @@ def read_sequence(
     last: av.VideoFrame | None = None
     fitter = PictureFitter(info)
     if on_warning is not None:
-        for message in unread_files(info.path):
+        for message in (*unread_files(info.path), *unread_subfolders(info.path)):
             on_warning(message)
     for number, path in enumerate(image_files(info.path)):
         repeated = False
@@ -240,6 +257,10 @@ def _picture(path: Path, fitter: PictureFitter, on_warning: Callable[[str], None
             on_warning(f"{path}: {message}")
 
     return fitter.fit(picture_of(read_image(path)), Fraction(1), report)[0]
+
+
+def _images(folder: Path) -> list[Path]:
+    return [path for path in _visible_files(folder) if path.suffix.lower() in READABLE and not remedy(path)]
 
 
 def _visible_files(folder: Path) -> list[Path]:

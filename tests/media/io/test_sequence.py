@@ -13,7 +13,7 @@ from dynface_video.api import restore_video
 from dynface_video.errors import InputError
 from dynface_video.media.io import images
 from dynface_video.media.io.images import read_image
-from dynface_video.media.io.sequence import image_files, unread_files
+from dynface_video.media.io.sequence import image_files, unread_files, unread_subfolders
 from identity import stand_in
 
 
@@ -88,3 +88,13 @@ def test_heif_without_the_extra_is_named_with_the_command(tmp_path: Path, monkey
     assert "IMG_0001.HEIC" in message and "dynface-video[heif]" in message
     with pytest.raises(InputError, match=r"dynface-video\[heif\]"):
         read_image(source / "IMG_0001.HEIC")
+
+
+def test_subfolders_of_a_sequence_are_named(tmp_path: Path) -> None:
+    for name in ("reel 2/f1.png", "notes/plan.txt"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    assert unread_subfolders(tmp_path) == [
+        f"{tmp_path}: not taken: subfolders reel 2 (restore each sequence on its own)"
+    ]
+    assert unread_subfolders(tmp_path / "notes") == unread_subfolders(tmp_path / "reel 2" / "f1.png") == []
