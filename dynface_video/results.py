@@ -35,6 +35,8 @@ class RestoreResult:
         skip_reasons: How many faces were not restored, by the kind of reason.
         found_faces: Of a video: every face over time, restored or not and why.
         pictures: Of images: what became of each, with its faces.
+        models: The public networks that took part, with their digests and licences (`name`, `sha256`, `licence`,
+            `commercial_use`); empty with the embedded ones.
     """
 
     output: Path | str
@@ -48,6 +50,7 @@ class RestoreResult:
     skip_reasons: Mapping[str, int] = field(default_factory=dict)
     found_faces: tuple[FaceAccount, ...] = ()
     pictures: tuple[PictureAccount, ...] = ()
+    models: tuple[Mapping[str, Any], ...] = ()
 
     @classmethod
     def of_video(cls, output: Path, totals: Totals) -> RestoreResult:
@@ -63,6 +66,7 @@ class RestoreResult:
             warnings=tuple(totals.warnings),
             skip_reasons=totals.skip_reasons,
             found_faces=tuple(FaceAccount(**face) for face in totals.found_faces),
+            models=tuple(totals.models),
         )
 
     @classmethod
@@ -79,6 +83,7 @@ class RestoreResult:
             warnings=tuple(dict.fromkeys(result.warnings)),
             skip_reasons=dict(result.skip_reasons),
             pictures=tuple(result.accounts),
+            models=tuple(result.models),
         )
 
     def as_dict(self) -> dict[str, Any]:

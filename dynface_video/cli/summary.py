@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ def restore_summary(result: RestoreResult) -> list[str]:
     done += f" with {count(result.unet_evaluations, 'network evaluation')}"
     if result.skip_reasons:
         done += f"; {skipped(result.skip_reasons)}"
-    return [done, *map(_picture_line, result.pictures), _times(result)]
+    return [done, *map(_picture_line, result.pictures), *models_used(result.models), _times(result)]
 
 
 def album_summary(result: RestoreResult) -> list[str]:
@@ -42,7 +42,7 @@ def album_summary(result: RestoreResult) -> list[str]:
     lines.append(f"{result.output}: {count(len(result.pictures), 'picture')}: {', '.join(parts)}")
     if unchanged:
         lines[-1] += f"; {unchanged} of them unchanged, byte for byte"
-    return [*lines, _times(result)]
+    return [*lines, *models_used(result.models), _times(result)]
 
 
 PICTURE_STATUSES = {
@@ -67,6 +67,15 @@ def _picture_line(picture: PictureAccount) -> str:
 
 def _times(result: RestoreResult) -> str:
     return ", ".join(f"{stage} {spent:.1f} s" for stage, spent in result.seconds.items())
+
+
+def models_used(models: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line on the public networks that took part and their licences; none with the embedded ones alone."""
+    named = [
+        f"{model['name']} ({model['licence']}{'' if model['commercial_use'] else ', no commercial use'})"
+        for model in models
+    ]
+    return [f"public networks used: {', '.join(named)}"] if named else []
 
 
 def plan_summary(plan: RestorePlan) -> list[str]:

@@ -14,7 +14,7 @@ class PipelineOverrides(TypedDict, total=False):
 
     images: Literal["auto", "sequence", "stills"]
     fps: str
-    detector: Literal["retinaface", "yunet"]
+    detector: Literal["retinaface", "retinaface-r50", "yunet"]
     minimum_size: float
     minimum_score: float
     aligned: bool

@@ -57,8 +57,10 @@ class InputSettings(Section):
 class DetectionSettings(Section):
     """How faces are found and tracked, and which of them are skipped."""
 
-    detector: Annotated[Literal["retinaface", "yunet"], Option(commands=ALL)] = Field(
-        default="retinaface", description="face detector; yunet needs detection.yunet_model"
+    detector: Annotated[Literal["retinaface", "retinaface-r50", "yunet"], Option(commands=ALL)] = Field(
+        default="retinaface",
+        description="face detector: retinaface is embedded; retinaface-r50 and yunet are fetched with "
+        "dynface-video models fetch",
     )
     interval: int = Field(default=5, ge=1, description="frames from one detection to the next, tracked in between")
     working_size: int = Field(
@@ -94,16 +96,9 @@ class DetectionSettings(Section):
         default=False, description="every picture is an aligned face crop (FFHQ template): no face is searched for"
     )
     yunet_model: Annotated[Path | None, Field(strict=False)] = Field(
-        default=None, description="ONNX file of the detector yunet; in a configuration, relative to that file"
+        default=None,
+        description="ONNX file of the detector yunet, in a configuration relative to that file; null: the fetched one",
     )
-
-    @model_validator(mode="after")
-    def _yunet_has_its_model(self) -> DetectionSettings:
-        if self.detector == "yunet" and self.yunet_model is None:
-            raise ValueError(
-                "the detector yunet needs its ONNX file: name it as detection.yunet_model in a configuration file"
-            )
-        return self
 
 
 class RestorationSettings(Section):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from dynface_video.config import Settings
 from dynface_video.device import resolve_device
@@ -21,6 +22,7 @@ from dynface_video.jobs.task import Progress, RunOptions
 from dynface_video.jobs.video_job import check_paths, describe_plan
 from dynface_video.media.io.image_file import WRITTEN_KINDS
 from dynface_video.media.io.images import read_image
+from dynface_video.models.registry import used_models
 from dynface_video.passes.analysis import unrestored_warning
 from dynface_video.passes.networks import Models, load_models
 from dynface_video.passes.restore import Work
@@ -40,11 +42,13 @@ class StillsResult:
         accounts: What became of each picture, in order.
         seconds: Wall time of this run by stage.
         warnings: For the user.
+        models: The public networks that took part, as of `Totals`.
     """
 
     accounts: list[PictureAccount] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    models: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def pictures(self) -> int:
@@ -91,7 +95,9 @@ class StillsJob:
 
         Raises:
             InputError: One of them cannot be used.
+            ModelError: A public network that the settings name is not on this machine.
         """
+        self.used = [asdict(model) for model in used_models(settings)]
         source, target = source.absolute(), target.absolute()
         check_paths(source, target, overwrite=options.overwrite)
         resolve_device(settings.execution.device)
@@ -132,7 +138,8 @@ class StillsJob:
 
     def _run_all(self, folder: Path, report: Progress) -> StillsResult:
         folder.mkdir(exist_ok=True)
-        result, models = StillsResult(warnings=unread_in_album(self.source, self.target)), None
+        result = StillsResult(warnings=unread_in_album(self.source, self.target), models=self.used)
+        models: Models | None = None
         workers = self.settings.execution.workers
         if workers != "auto" and workers > 1:
             result.warnings.append("single pictures are restored by one process; --workers is ignored")

@@ -72,6 +72,7 @@ class Totals:
         seconds: Wall time of this run by stage.
         warnings: For the user.
         found_faces: What became of every face that was seen, the fields of a `FaceAccount`.
+        models: The public networks that took part: name, sha256, licence, commercial_use.
     """
 
     frames: int = 0
@@ -84,6 +85,7 @@ class Totals:
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     found_faces: list[dict[str, Any]] = field(default_factory=list)
+    models: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, result: SegmentResult) -> None:
         """Add a finished segment."""

@@ -24,7 +24,7 @@ from dynface_video.jobs.task import RestoreTask, RunOptions, Totals
 from dynface_video.jobs.workers import local_workers
 from dynface_video.media.io.files import MAX_NAME
 from dynface_video.media.output.write import EncodeSettings
-from dynface_video.models.registry import model_folder
+from dynface_video.models.registry import model_folder, used_models
 from dynface_video.passes.analysis import Analysis
 
 
@@ -45,7 +45,9 @@ class VideoJob:
 
         Raises:
             InputError: One of them cannot be used.
+            ModelError: A public network that the settings name is not on this machine.
         """
+        used = used_models(settings)
         # Workers may run in another working directory, or on another node.
         source, target = source.absolute(), target.absolute()
         published = completed(job_path(target)) is not None
@@ -57,6 +59,7 @@ class VideoJob:
         self.task = RestoreTask(
             output, settings, lambda: make_plan(source, settings, output.encoding, analysis), options, given
         )
+        self.task.totals.models = [dataclasses.asdict(model) for model in used]
 
     def run(self) -> Totals:
         """Do what is left of the job; on success only the target remains.
@@ -182,6 +185,9 @@ def describe_plan(source: Path, digest: str, settings: Settings, output: dict[st
         output: How the output is encoded, as JSON data.
     """
     relevant = settings.model_dump(mode="json", exclude={"execution", "output"})
+    digests = {model.name: model.sha256 for model in used_models(settings)}
+    if digests:
+        relevant["public_models"] = digests
     return Plan(
         source=str(source),
         input_digest=digest,

@@ -13,7 +13,7 @@ from dynface_video.faces.detection.detector import FaceDetector, FaceLocator
 from dynface_video.faces.detection.factory import make_detector
 from dynface_video.faces.landmark_locator import LandmarkLocator
 from dynface_video.media.io.probe import VideoInfo
-from dynface_video.models.registry import detection_folder
+from dynface_video.models.registry import detection_folder, detector_file, resolve
 from dynface_video.passes.analysis import Analysis
 from dynface_video.passes.analyze import analyze
 from dynface_video.pipeline import FacePipeline
@@ -54,8 +54,15 @@ def load_finders(settings: Settings, device: torch.device) -> tuple[FaceLocator,
     if settings.detection.aligned:
         return AlignedFaces(), AlignedFaces()
     folder = detection_folder(settings.models)
+    public = detector_file(settings)
     locator = LandmarkLocator.from_pretrained(folder / "landmarks", device)
-    return locator, make_detector(settings.detection, models=folder, locator=locator, device=device)
+    return locator, make_detector(
+        settings.detection,
+        models=folder,
+        locator=locator,
+        device=device,
+        weights=resolve(public) if public else None,
+    )
 
 
 def analyze_with(models: Models, info: VideoInfo, settings: Settings, on_frame: Callable[[int], None]) -> Analysis:

@@ -5,33 +5,20 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
 
 from fake_api import Command
-from model_files import CONTENT, put_in_place
+from model_files import CONTENT, OwnMachine, put_in_place
 
 
 @pytest.fixture(autouse=True)
 def catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home of its own, a mirror with two files, and a catalogue that adds them."""
-    mirror = tmp_path / "mirror"
-    mirror.mkdir()
-    entries = {}
-    for name, licence in (("free", "MIT"), ("bound", "S-Lab-1.0")):
-        (mirror / f"{name}.pth").write_bytes(CONTENT)
-        entries[name] = {
-            "filename": f"{name}.pth",
-            "sources": [],
-            "licence": licence,
-            "kind": "restorer",
-            "purpose": "test",
-            "sha256": hashlib.sha256(CONTENT).hexdigest() if name == "free" else None,
-        }
-    (tmp_path / "catalogue.yaml").write_text(yaml.safe_dump(entries))
-    monkeypatch.setenv("DYNFACE_CATALOGUE", str(tmp_path / "catalogue.yaml"))
-    monkeypatch.setenv("DYNFACE_HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("DYNFACE_MODEL_MIRROR", raising=False)
-    return mirror
+    """A mirror with two files, which the catalogue has."""
+    machine = OwnMachine(tmp_path, monkeypatch)
+    machine.declare("free")
+    machine.declare("bound", licence="S-Lab-1.0", sha256=None)
+    for name in ("free", "bound"):
+        (machine.mirror / f"{name}.pth").write_bytes(CONTENT)
+    return machine.mirror
 
 
 def test_the_list_says_of_each_file_its_state_licence_and_purpose(command: Command, tmp_path: Path) -> None:

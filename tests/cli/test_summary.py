@@ -24,6 +24,13 @@ def test_skipped_faces_are_counted_by_reason_the_most_frequent_first() -> None:
     assert done.endswith("; 6 faces skipped: 4 too small, 1 too short, 1 not selected for restoration")
 
 
+def test_public_networks_are_named_with_licences_that_forbid_commercial_use() -> None:
+    free = {"name": "yunet", "sha256": "a", "licence": "MIT", "commercial_use": True}
+    bound = {"name": "parsenet", "sha256": "b", "licence": "CC-BY-NC-SA-4.0", "commercial_use": False}
+    (_, used, _) = restore_summary(replace(NOTHING, models=(free, bound)))
+    assert used == "public networks used: yunet (MIT), parsenet (CC-BY-NC-SA-4.0, no commercial use)"
+
+
 def test_a_plan_tells_size_encoding_disk_and_time() -> None:
     plan = RestorePlan(Path("out.mkv"), 5400, (1280, 720), ("libx264", "yuv420p"), 1_500_000_000, 9 * 10**9, (60, 720))
     assert plan_summary(plan) == [

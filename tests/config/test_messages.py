@@ -29,7 +29,7 @@ def write(folder: Path, text: str) -> Path:
         ({"crf": 64}, "crf is 64; it must be at least 0 and at most 63"),
         ({"interlaced": "bob"}, "interlaced is 'bob'; it must be 'auto', 'keep', 'deinterlace' or 'ignore'"),
         ({"grayscale": "yes"}, "grayscale is 'yes'; it must be 'auto', 'on' or 'off'"),
-        ({"detector": "haar"}, "detector is 'haar'; it must be 'retinaface' or 'yunet'"),
+        ({"detector": "haar"}, "detector is 'haar'; it must be 'retinaface', 'retinaface-r50' or 'yunet'"),
         ({"stregth": 0.5}, "unknown option 'stregth'; did you mean strength"),
         ({"steps": 5}, "unknown option 'steps'; did you mean num_inference_steps"),
     ],

@@ -13,7 +13,6 @@ from dynface_video.errors import InputError
     ("overrides", "advice"),
     [
         ({"workers": 2, "device": "cuda:1"}, "or 1 worker on cuda:1"),
-        ({"detector": "yunet"}, r"name it as detection\.yunet_model"),
     ],
 )
 def test_settings_that_exclude_each_other_say_what_to_do(overrides: dict[str, Any], advice: str) -> None:

@@ -9,11 +9,12 @@ import pytest
 from PIL import Image
 
 from dynface_video.config import Settings, load_settings
-from dynface_video.errors import InputError, JobError
+from dynface_video.errors import InputError, JobError, ModelError
 from dynface_video.jobs import stills
 from dynface_video.jobs.stills import StillsJob
 from dynface_video.jobs.task import RunOptions
 from identity import stand_in
+from model_files import OwnMachine, put_in_place
 
 
 @pytest.fixture
@@ -42,6 +43,18 @@ def test_a_folder_becomes_a_folder_and_nothing_else_is_left(album: Path, tmp_pat
     assert (result.pictures, result.tracks, len(result.accounts), result.warnings) == (3, 3, 3, [])
     assert names(tmp_path / "out") == names(album) and names(tmp_path) == ["album", "out"]
     assert shown == [("restore", done, 3) for done in range(4)]
+
+
+def test_public_networks_are_checked_and_named(album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = OwnMachine(tmp_path / "machine", monkeypatch)
+    settings = load_settings("mini", None, {"device": "cpu", "detector": "yunet"})
+    with pytest.raises(ModelError, match="dynface-video models fetch yunet"):
+        StillsJob(album, tmp_path / "out", settings, RunOptions())
+    machine.declare("yunet")
+    put_in_place("yunet")
+    assert [model["name"] for model in StillsJob(album, tmp_path / "out", settings, RunOptions()).run().models] == [
+        "yunet"
+    ]
 
 
 def test_an_interrupted_folder_is_resumed_and_a_restart_does_all_of_it(

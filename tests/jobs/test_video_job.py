@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -10,9 +11,12 @@ import pytest
 
 from dynface_video.api import restore_batch, restore_video
 from dynface_video.cli.demo_clip import write_clip
-from dynface_video.errors import InputError
+from dynface_video.config import load_settings
+from dynface_video.errors import InputError, ModelError
 from dynface_video.jobs.status import read_status
+from dynface_video.jobs.video_job import describe_plan
 from identity import stand_in
+from model_files import CONTENT, OwnMachine, put_in_place
 
 FRAMES = 12
 
@@ -61,6 +65,33 @@ def test_a_name_that_is_too_long_is_refused_at_once(clip: Path, tmp_path: Path) 
 def test_a_source_with_an_impossible_name_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"xxx\.mp4 cannot be read \(File name too long\)"):
         restore_video(tmp_path / f"{'x' * 300}.mp4", tmp_path / "out.mp4", device="cpu")
+
+
+def test_a_missing_public_network_is_named_before_anything_is_done(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    OwnMachine(tmp_path / "machine", monkeypatch)
+    with pytest.raises(ModelError, match="get it with `dynface-video models fetch retinaface-r50`"):
+        restore_video(clip, tmp_path / "out.mp4", device="cpu", detector="retinaface-r50")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "machine"]
+    batch = restore_batch([clip], tmp_path / "out", device="cpu", detector="retinaface-r50")
+    assert "dynface-video models fetch retinaface-r50" in str(batch.videos[0].error)
+
+
+def test_public_networks_are_part_of_the_plan_and_named_in_the_result(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = OwnMachine(tmp_path / "machine", monkeypatch)
+    machine.declare("retinaface-r50")
+    put_in_place("retinaface-r50")
+    result = restore_video(clip, tmp_path / "out.mp4", device="cpu", detector="retinaface-r50")
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    used = {"name": "retinaface-r50", "sha256": digest, "licence": "MIT", "commercial_use": True}
+    assert result.models == (used,)
+    assert restore_batch([clip], tmp_path / "b", device="cpu", detector="yunet").videos[0].as_dict()["models"] == []
+    settings = load_settings("mini", None, {"detector": "retinaface-r50"})
+    assert describe_plan(clip, "digest", settings, {}).settings["public_models"] == {"retinaface-r50": digest}
+    assert "public_models" not in describe_plan(clip, "digest", load_settings("mini"), {}).settings
 
 
 def test_a_device_is_no_output(clip: Path, tmp_path: Path) -> None:

@@ -6,12 +6,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from facexlib.detection.retinaface import RetinaFace
 
 from dynface_video.config import load_settings
 from dynface_video.errors import ModelError
 from dynface_video.faces.detection.aligned import AlignedFaces
+from dynface_video.faces.detection.retinaface import RetinaFaceDetector
 from dynface_video.faces.landmark_locator import LandmarkLocator
+from dynface_video.models.registry import fetch, used_models
 from dynface_video.passes.networks import load_finders, load_models
+from model_files import OwnMachine
 
 CPU = torch.device("cpu")
 
@@ -32,3 +36,30 @@ def test_unknown_models_are_named() -> None:
     settings = load_settings("mini", None, {"device": "cpu"}).model_copy(update={"models": "maxi"})
     with pytest.raises(ModelError, match="unknown models 'maxi'"):
         load_models(settings)
+
+
+def test_a_public_detector_comes_from_the_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = OwnMachine(tmp_path, monkeypatch)
+    settings = load_settings("mini", None, {"detector": "retinaface-r50"})
+    with pytest.raises(ModelError, match="get it with `dynface-video models fetch retinaface-r50`"):
+        load_finders(settings, CPU)
+    torch.save(RetinaFace(network_name="resnet50", device=CPU).state_dict(), tmp_path / "weights.pth")
+    machine.publish("retinaface-r50", tmp_path / "weights.pth")
+    fetch("retinaface-r50")
+    _, detector = load_finders(settings, CPU)
+    assert isinstance(detector, RetinaFaceDetector)
+    assert detector.network.config.backbone == "resnet50"
+    (used,) = used_models(settings)
+    assert (used.name, used.licence, used.commercial_use) == ("retinaface-r50", "MIT", True)
+
+
+def test_yunet_comes_from_the_settings_or_the_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    OwnMachine(tmp_path, monkeypatch)
+    settings = load_settings("mini", None, {"detector": "yunet"})
+    with pytest.raises(ModelError, match="get it with `dynface-video models fetch yunet`"):
+        load_finders(settings, CPU)
+    own = settings.detection.model_copy(update={"yunet_model": tmp_path / "mine.onnx"})
+    settings = settings.model_copy(update={"detection": own})
+    assert used_models(settings) == ()
+    with pytest.raises(ModelError, match=r"mine\.onnx: no such file"):
+        load_finders(settings, CPU)

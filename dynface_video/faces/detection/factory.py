@@ -25,7 +25,12 @@ COUNTED_SIZE = 24.0
 
 
 def make_detector(
-    settings: DetectionSettings, *, models: Path, locator: FaceLocator, device: torch.device | str = "cpu"
+    settings: DetectionSettings,
+    *,
+    models: Path,
+    locator: FaceLocator,
+    device: torch.device | str = "cpu",
+    weights: Path | None = None,
 ) -> FaceDetector:
     """Build the detector of the settings.
 
@@ -34,6 +39,7 @@ def make_detector(
         models: folder of the preset's models, of which RetinaFace's is "detector".
         locator: confirms RetinaFace's proposals.
         device: of the networks; YuNet always runs on the CPU.
+        weights: file of a public detector: of "retinaface-r50", and of "yunet" unless the settings name one.
 
     Raises:
         ModelError: weights are missing or damaged.
@@ -41,10 +47,20 @@ def make_detector(
     working_size, minimum_score = settings.working_size, settings.minimum_score
     minimum_size = SMALLEST_SHARE * min(settings.minimum_size, COUNTED_SIZE)
     if settings.detector == "yunet":
-        if settings.yunet_model is None:
-            raise ModelError("the detector yunet needs its ONNX file: name it as detection.yunet_model")
         return YuNetDetector(
-            settings.yunet_model, working_size=working_size, minimum_size=minimum_size, minimum_score=minimum_score
+            _given(settings.yunet_model or weights, settings.detector),
+            working_size=working_size,
+            minimum_size=minimum_size,
+            minimum_score=minimum_score,
+        )
+    if settings.detector == "retinaface-r50":
+        # Trained on many times the data of the embedded landmark network, which has nothing to say about its scores.
+        return RetinaFaceDetector.from_file(
+            _given(weights, settings.detector),
+            device,
+            working_size=working_size,
+            minimum_size=minimum_size,
+            minimum_score=minimum_score,
         )
     proposer = RetinaFaceDetector.from_pretrained(
         models / "detector",
@@ -54,3 +70,9 @@ def make_detector(
         minimum_score=min(PROPOSAL_SCORE, minimum_score),
     )
     return ConfirmedDetector(proposer, locator, minimum_score=minimum_score)
+
+
+def _given(weights: Path | None, detector: str) -> Path:
+    if weights is None:
+        raise ModelError(f"the detector {detector} needs its file: get it with `dynface-video models fetch {detector}`")
+    return weights

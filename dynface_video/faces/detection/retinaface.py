@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from dynface_video.faces.batch_norm import fuse_batch_norm
 from dynface_video.faces.detection.boxes import suppress
 from dynface_video.faces.detection.detector import Detection, shrink_to
-from dynface_video.pretrained import load_pretrained
+from dynface_video.pretrained import load_pretrained, load_state_dict
 
 MEAN_BGR = (104.0, 117.0, 123.0)
 STRIDES = (8, 16, 32)
@@ -120,6 +120,28 @@ class RetinaFaceDetector:
 
         network = fuse_batch_norm(load_pretrained(RetinaFaceNetwork, folder, device))
         network = network.to(memory_format=torch.channels_last)
+        return cls(network, torch.device(device), working_size, minimum_score, minimum_size)
+
+    @classmethod
+    def from_file(
+        cls,
+        path: Path,
+        device: torch.device | str = "cpu",
+        *,
+        working_size: int = 640,
+        minimum_score: float = 0.5,
+        minimum_size: float = 0.0,
+    ) -> RetinaFaceDetector:
+        """Load the state dict of the ResNet-50 that facexlib publishes ("retinaface-r50" in the catalogue).
+
+        Raises:
+            ModelError: As `load_state_dict`.
+        """
+        from dynface_video.faces.detection.retinaface_network import RetinaFaceNetwork
+
+        network = RetinaFaceNetwork("resnet50")
+        load_state_dict(network.network, path)
+        network = fuse_batch_norm(network.to(device).eval()).to(memory_format=torch.channels_last)
         return cls(network, torch.device(device), working_size, minimum_score, minimum_size)
 
     def detect(self, picture: np.ndarray) -> list[Detection]:

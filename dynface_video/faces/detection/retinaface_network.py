@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
@@ -28,7 +30,10 @@ class RetinaFaceNetwork(ModelMixin, ConfigMixin):
         super().__init__()
         if backbone not in BACKBONES:
             raise ModelError(f"unknown RetinaFace backbone {backbone!r}; known are {', '.join(BACKBONES)}")
-        self.network = RetinaFace(network_name=backbone, phase="train", device=torch.device("cpu"))
+        with warnings.catch_warnings():
+            # facexlib builds torchvision's ResNet by an argument that is deprecated.
+            warnings.simplefilter("ignore", UserWarning)
+            self.network = RetinaFace(network_name=backbone, phase="train", device=torch.device("cpu"))
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Read pictures (N, 3, H, W) as `network_input` makes them.

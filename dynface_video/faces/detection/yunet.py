@@ -31,7 +31,10 @@ class YuNetDetector:
         self, path: Path, *, working_size: int = 640, minimum_size: float = 24, minimum_score: float = 0.5
     ) -> None:
         if not path.is_file():
-            raise ModelError(f"{path}: no such file; name YuNet's ONNX file as detection.yunet_model in a config file")
+            raise ModelError(
+                f"{path}: no such file; check detection.yunet_model, or leave it out and run "
+                "`dynface-video models fetch yunet`"
+            )
         try:
             self._network = cv2.FaceDetectorYN.create(str(path), "", (320, 320), minimum_score, 0.3, 1000)
         except cv2.error as error:

@@ -11,6 +11,7 @@ from dynface_video.models.registry.embedded import DEFAULT, detection_folder, em
 from dynface_video.models.registry.fetching import Fetched, fetch, remove, require_licences
 from dynface_video.models.registry.licences import Licence, licence_of
 from dynface_video.models.registry.resolving import resolve
+from dynface_video.models.registry.usage import UsedModel, detector_file, used_files, used_models
 
 __all__ = [
     "DEFAULT",
@@ -18,8 +19,10 @@ __all__ = [
     "FileState",
     "Licence",
     "ModelFile",
+    "UsedModel",
     "catalogue",
     "detection_folder",
+    "detector_file",
     "embedded_models",
     "fetch",
     "find",
@@ -32,5 +35,7 @@ __all__ = [
     "require_licences",
     "resolve",
     "state",
+    "used_files",
+    "used_models",
     "verify",
 ]

@@ -21,6 +21,12 @@ def test_the_settings_choose_the_detector(tmp_path: Path, knowing: FaceLocator) 
         make_detector(missing, models=tmp_path, locator=knowing)
 
 
+@pytest.mark.parametrize("name", ["yunet", "retinaface-r50"])
+def test_a_public_detector_without_its_file_names_the_command(name: str, knowing: FaceLocator) -> None:
+    with pytest.raises(ModelError, match=f"dynface-video models fetch {name}"):
+        make_detector(DetectionSettings(detector=name), models=EMBEDDED, locator=knowing)
+
+
 @pytest.mark.parametrize(("minimum_size", "found_from"), [(500.0, 18.0), (24.0, 18.0), (12.0, 9.0)])
 def test_smaller_faces_than_are_restored_are_found_to_be_counted(
     minimum_size: float, found_from: float, knowing: FaceLocator, monkeypatch: pytest.MonkeyPatch
