@@ -60,8 +60,9 @@ def batch(
     """
     codes = [0]
 
-    def restore(select: Callable[[str], bool] | None) -> bool:
-        result = _restore(console, sources, output, select, common)
+    def restore(select: Callable[[str], bool] | None, replace: bool = False) -> bool:
+        changed = {"overwrite": True, "resume": False} if replace else {}
+        result = _restore(console, sources, output, select, common | changed)
         typer.echo(json.dumps(result.as_dict()) if as_json else _table(result), file=standard_output)
         codes.append(_exit_code(result))
         return result.interrupted_by is None
@@ -152,7 +153,9 @@ def _table(result: BatchResult) -> str:
     counts = ", ".join(
         f"{n} {name}" for name in ("done", "skipped", "failed", "unfinished", "waiting") if (n := result.count(name))
     )
-    return "\n".join([*(line.rstrip() for line in lines), f"{counts}; every segment is in {result.log}"])
+    again = any(result.count(status) for status in ("failed", "unfinished", "waiting"))
+    then = ["next: give the same command again, which skips what is done"] if again else []
+    return "\n".join([*(line.rstrip() for line in lines), f"{counts}; every segment is in {result.log}", *then])
 
 
 def _said(found: dict[str, Any]) -> list[str]:

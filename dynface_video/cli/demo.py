@@ -67,6 +67,7 @@ class DemoResult:
         lines.append(f"{'all':<30}{sum(self.seconds.values()):>10.1f}")
         lines += ["", f"{self.frames} frames, {self.unet_evaluations} U-Net evaluations"]
         lines += [str(path) for path in (self.degraded_path, self.restored_path, self.side_by_side_path)]
+        lines.append("next: play the last of them, then try your own: dynface-video restore VIDEO -o RESTORED")
         return "\n".join(lines)
 
     def as_dict(self) -> dict[str, Any]:

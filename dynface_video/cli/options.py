@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from dynface_video.config.declared import OPTIONS, DeclaredOption, value_types
+from dynface_video.config import preset_names
+from dynface_video.config.declared import OPTIONS, DeclaredOption, choices, value_types
 
 Source = Annotated[
     Path, typer.Argument(metavar="INPUT", help="The video, an image, or a folder of images.", show_default=False)
 ]
-Preset = Annotated[str, typer.Option(metavar="NAME", help="Settings and models to start from.")]
+Preset = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="Settings and models to start from.",
+        autocompletion=lambda incomplete: [name for name in preset_names() if name.startswith(incomplete)],
+    ),
+]
 Config = Annotated[
     Path | None, typer.Option(metavar="FILE", help="YAML file that changes some of the preset's settings.")
 ]
@@ -60,10 +68,24 @@ def _parameter(option: DeclaredOption) -> inspect.Parameter:
     kind: Any = kinds[0] if kinds in ((bool,), (int,), (float,), (Path,)) else str
     if kind is bool:
         flags = (f"{flags[0]}/--no-{flags[0].removeprefix('--')}", *flags[1:])
-    shown = typer.Option(*flags, metavar=option.metavar, help=_help(option), show_default=False)
+    words = choices(option.field)
+    shown = typer.Option(
+        *flags,
+        metavar=option.metavar,
+        help=_help(option),
+        show_default=False,
+        autocompletion=_completing(lambda: words) if words else None,
+    )
     return inspect.Parameter(
         option.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, shown]
     )
+
+
+def _completing(words: Callable[[], Sequence[str]]) -> Callable[[str], list[str]]:
+    def complete(incomplete: str) -> list[str]:
+        return [word for word in words() if word.startswith(incomplete)]
+
+    return complete
 
 
 def _value(option: DeclaredOption, value: Any) -> Any:

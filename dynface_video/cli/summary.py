@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from dynface_video.results import RestorePlan, RestoreResult
 
 
+REMEDIES = {
+    "too small": "--min-size",
+    "too short": "detection.minimum_length",
+    "too dark": "detection.minimum_brightness",
+    "too blurred": "detection.maximum_uncertainty",
+    "too uncertain": "--detect-threshold",
+    "out of focus": "detection.skip_blurred_background",
+}
+"""What changes the limit behind a reason for which faces are skipped: an option, or a setting for `--config`."""
 NAMED_PICTURES = 20
 """Up to so many pictures have a line each; of more, only those in which a face, or all of it, is not restored."""
 
@@ -28,7 +37,19 @@ def restore_summary(result: RestoreResult) -> list[str]:
     done += f" with {count(result.unet_evaluations, 'network evaluation')}"
     if result.skip_reasons:
         done += f"; {skipped(result.skip_reasons)}"
-    return [done, *map(_picture_line, result.pictures), *models_used(result.models), _times(result)]
+    return [
+        done,
+        *map(_picture_line, result.pictures),
+        *models_used(result.models),
+        _times(result),
+        *next_steps(result.skip_reasons),
+    ]
+
+
+def next_steps(skip_reasons: Mapping[str, int]) -> list[str]:
+    """A line on the options by which skipped faces would be restored; none if no option would."""
+    limits = [f"{remedy} ({reason})" for reason, remedy in REMEDIES.items() if skip_reasons.get(reason)]
+    return [f"limits that skipped faces: {', '.join(limits)}; dynface-video settings explains them"] if limits else []
 
 
 def album_summary(result: RestoreResult) -> list[str]:
@@ -42,7 +63,7 @@ def album_summary(result: RestoreResult) -> list[str]:
     lines.append(f"{result.output}: {count(len(result.pictures), 'picture')}: {', '.join(parts)}")
     if unchanged:
         lines[-1] += f"; {unchanged} of them unchanged, byte for byte"
-    return [*lines, *models_used(result.models), _times(result)]
+    return [*lines, *models_used(result.models), _times(result), *next_steps(result.skip_reasons)]
 
 
 PICTURE_STATUSES = {
@@ -132,7 +153,10 @@ def analysis_summary(analysis: Analysis, written: Path | None) -> list[str]:
     lines = [", ".join(found), *lines]
     if seen["skip_reasons"]:
         lines.append(skipped(seen["skip_reasons"]))
-    return [*lines, f"the whole analysis is in {written}"] if written is not None else lines
+    if written is None:
+        return lines
+    then = f"dynface-video restore INPUT -o OUTPUT --analysis {written}"
+    return [*lines, f"the whole analysis is in {written}", f"next, with or without editing it: {then}"]
 
 
 def _blur_level(levels: np.ndarray) -> float:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from dynface_video.jobs.manifest import videos_below
 
@@ -31,6 +32,12 @@ class FolderWatch:
     clock: Callable[[], float] = time.time
     _last: dict[Path, State] = field(default_factory=dict, init=False)
     _taken: dict[Path, State] = field(default_factory=dict, init=False)
+    _changed: set[str] = field(default_factory=set, init=False)
+
+    @property
+    def changed(self) -> set[str]:
+        """Those of the last `take` that had been taken before in another state, as when a copy had only paused."""
+        return self._changed
 
     def take(self) -> set[str]:
         """The videos that are complete and were not taken in this state, which now count as taken.
@@ -45,6 +52,7 @@ class FolderWatch:
             if state[0] > 0 and before.get(path) == state and now - state[1] / 1e9 >= SETTLED
         }
         new = {path: state for path, state in complete.items() if self._taken.get(path) != state}
+        self._changed = {str(path) for path in new if path in self._taken}
         self._taken |= new
         return {str(path) for path in new}
 
@@ -59,15 +67,31 @@ class FolderWatch:
                 yield path, (found.st_size, found.st_mtime_ns)
 
 
-def watch(folders: FolderWatch, restore: Callable[[Callable[[str], bool]], bool]) -> None:
+class RestoreSelected(Protocol):
+    """Restores some of the videos in the watched folders."""
+
+    def __call__(self, select: Callable[[str], bool], replace: bool = False) -> bool:
+        """Restore the videos for which `select` is true; replace: also those that have an output.
+
+        Returns:
+            Whether to go on.
+        """
+
+
+def watch(folders: FolderWatch, restore: RestoreSelected) -> None:
     """Restore what appears in folders until a signal asks to stop.
+
+    A video that changes after it was taken was not complete then: it is restored again, and its output replaced.
 
     Args:
         folders: The folders.
-        restore: Restores the videos for which the given function is true; returns whether to go on.
+        restore: Restores videos.
     """
     while True:
         complete = folders.take()
-        if complete and not restore(complete.__contains__):
+        first, changed = complete - folders.changed, folders.changed
+        if first and not restore(first.__contains__):
+            return
+        if changed and not restore(changed.__contains__, replace=True):
             return
         time.sleep(INTERVAL)

@@ -34,7 +34,11 @@ def test_without_json_a_person_gets_a_short_summary(api: FakeApi, command: Comma
     assert code == 0
     assert "out.mkv: 50 frames, 48 faces of 1 track restored with 480 network evaluations" in out
     assert "; 3 faces skipped: 2 too small, 1 too short" in out and "restore 2.5 s" in out
-    assert len(out.splitlines()) == 2
+    assert len(out.splitlines()) == 3
+    assert out.splitlines()[-1] == (
+        "limits that skipped faces: --min-size (too small), detection.minimum_length (too short); "
+        "dynface-video settings explains them"
+    )
 
 
 @pytest.mark.parametrize(
@@ -78,13 +82,23 @@ def test_several_errors_are_told_at_once_and_before_the_networks_libraries_load(
     assert not {"torch", "av", "cv2", "numpy", "ray", "scipy", "diffusers"} & set(done.stdout.split())
 
 
-def test_a_shell_completes_commands() -> None:
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("dynface-video re", {"restore"}),
+        ("dynface-video restore a.mp4 --prese", {"--preset"}),
+        ("dynface-video restore a.mp4 --preset ar", {"archive"}),
+        ("dynface-video restore a.mp4 --grayscale o", {"on", "off"}),
+    ],
+)
+def test_a_shell_completes_commands_options_and_their_words(words: str, completed: set[str]) -> None:
     program = "import sys; sys.argv = ['dynface-video']; from dynface_video.cli.main import main; main()"
     environment = os.environ | {
-        "_DYNFACE_VIDEO_COMPLETE": "complete_bash", "COMP_WORDS": "dynface-video re", "COMP_CWORD": "1",
+        "_DYNFACE_VIDEO_COMPLETE": "complete_bash", "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
     }  # fmt: skip
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert done.stdout.split() == ["restore"]
+    assert set(done.stdout.split()) == completed
 
 
 def test_printed_settings_are_a_configuration(command: Command, tmp_path: Path) -> None:
@@ -111,7 +125,8 @@ def test_analyze_describes_and_writes(api: FakeApi, command: Command, tmp_path: 
     assert code == 0 and target.exists()
     assert "50 frames, 1 shot, 1 face track" in out
     assert "track 3: frames 2 to 49, 96 px, blur level 1.25%, grey" in out
-    assert out.endswith(f"2 faces skipped: 2 too blurred\nthe whole analysis is in {target}\n")
+    assert f"2 faces skipped: 2 too blurred\nthe whole analysis is in {target}\nnext, " in out
+    assert out.endswith(f"dynface-video restore INPUT -o OUTPUT --analysis {target}\n")
     assert api.calls[0]["faces"] == "largest"
 
     assert "analysis is in" not in command("analyze", "in.mkv")[1]

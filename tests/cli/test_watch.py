@@ -53,7 +53,8 @@ def test_videos_are_restored_as_they_appear_until_stopped(tmp_path: Path, monkey
     slept: list[float] = []
     names = ("first.mkv", "second.mkv")
 
-    def restore(select: Callable[[str], bool]) -> bool:
+    def restore(select: Callable[[str], bool], replace: bool = False) -> bool:
+        assert not replace
         rounds.append({name for name in names if select(str(tmp_path / name))})
         return len(rounds) < 2
 
@@ -65,3 +66,23 @@ def test_videos_are_restored_as_they_appear_until_stopped(tmp_path: Path, monkey
     watch(FolderWatch([tmp_path], clock=lambda: 1000.0), restore)
     assert rounds == [{"first.mkv"}, {"second.mkv"}]
     assert set(slept) == {INTERVAL}
+
+
+def test_a_video_whose_copy_had_only_paused_is_restored_again_and_its_output_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds: list[tuple[set[str], bool]] = []
+    film, other = tmp_path / "film.mkv", tmp_path / "other.mkv"
+
+    def restore(select: Callable[[str], bool], replace: bool = False) -> bool:
+        rounds.append(({path.name for path in (film, other) if select(str(path))}, replace))
+        return len(rounds) < 3
+
+    def sleep(seconds: float) -> None:
+        if len(rounds) == 1:
+            put(other, 10, changed=0.0)
+        put(film, 20 if rounds else 10, changed=0.0)
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    watch(FolderWatch([tmp_path], clock=lambda: 1000.0), restore)
+    assert rounds == [({"film.mkv"}, False), ({"other.mkv"}, False), ({"film.mkv"}, True)]
