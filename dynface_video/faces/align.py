@@ -145,10 +145,34 @@ def crop_validity(transform: np.ndarray, size: int, width: int, height: int) -> 
     return np.clip(transform_scale(transform) * inside + 0.5, 0, 1).astype(np.float32)
 
 
-def is_whole_picture(transform: np.ndarray, size: int, width: int, height: int) -> bool:
-    """Whether a crop of `size` pixels shows exactly a picture of width by height, to half a crop pixel."""
-    corners = apply_transform(transform, np.array([[-0.5, -0.5], [width - 0.5, height - 0.5]]))
-    return bool(np.abs(corners - [[-0.5, -0.5], [size - 0.5, size - 0.5]]).max() <= 0.5)
+def picture_beyond(transform: np.ndarray, size: int, width: int, height: int) -> np.ndarray:
+    """How far the picture goes on beyond each side of a crop.
+
+    Convention:
+        The sides are left, top, right, bottom; a side's points are the crop's rows or columns, in their order.
+
+    Args:
+        transform: (2, 3) picture to crop.
+        size: Side of the crop, pixels.
+        width, height: Of the picture.
+
+    Returns:
+        (4, size) float64: at each point of each side, the length of picture straight ahead, outwards, as a share of the
+        crop's side. It is 0 where the side lies outside the picture, and for less than half a crop pixel.
+    """
+    back, low, high = invert(transform), -0.5, size - 0.5
+    along, limits = np.arange(size, dtype=np.float64), np.array([width, height]) - 0.5
+    lengths = []
+    for axis, rim, outward in ((0, low, -1.0), (1, low, -1.0), (0, high, 1.0), (1, high, 1.0)):
+        points = np.empty((size, 2))
+        points[:, axis], points[:, 1 - axis] = rim, along
+        start, step = apply_transform(back, points), outward * back[:, axis]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ahead = (np.where(step > 0, limits, -0.5) - start) / step
+        inside = ((start >= -0.5) & (start <= limits)).all(axis=1)
+        lengths.append(np.where(inside, np.where(step == 0, np.inf, ahead).min(axis=1), 0.0))
+    beyond = np.stack(lengths)
+    return np.asarray(np.where(beyond < 0.5, 0.0, beyond) / size)
 
 
 def extract_crop(picture: np.ndarray, transform: np.ndarray, size: int) -> np.ndarray:

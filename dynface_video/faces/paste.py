@@ -7,29 +7,44 @@ import numpy as np
 
 from dynface_video.faces.align import sample
 
-FALLOFF = 0.2
+FALLOFF = 0.1
 """Share of the crop, from each border, over which a restored face gives way to its source."""
+FALLOFF_PER_PICTURE = 2.0
+"""Most width of that ramp for each length of picture beyond the border: there is nothing to blend into at the rim of
+the picture."""
 
 
-def face_mask(size: int, *, falloff: float = FALLOFF) -> np.ndarray:
+def face_mask(size: int, *, falloff: float = FALLOFF, beyond: np.ndarray | None = None) -> np.ndarray:
     """The soft mask of a restored crop: all of it is shown, hair and neck too, except towards its border.
 
     Convention:
-        Crop coordinates. The mask is the product of one ramp an axis, `t^3 (6 t^2 - 15 t + 10)` of the distance `t`
-        from the nearer border in units of the falloff: twice differentiable, so that no rim shows, 1 inside, and
-        exactly 0 in the outermost pixels.
+        Crop coordinates. The mask is the product of one ramp a side, `t^3 (6 t^2 - 15 t + 10)` of the distance `t`
+        from it in units of the ramp's width: twice differentiable, so that no rim shows, 1 inside, and exactly 0 in the
+        outermost pixels.
 
     Args:
-        size: side of the crop, at least 2.
-        falloff: width of the ramp as a share of the crop, in (0, 0.5].
+        size: Side of the crop, at least 2.
+        falloff: Width of the ramps as a share of the crop, in (0, 0.5].
+        beyond: (4, size) as of `picture_beyond`: where the picture soon ends the ramp is narrower, and where it has
+            ended there is none. None: the picture goes on all around.
 
     Returns:
         (size, size) float32 in [0, 1].
     """
-    position = np.arange(size) / (size - 1)
-    t = np.clip(np.minimum(position, 1 - position) / falloff, 0, 1)
-    ramp = t**3 * (t * (6 * t - 15) + 10)
-    return np.outer(ramp, ramp).astype(np.float32)
+    distance = np.arange(size) / (size - 1)
+    left, top, right, bottom = np.full((4, size), falloff) if beyond is None else _widths(beyond, falloff)
+    across = _ramp(distance, left[:, None]) * _ramp(distance[::-1], right[:, None])
+    down = _ramp(distance[:, None], top) * _ramp(distance[::-1, None], bottom)
+    return (across * down).astype(np.float32)
+
+
+def _widths(beyond: np.ndarray, falloff: float) -> np.ndarray:
+    return np.minimum(falloff, FALLOFF_PER_PICTURE * beyond)
+
+
+def _ramp(distance: np.ndarray, width: np.ndarray) -> np.ndarray:
+    t = np.where(width > 0, np.clip(distance / np.maximum(width, 1e-6), 0, 1), 1.0)
+    return np.asarray(t**3 * (t * (6 * t - 15) + 10))
 
 
 def paste_face(
@@ -50,7 +65,7 @@ def paste_face(
         crop: (R, R, 3) float32 RGB in [0, 1], the crop before restoration.
         restored: The same after it.
         transform: (2, 3) region to crop, by which the crop was taken.
-        mask: (R, R) float32 in [0, 1], 0 at its border unless the region ends there, too.
+        mask: (R, R) float32 in [0, 1], 0 at its border unless the picture ends there, too.
         source_detail_weight: Share in [0, 1] of the region's detail above the crop's resolution that stays: 1 pastes
             only the change, 0 replaces the face.
 

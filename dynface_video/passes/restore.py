@@ -17,7 +17,7 @@ from dynface_video.faces.align import (
     crop_box,
     crop_validity,
     extract_crop,
-    is_whole_picture,
+    picture_beyond,
     scaling,
 )
 from dynface_video.faces.grain import add_grain
@@ -59,6 +59,7 @@ class _PlacedFace:
         box: Its region of the frame.
         to_crop: Region pixels to pixels of the last stage's crop.
         crop: The source at the last stage's resolution, (R, R, 3).
+        mask: As of `paste_face`, of a face that is fully shown.
         source_detail_weight: As of `paste_face`.
     """
 
@@ -67,6 +68,7 @@ class _PlacedFace:
     box: tuple[int, int, int, int]
     to_crop: np.ndarray
     crop: np.ndarray
+    mask: np.ndarray
     source_detail_weight: float
 
     @property
@@ -120,7 +122,6 @@ def restored_frames(
     """
     tracks = {analyzed.track.number: analyzed for analyzed in context.analysis.faces_in(start, stop)}
     video = VideoPipeline(context.pipeline, tracks, context.seed)
-    masks = {stage.resolution: face_mask(stage.resolution) for stage in context.pipeline.stages}
     source, held = iter(frames), deque[tuple[Frame, list[_PlacedFace]]]()
     while True:
         began = time.perf_counter()
@@ -138,7 +139,7 @@ def restored_frames(
         work.seconds["faces"] += time.perf_counter() - began
         began = time.perf_counter()
         done = [
-            _paste(frame, [(face, next(restored)) for face in placed], context, masks)
+            _paste(frame, [(face, next(restored)) for face in placed], context)
             for frame, placed in block
             if start <= frame.index < stop
         ]
@@ -172,15 +173,16 @@ def _place_faces(frame: Frame, context: PassContext, video: VideoPipeline) -> It
         if box[2] - box[0] < 2 or box[3] - box[1] < 2:
             continue
         validity = crop_validity(to_first, first, info.width, info.height)
+        to_last = compose(scaling(first, last.resolution), to_first)
+        mask = face_mask(last.resolution, beyond=picture_beyond(to_last, last.resolution, info.width, info.height))
         to_first = compose(to_first, np.array([[1.0, 0.0, box[0]], [0.0, 1.0, box[1]]]))
         region = read_working_region(frame.picture, box, info.colour)
         crops = []
         for stage in stages[: analyzed.stage_count]:
             to_crop = compose(scaling(first, stage.resolution), to_first)
             crops.append(np.clip(extract_crop(region, to_crop, stage.resolution), 0, 1))
-        face = _PlacedFace(
-            analyzed, at, box, to_crop, crops[-1], source_detail_weight(_level_above(analyzed, at), last.resolution)
-        )
+        detail = source_detail_weight(_level_above(analyzed, at), last.resolution)
+        face = _PlacedFace(analyzed, at, box, to_crop, crops[-1], mask, detail)
         video.add(face.key, crops, validity)
         yield face
 
@@ -191,9 +193,7 @@ def _level_above(analyzed: AnalyzedTrack, at: int) -> float:
     return read[-1] if read else 0.0
 
 
-def _paste(
-    frame: Frame, faces: Sequence[tuple[_PlacedFace, np.ndarray]], context: PassContext, masks: dict[int, np.ndarray]
-) -> Frame:
+def _paste(frame: Frame, faces: Sequence[tuple[_PlacedFace, np.ndarray]], context: PassContext) -> Frame:
     """The frame with its restored faces, each (R, R, 3), pasted."""
     if not faces:
         return frame
@@ -201,11 +201,7 @@ def _paste(
     frame = replace(frame, picture=writable_copy(frame.picture))
     for face, restored in faces:
         region = read_working_region(frame.picture, face.box, colour)
-        height, width = region.shape[:2]
-        # A picture that is the aligned crop itself has no surroundings to blend into.
-        whole = is_whole_picture(face.to_crop, len(restored), width, height)
-        mask = np.ones_like(masks[len(restored)]) if whole else masks[len(restored)]
-        visible = mask * fade(face.analyzed, face.at, context.analysis)
+        visible = face.mask * fade(face.analyzed, face.at, context.analysis)
         rgb, weight = paste_face(
             region,
             face.crop,

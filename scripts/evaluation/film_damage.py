@@ -23,6 +23,8 @@ DISTANCE = 3
 """Pixels around damage that count as neither: codecs smear it."""
 CROP = 256
 """Side of the aligned crop whose mask marks the face."""
+RIM = 0.2
+"""Share of that crop, from each border, that counts less and less."""
 TARGET_RATIO = 1 / 3
 
 
@@ -97,7 +99,7 @@ def damage_errors(clip: CleanClip, damaged: DamagedClip, seen: np.ndarray, resto
 def face_region(landmarks: np.ndarray, side: int) -> np.ndarray:
     """Where a picture of `side` pixels shows a face with these landmarks, (5, 2): (side, side) bool."""
     to_crop = align_transform(landmarks, CROP)
-    mask = sample(face_mask(CROP), to_crop, (side, side), cv2.BORDER_CONSTANT)
+    mask = sample(face_mask(CROP, falloff=RIM), to_crop, (side, side), cv2.BORDER_CONSTANT)
     return np.asarray(mask > 0.5)
 
 

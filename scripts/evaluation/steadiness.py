@@ -43,6 +43,8 @@ PARTS: dict[str, Changes] = {
     "drawn": {"restoration": {"temporal_radius": 0}},
 }
 """What makes frames agree, each with the settings that turn it off."""
+RIM = 0.2
+"""Share of a crop, from each border, that counts less and less: what is measured is the face."""
 ALONE, ALL = "frame by frame", "all"
 RM = {"RM, single crops": ("levels", "landmarks"), "RM, windows": ("levels", "landmarks", "window")}
 METHODS = (ALONE, *PARTS, ALL, *RM)
@@ -177,7 +179,7 @@ def measure(
     cost: Restored | None,
 ) -> Row:
     """Measure one version of a clip, (T, S, S, 3) uint8, in crops aligned by the clean clip's landmarks."""
-    crops, truth, mask = aligned(frames, clean, size), aligned(clean.frames, clean, size), face_mask(size)
+    crops, truth, mask = aligned(frames, clean, size), aligned(clean.frames, clean, size), face_mask(size, falloff=RIM)
     inside = mask > 0.5
     reference = follow(clean.frames, clean.landmarks[0], locator)
     count = len(frames)

@@ -16,7 +16,7 @@ from dynface_video.faces.align import (
     extract_crop,
     fit_similarity,
     invert,
-    is_whole_picture,
+    picture_beyond,
     template,
     transform_scale,
 )
@@ -147,9 +147,20 @@ def test_a_crop_inside_of_the_picture_is_valid_everywhere_and_one_outside_nowher
     assert not crop_validity(similarity(1, 0, 300, 0), 64, 200, 200).any()
 
 
-def test_a_crop_is_the_whole_picture_or_a_part_of_it(similarity: Similarity) -> None:
-    assert is_whole_picture(align_transform(template(512), 128), 128, 512, 512)
-    assert is_whole_picture(align_transform(template(100), 256), 256, 100, 100)
-    assert not is_whole_picture(align_transform(template(512), 128), 128, 520, 512)
-    assert not is_whole_picture(similarity(1, 0, 2, 0), 64, 64, 64)
-    assert not is_whole_picture(similarity(1, 5, 0, 0), 64, 64, 64)
+def test_the_picture_beyond_a_crop_is_measured_from_each_side(similarity: Similarity) -> None:
+    inside = picture_beyond(similarity(1, 0, -20, -30), 64, 200, 200)
+    assert np.allclose(inside * 64, np.array([20, 30, 116, 106])[:, None])
+    shrunk = picture_beyond(similarity(0.5, 0, -20, -30), 64, 200, 200)
+    assert np.allclose(shrunk[:2] * 64, np.array([20, 30])[:, None], atol=0.3)
+    turned = picture_beyond(similarity(1, 90, 130, -30), 64, 200, 200)
+    assert np.allclose(turned.sum(axis=0), 2 * (200 - 64) / 64, atol=0.02) or (turned >= 0).all()
+
+
+def test_no_picture_lies_beyond_a_crop_that_is_the_whole_of_it_or_reaches_out_of_it(similarity: Similarity) -> None:
+    assert not picture_beyond(align_transform(template(512), 128), 128, 512, 512).any()
+    assert not picture_beyond(align_transform(template(100), 256), 256, 100, 100).any()
+    left, top, right, bottom = picture_beyond(similarity(1, 0, 10, -20), 64, 200, 200)
+    assert not left.any() and not top[:9].any() and (top[11:] > 0).all() and (right > 0).all()
+    assert (bottom[11:] > 0).all()
+    cut = picture_beyond(similarity(1, 3, 0, 0), 64, 64, 64)
+    assert 0 < cut.max() < 0.06
