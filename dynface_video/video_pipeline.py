@@ -4,7 +4,9 @@ At every stage, with w, r of that stage:
 
     crops t-w .. t+w (and the coarser face t) --RM--> estimate t
     estimates t-r .. t+r --flow-guided average--> guide t --sampler--> sample t
-    samples t-r .. t+r --flow-guided average, colour of the source--> face t
+    samples t-r .. t+r --flow-guided average--> face t
+
+The face of a track's last stage gets the colour of its source.
 
 The flow is that of the first stage's estimates, scaled to every other stage. A face depends on the frames within
 `reach` on either side, on no others: a segment that is given those has the same faces as the whole video. (Averaging
@@ -251,18 +253,28 @@ class VideoPipeline:
                 state.sample = sample if drawn else guide
 
     def _finish(self, number: int, keys: Sequence[FaceKey]) -> None:
-        """Average the samples of a stage over time and give them the colour of their source."""
+        """Average the samples of a stage over time, and give those of a track's last stage the colour of their source.
+
+        The next stage's RM reads the source itself, and has learned to start from faces that are RM's own.
+        """
         stage = self.stages[number]
         missing = [key for key in keys if self._records[key].stages[number].face is None]
-        for part in _batches(missing, self._averages_at_once(stage)):
-            twice = averaging_passes(stage) == 2
-            faces = self._average(number, part, "sample") if twice else self._stack(number, "sample", part)
-            near = [self._around(key, stage.temporal_radius if twice else 0) for key in part]
-            self._match_colours(_unique(near), number)
-            colours = {key: _present(self._records[key].stages[number].colour) for key in _unique(near)}
-            matches = [mean_colour_match([colours[other] for other in others]) for others in near]
-            for key, face in zip(part, apply_colour(faces, join_colour_matches(matches)), strict=True):
-                self._records[key].stages[number].face = face
+        for group in split(missing, lambda key: self.tracks[key.track].stage_count == number + 1):
+            for part in _batches(group, self._averages_at_once(stage)):
+                twice = averaging_passes(stage) == 2
+                faces = self._average(number, part, "sample") if twice else self._stack(number, "sample", part)
+                if self.tracks[part[0].track].stage_count == number + 1:
+                    faces = self._coloured(faces, number, part, stage.temporal_radius if twice else 0)
+                for key, face in zip(part, faces, strict=True):
+                    self._records[key].stages[number].face = face
+
+    def _coloured(self, faces: Tensor, number: int, keys: Sequence[FaceKey], radius: int) -> Tensor:
+        """Faces (B, 3, R, R) of a stage in their sources' colour, measured over `radius` frames on either side."""
+        near = [self._around(key, radius) for key in keys]
+        self._match_colours(_unique(near), number)
+        colours = {key: _present(self._records[key].stages[number].colour) for key in _unique(near)}
+        matches = [mean_colour_match([colours[other] for other in others]) for others in near]
+        return apply_colour(faces, join_colour_matches(matches))
 
     def _match_colours(self, keys: Sequence[FaceKey], number: int) -> None:
         """Measure the colour changes that give samples of a stage their sources' colour."""
