@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dynface_video.api import analyze_video as analyze_video
     from dynface_video.api import iter_restored_frames as iter_restored_frames
+    from dynface_video.api import list_people as list_people
     from dynface_video.api import plan_video as plan_video
     from dynface_video.api import restore_batch as restore_batch
     from dynface_video.api import restore_image as restore_image
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from dynface_video.passes.analysis import Analysis as Analysis
     from dynface_video.pipeline import FacePipeline as FacePipeline
     from dynface_video.results import BatchResult as BatchResult
+    from dynface_video.results import ListedPerson as ListedPerson
     from dynface_video.results import RestoredFrame as RestoredFrame
     from dynface_video.results import RestorePlan as RestorePlan
     from dynface_video.results import RestoreResult as RestoreResult
@@ -48,6 +50,7 @@ _HOMES = {
     "Interrupted": "dynface_video.errors",
     "JobError": "dynface_video.errors",
     "JobMismatchError": "dynface_video.errors",
+    "ListedPerson": "dynface_video.results",
     "ModelError": "dynface_video.errors",
     "Overrides": "dynface_video.config",
     "RestorePlan": "dynface_video.results",
@@ -57,6 +60,7 @@ _HOMES = {
     "analyze_video": "dynface_video.api",
     "iter_restored_frames": "dynface_video.api",
     "load_settings": "dynface_video.config",
+    "list_people": "dynface_video.api",
     "plan_video": "dynface_video.api",
     "restore_batch": "dynface_video.api",
     "restore_image": "dynface_video.api",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Unpack
 from dynface_video.config import Overrides, Settings, load_settings
 from dynface_video.errors import OVERWRITE, InputError
 from dynface_video.jobs.batch import BatchInterrupted, make_output_folder, run_batch
+from dynface_video.jobs.estimate import restoring_seconds
 from dynface_video.jobs.journal import LOG
 from dynface_video.jobs.manifest import Entry, read_entries
 from dynface_video.jobs.remote import (
@@ -27,18 +28,19 @@ from dynface_video.jobs.remote import (
 )
 from dynface_video.jobs.source import is_stills, probe_source
 from dynface_video.jobs.stills import StillsJob
-from dynface_video.jobs.task import Progress, RunOptions, ignore_progress
-from dynface_video.jobs.video_job import VideoJob
+from dynface_video.jobs.task import Progress, RunOptions, ignore_progress, uses_gpu
+from dynface_video.jobs.video_job import VideoJob, read_analysis
 from dynface_video.jobs.worker import segments_of
 from dynface_video.media.io.memory_image import MemoryImage, as_image, image_file_of
 from dynface_video.media.pixels.display import to_display
 from dynface_video.passes.analysis import Analysis
+from dynface_video.passes.face_sheet import check_picture_format, draw_sheet, read_portraits, write_picture
 from dynface_video.passes.model_cache import ModelCache
 from dynface_video.passes.networks import Models, analyze_with, load_models
 from dynface_video.passes.restore import PassContext, Work
 from dynface_video.passes.span import restored_span
 from dynface_video.passes.stills import restored_samples, still_settings
-from dynface_video.results import BatchResult, RestoredFrame, RestorePlan, RestoreResult
+from dynface_video.results import BatchResult, ListedPerson, RestoredFrame, RestorePlan, RestoreResult
 from dynface_video.threads import network_threads
 
 if TYPE_CHECKING:
@@ -298,6 +300,51 @@ def analyze_video(
             )
         settings = still_settings(settings)
     return _analyze(probe_source(path, settings), settings, load_models(settings), progress or ignore_progress)
+
+
+def list_people(
+    source: Path | str,
+    *,
+    analysis: Path | str | None = None,
+    sheet: Path | str | None = None,
+    preset: str = "mini",
+    config: Path | str | None = None,
+    progress: Progress | None = None,
+    **overrides: Unpack[Overrides],
+) -> tuple[Analysis, list[ListedPerson]]:
+    """Find the people of a video: who is seen when, how large and how blurred.
+
+    Args:
+        source: As of `analyze_video`.
+        analysis: File that `analyze -o` wrote of the source, which is then not analysed again.
+        sheet: Image file to write, with one good face of each person; not written where nobody is found.
+        preset: As of `restore_video`.
+        config: As of `restore_video`.
+        progress: As of `restore_video`.
+        overrides: As of `restore_video`.
+
+    Returns:
+        The analysis, and the people in the order of their numbers, which are those that `faces=` takes.
+
+    Raises:
+        InputError: An argument cannot be used.
+        ModelError: Weights are missing.
+        JobError: The analysis is of another video.
+    """
+    settings = load_settings(preset, config, overrides)
+    if sheet is not None:
+        check_picture_format(Path(sheet))
+    path = _local(source, settings)
+    if analysis is not None:
+        found = read_analysis(Path(analysis))
+    else:
+        found = analyze_video(path, preset=preset, config=config, progress=progress, **overrides)
+    on_gpu = uses_gpu(settings.execution.device)
+    people = [ListedPerson(one, None if on_gpu else restoring_seconds(one.frames)) for one in found.summarize_people()]
+    if sheet is not None and people:
+        portraits = list(read_portraits(probe_source(path, settings), found))
+        write_picture(Path(sheet), draw_sheet(portraits))
+    return found, people
 
 
 def _restore_local(

@@ -15,6 +15,7 @@ from dynface_video.jobs.batch import BatchRow
 from dynface_video.jobs.stills import StillsResult
 from dynface_video.jobs.task import Totals
 from dynface_video.passes.face_account import FaceAccount
+from dynface_video.passes.people import PersonSummary
 
 STATUSES = ("done", "skipped", "failed", "unfinished", "waiting")
 
@@ -116,6 +117,23 @@ class RestorePlan:
     def as_dict(self) -> dict[str, Any]:
         """The plan as JSON data."""
         return asdict(self) | {"output": str(self.output)}
+
+
+@dataclass(frozen=True)
+class ListedPerson:
+    """A person of a video, as `list_people` gives it.
+
+    Attributes:
+        summary: Number, times, size and blur.
+        seconds: Estimated time of restoring that person on one CPU core; None on a GPU.
+    """
+
+    summary: PersonSummary
+    seconds: float | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The person as JSON data."""
+        return self.summary.as_dict() | {"seconds": None if self.seconds is None else round(self.seconds, 1)}
 
 
 @dataclass(frozen=True)

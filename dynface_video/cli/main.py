@@ -18,6 +18,8 @@ import typer
 import dynface_video
 from dynface_video.cli.batch import batch, status
 from dynface_video.cli.console import complain, reporting
+from dynface_video.cli.faces import faces
+from dynface_video.cli.files import check_writable
 from dynface_video.cli.group import HintingGroup
 from dynface_video.cli.models import models
 from dynface_video.cli.options import Config, Json, Preset, Restart, Source, Verbose, examples, setting_options
@@ -25,7 +27,6 @@ from dynface_video.cli.summary import analysis_overview, analysis_summary, plan_
 from dynface_video.config import Overrides, load_settings
 from dynface_video.config.option import ANALYZE, RESTORE
 from dynface_video.config.reference import settings_yaml
-from dynface_video.errors import OVERWRITE, InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,6 +40,7 @@ main = typer.Typer(
     epilog=examples(
         "dynface-video demo",
         "dynface-video restore old.mkv -o restored.mkv",
+        "dynface-video faces old.mkv -o sheet.png",
         "dynface-video batch films/ -o restored/ --workers 2",
         "dynface-video status restored/",
         "dynface-video COMMAND --help",
@@ -160,7 +162,7 @@ def analyze(
     with reporting(verbose, lambda: "interrupted; nothing was written") as console:
         load_settings(preset, config, overrides)
         if output is not None:
-            _check_writable(output, source, overwrite)
+            check_writable(output, source, overwrite)
         from dynface_video import api
 
         with _progress(console) as report:
@@ -200,6 +202,13 @@ def demo(
 
 main.command(
     epilog=examples(
+        "dynface-video faces old.mkv",
+        "dynface-video faces old.mkv -o sheet.png",
+        "dynface-video faces old.mkv -o sheet.png --analysis analysis.json --json",
+    )
+)(faces)
+main.command(
+    epilog=examples(
         "dynface-video batch films/ -o restored/",
         "dynface-video batch films/ list.csv -o restored/ --workers 4",
         "dynface-video batch films/ -o restored/ --workers 32 --address auto",
@@ -225,14 +234,3 @@ def _warn(messages: Sequence[str]) -> None:
 def _answer(answer: dict[str, Any] | list[str]) -> None:
     """Write the result, which alone goes to standard output."""
     typer.echo(json.dumps(answer) if isinstance(answer, dict) else "\n".join(answer))
-
-
-def _check_writable(output: Path, source: Path, overwrite: bool) -> None:
-    if output.exists() and source.exists() and output.samefile(source):
-        raise InputError(f"{output} is the input itself; choose another output")
-    if output.exists() and not (output.is_file() or output.is_dir()):
-        raise InputError(f"{output} is a device or a pipe; name a file")
-    if output.is_dir() or not output.parent.is_dir():
-        raise InputError(f"{output} cannot be written: it is a folder, or its folder does not exist")
-    if output.exists() and not overwrite:
-        raise InputError(f"{output} already exists; choose another name or {OVERWRITE}")

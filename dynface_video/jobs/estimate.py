@@ -54,6 +54,15 @@ def estimate(info: VideoInfo, encodings: tuple[EncodeSettings, ...], *, workers:
     return Estimate(frames, int(disk), seconds)
 
 
+def restoring_seconds(faces: int) -> float:
+    """Seconds that one CPU core takes to restore faces, by rule of thumb.
+
+    Args:
+        faces: One per face and frame.
+    """
+    return faces / RESTORED_FACES
+
+
 def work_done(stage: str, done: int, frames: float) -> float:
     """Work done on a video, in frames that have passed all stages. Joining counts for nothing.
 

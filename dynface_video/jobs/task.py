@@ -153,7 +153,7 @@ class RestoreTask:
         mezzanine = self.output.mezzanine if isinstance(self.output, VideoFile) else None
         encodings = (self.output.encoding, mezzanine.settings if mezzanine else self.output.encoding)
         workers = local_workers(execution) or 1
-        return estimate(self._info, encodings, workers=workers, on_gpus=_uses_gpu(execution.device))
+        return estimate(self._info, encodings, workers=workers, on_gpus=uses_gpu(execution.device))
 
     def already_published(self) -> bool:
         """Whether an earlier run published the output and was then killed; its directory is deleted if so."""
@@ -351,7 +351,8 @@ class RestoreTask:
         )
 
 
-def _uses_gpu(device: str) -> bool:
+def uses_gpu(device: str) -> bool:
+    """Whether a device by its name in the settings is a GPU."""
     if device == "auto":
         import torch
 

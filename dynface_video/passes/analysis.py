@@ -1,14 +1,14 @@
-"""The result of the first pass: shots, tracks, and for each face and frame a level and a starting step.
+"""The result of the first pass: shots, people, tracks, and for each face and frame a level and a starting step.
 
-It is kilobytes of numbers in one JSON file that can be read, plotted and edited: set `restore` of a track to false to
-skip its face.
+It is kilobytes of numbers in one JSON file that can be read, plotted and edited (docs/analysis.md): set `restore` of a
+person or of a track to false to skip it.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +19,32 @@ from dynface_video.errors import RESTART, JobError
 from dynface_video.media.io.files import write_atomically
 from dynface_video.media.io.read import FrameIndex
 from dynface_video.media.timing.shots import Shot
+from dynface_video.passes.people import Person, PersonSummary, summarize_people
 from dynface_video.tracking.observation import HIDDEN, NOT_SELECTED, FaceTrack, SkippedFace
 
-FORMAT = 3
+FORMAT = 4
+ABOUT = "made by dynface-video analyze; docs/analysis.md describes it and what may be edited"
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """The first pass's result."""
+    """The first pass's result.
+
+    Attributes:
+        frames: Times and seek points of all frames.
+        shots: They cover the frames one after the other.
+        tracks: The faces that can be restored.
+        skipped_faces: The others, with reasons.
+        warnings: For the user.
+        people: Whom the tracks show.
+    """
 
     frames: FrameIndex
     shots: tuple[Shot, ...]
     tracks: tuple[AnalyzedTrack, ...]
     skipped_faces: tuple[SkippedFace, ...] = ()
     warnings: tuple[str, ...] = field(default=())
+    people: tuple[Person, ...] = ()
 
     @property
     def frame_count(self) -> int:
@@ -51,6 +63,10 @@ class Analysis:
         reasons[NOT_SELECTED] += sum(not track.restore for track in self.tracks)
         return +reasons
 
+    def summarize_people(self) -> list[PersonSummary]:
+        """Who is seen when, how large and how blurred, by number."""
+        return summarize_people(self.tracks, self.frames)
+
     def faces_in(self, start: int, stop: int) -> list[AnalyzedTrack]:
         """Tracks to restore that meet the frames start .. stop - 1."""
         return [t for t in self.tracks if t.restore and t.track.start < stop and t.track.stop > start]
@@ -66,16 +82,22 @@ class Analysis:
         return runs
 
     def save(self, path: Path) -> None:
-        """Write as JSON, one line an array, under its final name only when complete."""
+        """Write as JSON, a line for every person and track, under its final name only when complete."""
+        known = {person.number: person for person in self.people}
+        people = [
+            _person_to_json(known.get(found.number, Person(found.number)), found) for found in self.summarize_people()
+        ]
         document = {
             "format": FORMAT,
+            "about": ABOUT,
+            "people": people,
             "frames": self.frames.to_json(),
             "shots": [[shot.start, shot.stop] for shot in self.shots],
             "tracks": [_track_to_json(track) for track in self.tracks],
             "skipped_faces": [face.to_json() for face in self.skipped_faces],
             "warnings": list(self.warnings),
         }
-        write_atomically(path, json.dumps(document, separators=(",", ":")))
+        write_atomically(path, _in_lines(document))
 
     @classmethod
     def load(cls, path: Path) -> Analysis:
@@ -83,15 +105,19 @@ class Analysis:
         try:
             raw = json.loads(path.read_text())
             if raw["format"] != FORMAT:
-                raise ValueError(f"format {raw['format']}, this version reads {FORMAT}")
+                raise ValueError(f"format {raw['format']}, this version reads {FORMAT}: analyse the video again")
             frames, shots = FrameIndex.from_json(raw["frames"]), tuple(Shot(*span) for span in raw["shots"])
             _check_shots(shots, len(frames.pts))
+            people = tuple(_person_from_json(person) for person in raw["people"])
+            skipped = {person.number for person in people if not person.restore}
+            tracks = [_track_from_json(track) for track in raw["tracks"]]
             return cls(
                 frames=frames,
                 shots=shots,
-                tracks=tuple(_track_from_json(track) for track in raw["tracks"]),
+                tracks=tuple(replace(one, restore=one.restore and one.person not in skipped) for one in tracks),
                 skipped_faces=tuple(SkippedFace.from_json(face) for face in raw["skipped_faces"]),
                 warnings=tuple(raw["warnings"]),
+                people=people,
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise JobError(f"{path}: not an analysis: {error}; correct it, or {RESTART}") from error
@@ -115,8 +141,40 @@ def _check_shots(shots: tuple[Shot, ...], frame_count: int) -> None:
         raise ValueError(f"the shots do not cover the frames 0 to {frame_count - 1} one after the other")
 
 
+def _in_lines(document: dict[str, Any]) -> str:
+    """JSON with a line for every entry, and for every item of the lists of objects."""
+    lines = []
+    for name, value in document.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            items = ",\n".join(f"  {_compact(item)}" for item in value)
+            lines.append(f"{json.dumps(name)}: [\n{items}\n]")
+        else:
+            lines.append(f"{json.dumps(name)}: {_compact(value)}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _person_to_json(person: Person, found: PersonSummary) -> dict[str, Any]:
+    summary = found.as_dict()
+    identity = None if person.vector is None else [round(float(value), 4) for value in person.vector]
+    chosen = {"number": person.number, "restore": person.restore}
+    return chosen | {name: summary[name] for name in summary if name not in chosen} | {"identity": identity}
+
+
+def _person_from_json(raw: dict[str, Any]) -> Person:
+    number = raw["number"]
+    if not isinstance(raw["restore"], bool):
+        raise ValueError(f"person {number}: restore is {raw['restore']!r}, it must be true or false")
+    vector = raw.get("identity")
+    return Person(int(number), None if vector is None else np.array(vector, np.float32), raw["restore"])
+
+
 def _track_to_json(analyzed: AnalyzedTrack) -> dict[str, Any]:
     return {
+        "person": analyzed.person,
         "restore": analyzed.restore,
         "grey": analyzed.grey,
         "noise": analyzed.noise,
@@ -132,4 +190,4 @@ def _track_from_json(raw: dict[str, Any]) -> AnalyzedTrack:
     for name in ("grey", "restore"):
         if not isinstance(raw[name], bool):
             raise ValueError(f"track {track.number}: {name} is {raw[name]!r}, it must be true or false")
-    return AnalyzedTrack(track, levels, steps, raw["grey"], raw["restore"], int(raw["noise"]))
+    return AnalyzedTrack(track, levels, steps, raw["grey"], raw["restore"], int(raw["noise"]), int(raw["person"]))

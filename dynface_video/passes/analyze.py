@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,18 +13,21 @@ from dynface_video.analyzed_track import AnalyzedTrack
 from dynface_video.config import Settings
 from dynface_video.faces.align import align_transform, transform_scale
 from dynface_video.faces.detection.detector import FaceDetector, FaceLocator
+from dynface_video.faces.identity import FaceIdentifier
 from dynface_video.media.io.probe import VideoInfo
 from dynface_video.media.io.read import Frame, IndexBuilder, read_frames, to_display
 from dynface_video.media.output.stream_copy import closed_spans
 from dynface_video.media.pixels.interlace import first_fields
 from dynface_video.media.timing.shots import Shot, ShotDetector
-from dynface_video.passes.analysis import Analysis
+from dynface_video.passes.analysis import Analysis, Person
+from dynface_video.passes.identity_reader import IdentityReader, IdentityReading, mean_vector
 from dynface_video.passes.level_reader import LevelReader, LevelReading
 from dynface_video.passes.prefetch import Prefetch, frames_ahead
 from dynface_video.pipeline import FacePipeline
 from dynface_video.temporal.level_smoothing import hold_steps, smooth_levels
 from dynface_video.tracking.observation import FaceTrack, Observation, SkippedFace
 from dynface_video.tracking.orientation import TurningTracker
+from dynface_video.tracking.people import group_people
 from dynface_video.tracking.post_processing import post_process_tracks
 
 CERTAIN_READINGS = 3
@@ -33,6 +37,9 @@ SIDE_QUANTILE = 0.9
 """Quantile of a track's crop sides by which its stages are chosen: it has at least that size for some time."""
 
 
+Reading = TypeVar("Reading", LevelReading, IdentityReading)
+
+
 def analyze(
     info: VideoInfo,
     detector: FaceDetector,
@@ -40,6 +47,7 @@ def analyze(
     pipeline: FacePipeline,
     settings: Settings,
     *,
+    identifier: FaceIdentifier | None = None,
     decoded: Iterable[Frame] | None = None,
     on_frame: Callable[[int], None] | None = None,
 ) -> Analysis:
@@ -51,6 +59,7 @@ def analyze(
         locator: Finds landmarks.
         pipeline: What will restore; its blur estimators read the levels.
         settings: All of them.
+        identifier: Tells people apart; None joins only what the tracker knows to be one face.
         decoded: Frames in memory, instead of the file's.
         on_frame: Called with the number of frames done.
 
@@ -61,6 +70,7 @@ def analyze(
     builder, shots = IndexBuilder(info), ShotDetector()
     tracker = TurningTracker(detector, locator, settings.detection)
     reader = LevelReader(pipeline, settings.restoration.level_interval)
+    identities = IdentityReader(identifier)
     observations: list[Observation] = []
     if decoded is None:
         source = read_frames(info, index=builder, on_warning=warnings.append)
@@ -74,6 +84,7 @@ def analyze(
             found = tracker.step(index, picture, cut=cut)
             observations += found
             reader.see(index, picture, found)
+            identities.see(index, picture, found)
             if on_frame is not None:
                 on_frame(index + 1)
     reader.flush()
@@ -88,10 +99,13 @@ def analyze(
         frame_count=len(frames.pts),
     )
     analyzed = _with_levels(tracks, reader.readings, pipeline, settings, shot_list)
+    analyzed, people = _with_people(analyzed, identities)
     skipped_faces += _never_read(tracks, analyzed)
     if settings.restoration.faces == "largest":
         analyzed = keep_largest(analyzed, shot_list)
-    return Analysis(frames, tuple(shot_list), tuple(analyzed), tuple(skipped_faces), tuple(dict.fromkeys(warnings)))
+    return Analysis(
+        frames, tuple(shot_list), tuple(analyzed), tuple(skipped_faces), tuple(dict.fromkeys(warnings)), people
+    )
 
 
 def _indexed(frames: Iterable[Frame], builder: IndexBuilder) -> Iterator[Frame]:
@@ -116,6 +130,21 @@ def _with_levels(
         levels, steps = _levels_over_time(track, own, pipeline, settings)
         analyzed.append(AnalyzedTrack(track, levels, steps, grey, noise=noise))
     return analyzed
+
+
+def _with_people(
+    tracks: Sequence[AnalyzedTrack], identities: IdentityReader
+) -> tuple[list[AnalyzedTrack], tuple[Person, ...]]:
+    """The tracks with the numbers of their people, and these people with their vectors."""
+    readings = assign_readings([one.track for one in tracks], identities.readings)
+    vectors = [mean_vector(own) for own in readings]
+    least = 1.0 if identities.identifier is None else identities.identifier.same_person
+    numbers = group_people([one.track for one in tracks], vectors, same_person=least)
+    people = []
+    for number in sorted(set(numbers)):
+        own = [one for person, several in zip(numbers, readings, strict=True) if person == number for one in several]
+        people.append(Person(number, mean_vector(own)))
+    return [replace(one, person=number) for one, number in zip(tracks, numbers, strict=True)], tuple(people)
 
 
 def _levels_over_time(
@@ -235,12 +264,12 @@ def progressive(frames: Iterator[Frame], info: VideoInfo, settings: Settings, wa
         )
 
 
-def assign_readings(tracks: Sequence[FaceTrack], readings: Sequence[LevelReading]) -> list[list[LevelReading]]:
+def assign_readings(tracks: Sequence[FaceTrack], readings: Sequence[Reading]) -> list[list[Reading]]:
     """The readings of each track, one a frame, in order: each goes to the nearest face of its frame.
 
     Readings are taken while tracks still grow; fragments joined later bring theirs along by where they were taken.
     """
-    belonging: list[dict[int, LevelReading]] = [{} for _ in tracks]
+    belonging: list[dict[int, Reading]] = [{} for _ in tracks]
     for reading in readings:
         near = []
         for number, track in enumerate(tracks):

@@ -31,6 +31,7 @@ class ModelCache:
             models = replace(models, pipeline=models.pipeline.with_settings(**settings.restoration.model_dump()))
         if before.detection != settings.detection:
             # Small networks, whose kind depends on the settings: only the pipeline is worth keeping.
-            models = Models(models.pipeline, *load_finders(settings, models.pipeline.device))
+            finders = load_finders(settings, models.pipeline.device)
+            models = Models(models.pipeline, *finders, models.identifier)
         self._loaded[key] = (settings, models)
         return models

@@ -11,6 +11,7 @@ from dynface_video.config import Settings
 from dynface_video.faces.detection.aligned import AlignedFaces
 from dynface_video.faces.detection.detector import FaceDetector, FaceLocator
 from dynface_video.faces.detection.factory import make_detector
+from dynface_video.faces.identity import EmbeddedIdentifier, FaceIdentifier
 from dynface_video.faces.landmark_locator import LandmarkLocator
 from dynface_video.media.io.probe import VideoInfo
 from dynface_video.models.registry import detection_folder, detector_file, resolve
@@ -21,11 +22,12 @@ from dynface_video.pipeline import FacePipeline
 
 @dataclass(frozen=True)
 class Models:
-    """What finds and restores faces."""
+    """What finds faces, tells people apart, and restores them; without `identifier` only tracks are told apart."""
 
     pipeline: FacePipeline
     locator: FaceLocator
     detector: FaceDetector
+    identifier: FaceIdentifier | None = None
 
 
 def load_models(settings: Settings) -> Models:
@@ -38,7 +40,21 @@ def load_models(settings: Settings) -> Models:
         ModelError: Weights are missing.
     """
     pipeline = FacePipeline.from_settings(settings)
-    return Models(pipeline, *load_finders(settings, pipeline.device))
+    return Models(pipeline, *load_finders(settings, pipeline.device), load_identifier(settings, pipeline.device))
+
+
+def load_identifier(settings: Settings, device: torch.device) -> FaceIdentifier | None:
+    """Load the network that tells people apart; None where the model set has none.
+
+    Args:
+        settings: All of them.
+        device: Of the network.
+
+    Raises:
+        ModelError: Its weights are damaged.
+    """
+    folder = detection_folder(settings.models) / "identity"
+    return EmbeddedIdentifier.from_pretrained(folder, device) if folder.is_dir() else None
 
 
 def load_finders(settings: Settings, device: torch.device) -> tuple[FaceLocator, FaceDetector]:
@@ -74,4 +90,12 @@ def analyze_with(models: Models, info: VideoInfo, settings: Settings, on_frame: 
         settings: All of them.
         on_frame: Called with the number of frames done.
     """
-    return analyze(info, models.detector, models.locator, models.pipeline, settings, on_frame=on_frame)
+    return analyze(
+        info,
+        models.detector,
+        models.locator,
+        models.pipeline,
+        settings,
+        identifier=models.identifier,
+        on_frame=on_frame,
+    )

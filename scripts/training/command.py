@@ -38,6 +38,7 @@ from dynface_video.models.blur_level import BlurLevelEstimator
 from dynface_video.models.prior import GuidedPrior
 from dynface_video.models.restoration import RestorationModel
 from dynface_video.pipeline import FacePipeline
+from teachers.identity import load_identity
 from teachers.weights import teacher_folder
 from training.adjuster import AdjusterTraining
 from training.blur_level import BlurLevelTraining
@@ -45,6 +46,7 @@ from training.crowds import CrowdComposer
 from training.data import FaceSet, load_faces
 from training.detection import DetectorTraining
 from training.discriminator import Adversarial
+from training.identity import IdentityTraining, teacher_embeddings
 from training.labels import steady_landmarks
 from training.landmarks import LandmarkTraining
 from training.local_blur_level import LocalBlurLevelTraining
@@ -58,7 +60,7 @@ from training.scenes import load_scenes, mistakes_of
 
 COMPONENTS = (
     "prior", "fine_prior", "restoration", "restoration_window", "restoration_faces", "local_restoration", "blur_level",
-    "local_blur_level", "landmarks", "detector", "adjuster", "sampler",
+    "local_blur_level", "landmarks", "identity", "detector", "adjuster", "sampler",
 )  # fmt: skip
 FINE_PRIOR = {"resolution": 256, "block_out_channels": (64, 64, 128), "label_levels": (0.25 / 256, 8 / 256)}
 FUSION = 32
@@ -88,6 +90,9 @@ def make_component(name: str, faces: FaceSet, options: argparse.Namespace) -> Co
         points = steady_landmarks(faces, teacher, options.cache / f"landmarks_{VIEWS}.npy", views=VIEWS)
         faces = replace(faces, landmarks=points)
         return LandmarkTraining(faces, scenes, mistakes)
+    if name == "identity":
+        teacher = load_identity(teacher_folder(options.data))
+        return IdentityTraining(faces, teacher_embeddings(faces, teacher, options.cache / "identities.npy"))
     if name == "detector":
         scenes = load_scenes(options.data / "faces_train")
         return DetectorTraining(CrowdComposer(faces, scenes, CROWD, smallest=14, largest=320), smallest=12)

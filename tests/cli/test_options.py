@@ -68,7 +68,9 @@ def test_the_help_of_each_command_has_the_options_that_settings_declare(command:
     )
 
 
-@pytest.mark.parametrize("words", [[], ["restore"], ["batch"], ["analyze"], ["status"], ["demo"], ["settings"]])
+@pytest.mark.parametrize(
+    "words", [[], ["restore"], ["batch"], ["analyze"], ["faces"], ["status"], ["demo"], ["settings"]]
+)
 def test_every_help_ends_with_examples(command: Command, words: list[str]) -> None:
     examples = command(*words, "--help")[1].split("Examples:\n")[1].splitlines()
     assert examples and all(line.strip().startswith(" ".join(["dynface-video", *words])) for line in examples)

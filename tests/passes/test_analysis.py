@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections import Counter
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from dynface_video.errors import JobError
 from dynface_video.media.io.read import FrameIndex
 from dynface_video.media.timing.shots import Shot
 from dynface_video.passes.analysis import Analysis, AnalyzedTrack, unrestored_warning
+from dynface_video.passes.people import Person
 from dynface_video.tracking.observation import HIDDEN, FaceTrack, SkippedFace
 
 
@@ -25,7 +28,8 @@ def analysis() -> Analysis:
     analyzed = AnalyzedTrack(track, np.linspace(0.01, 0.02, 6).round(7)[None], np.arange(100, 106)[None], grey=True)
     index = FrameIndex(np.arange(20, dtype=np.int64) * 512, Fraction(1, 12800), (), np.zeros(20, np.uint32))
     alone = SkippedFace(3, 5, (10.0, 12.0), 9.5, "too small")
-    return Analysis(index, (Shot(0, 20),), (analyzed,), (alone,), ("a warning",))
+    person = Person(1, np.float32([0.6, 0.8]))
+    return Analysis(index, (Shot(0, 20),), (analyzed,), (alone,), ("a warning",), (person,))
 
 
 def test_an_analysis_is_read_back_as_written(analysis: Analysis, tmp_path: Path) -> None:
@@ -37,6 +41,38 @@ def test_an_analysis_is_read_back_as_written(analysis: Analysis, tmp_path: Path)
     assert loaded.tracks[0].grey and loaded.shots == analysis.shots
     assert loaded.skipped_faces == analysis.skipped_faces and loaded.warnings == analysis.warnings
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+    assert [one.number for one in loaded.people] == [one.person for one in loaded.tracks] == [1]
+    np.testing.assert_array_equal(loaded.people[0].vector, analysis.people[0].vector)
+
+
+def edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    raw = json.loads(path.read_text())
+    change(raw)
+    path.write_text(json.dumps(raw))
+
+
+def test_the_file_tells_of_each_person_in_a_line(analysis: Analysis, tmp_path: Path) -> None:
+    analysis.save(tmp_path / "a.json")
+    (line,) = [line for line in (tmp_path / "a.json").read_text().splitlines() if '"best_frame"' in line]
+    told = json.loads(line)
+    assert {name: told[name] for name in ("number", "restore", "tracks", "times", "frames")} == {
+        "number": 1, "restore": True, "tracks": [0], "times": [[0.08, 0.32]], "frames": 6,
+    }  # fmt: skip
+
+
+def test_a_person_that_is_not_to_be_restored_takes_its_tracks_along(analysis: Analysis, tmp_path: Path) -> None:
+    analysis.save(tmp_path / "a.json")
+    edit(tmp_path / "a.json", lambda raw: raw["people"][0].update(restore=False))
+    loaded = Analysis.load(tmp_path / "a.json")
+    assert [track.restore for track in loaded.tracks] == [False]
+    assert loaded.faces_in(0, 20) == [] and not loaded.summarize_people()[0].restore
+
+
+def test_a_person_without_a_truth_value_is_named(analysis: Analysis, tmp_path: Path) -> None:
+    analysis.save(tmp_path / "a.json")
+    edit(tmp_path / "a.json", lambda raw: raw["people"][0].update(restore="no"))
+    with pytest.raises(JobError, match="person 1: restore is 'no'"):
+        Analysis.load(tmp_path / "a.json")
 
 
 def test_a_face_behind_another_is_told_but_not_counted_among_those_left_alone(analysis: Analysis) -> None:

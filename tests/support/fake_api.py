@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from dynface_video.config import load_settings
-from dynface_video.results import RestorePlan
+from dynface_video.passes.people import PersonSummary, Sighting
+from dynface_video.results import ListedPerson, RestorePlan
 
 Command = Callable[..., tuple[int, str, str]]
 """Gives a command; returns the exit code, standard output and standard error."""
@@ -64,3 +66,12 @@ class FakeApi:
             warnings=self.warnings,
             save=lambda path: path.write_text("{}"),
         )
+
+    def list_people(self, source: Path, *, progress: Callable[..., None], **options: Any) -> Any:
+        self.calls.append({"source": source, **options})
+        progress("analyze", 50, 50)
+        best = Sighting(12, 0, np.zeros((5, 2), np.float32))
+        times = tuple((Fraction(10 * i), Fraction(10 * i + 2)) for i in range(4))
+        summary = PersonSummary(1, (0, 3), ((2, 50),), times, 48, 96.04, 0.0123, 210.4, best, True)
+        found = SimpleNamespace(frame_count=50, skip_reasons=Counter({"too small": 2}), warnings=self.warnings)
+        return found, [ListedPerson(summary, 6.9)]

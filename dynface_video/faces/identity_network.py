@@ -1,0 +1,60 @@
+"""The embedded identity network. Importing this module imports diffusers, so `identity` does so on loading."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch.nn.functional as F
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
+from torch import Tensor, nn
+
+
+class _Residual(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(_conv(channels, channels), nn.ReLU(inplace=True), _conv(channels, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x + self.body(x), inplace=True)
+
+
+def _conv(in_channels: int, out_channels: int, *, stride: int = 1) -> nn.Sequential:
+    conv = nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(out_channels))
+
+
+class IdentityNetwork(ModelMixin, ConfigMixin):
+    """A small residual network from an aligned face to a vector that is similar for pictures of one person.
+
+    Args:
+        size: side of the network's input in pixels.
+        channels: of the stem and of each stage after it.
+        dimensions: of the vector.
+        same_person: cosine similarity of two tracks from which they count as one person.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        size: int = 80,
+        channels: Sequence[int] = (24, 48, 96, 192),
+        dimensions: int = 128,
+        same_person: float = 0.5,
+    ) -> None:
+        super().__init__()
+        self.size, self.same_person = size, same_person
+        self.stem = nn.Sequential(_conv(3, channels[0], stride=2), nn.ReLU(inplace=True))
+        self.stages = nn.Sequential(
+            *(
+                nn.Sequential(_conv(narrow, wide, stride=2), nn.ReLU(inplace=True), _Residual(wide))
+                for narrow, wide in pairwise(channels)
+            )
+        )
+        cells = (size >> len(channels)) ** 2
+        self.head = nn.Linear(cells * channels[-1], dimensions)
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """Read crops (N, 3, S, S) in [-1, 1]; gives vectors (N, D) of length 1."""
+        return F.normalize(self.head(self.stages(self.stem(crops)).flatten(1)), dim=1)
