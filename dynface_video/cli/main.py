@@ -18,6 +18,7 @@ import typer
 import dynface_video
 from dynface_video.cli.batch import batch, status
 from dynface_video.cli.console import complain, reporting
+from dynface_video.cli.doctor import doctor
 from dynface_video.cli.faces import faces
 from dynface_video.cli.files import check_writable
 from dynface_video.cli.group import HintingGroup
@@ -217,6 +218,7 @@ main.command(
 )(batch)
 main.command(epilog=examples("dynface-video status restored/", "dynface-video status restored.mkv --json"))(status)
 
+main.command(epilog=examples("dynface-video doctor", "dynface-video doctor --json"))(doctor)
 main.add_typer(models)
 
 

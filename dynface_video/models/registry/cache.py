@@ -149,13 +149,18 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def fetch_command(file: ModelFile) -> str:
+    """The command that fetches a file, with the flag for its licence where that must be accepted."""
+    accepting = "" if is_accepted(licence_of(file.licence), home()) else " --accept-license"
+    return f"dynface-video models fetch {file.name}{accepting}"
+
+
 def how_to_get(file: ModelFile) -> str:
-    """The command that fetches a file, as the end of a message; with its licence where that must be accepted."""
+    """How to fetch a file, as the end of a message; with its licence where that must be accepted."""
     licence = licence_of(file.licence)
-    command = f"dynface-video models fetch {file.name}"
     if is_accepted(licence, home()):
-        return f"get it with `{command}`"
-    return f"get it with `{command} --accept-license` if you accept its licence, the {licence.summary()}"
+        return f"get it with `{fetch_command(file)}`"
+    return f"get it with `{fetch_command(file)}` if you accept its licence, the {licence.summary()}"
 
 
 def _record_path(file: ModelFile) -> Path:

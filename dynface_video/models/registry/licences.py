@@ -67,7 +67,7 @@ def accepted(folder: Path) -> frozenset[str]:
     path = _record(folder)
     try:
         return frozenset(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return frozenset()
     except (OSError, ValueError, TypeError) as error:
         raise ModelError(f"{path}: the record of accepted licences cannot be read ({error}); delete it") from error
