@@ -385,7 +385,7 @@ def _restored_frames(info: VideoInfo, settings: Settings, progress: Progress) ->
     models = load_models(settings)
     analysis, warnings = _analyze(info, settings, models, progress), list[str]()
     chosen = settings.restoration
-    context = PassContext(info, analysis, models.pipeline, chosen.seed, chosen.grain)
+    context = PassContext(info, analysis, models.pipeline, chosen.seed, chosen.grain, models.parser)
     # The segments of a job: the halo of a segment decides the last bits of its frames.
     for segment in segments_of(analysis, settings):
         frames = restored_span(

@@ -15,6 +15,7 @@ class PipelineOverrides(TypedDict, total=False):
     images: Literal["auto", "sequence", "stills"]
     fps: str
     detector: Literal["retinaface", "retinaface-r50", "yunet"]
+    identity: Literal["embedded", "arcface"]
     minimum_size: float
     minimum_score: float
     aligned: bool
@@ -23,6 +24,7 @@ class PipelineOverrides(TypedDict, total=False):
     resolution: int | Literal["auto"]
     faces: Literal["all", "largest"]
     seed: int
+    paste_mask: Literal["crop", "person"]
     grayscale: Literal["auto", "on", "off"]
     grain: float
     codec: str | None
@@ -70,5 +72,6 @@ class RestorationChanges(TypedDict, total=False):
     window_radius: int | None
     temporal_radius: int | None
     temporal_weight: float
+    paste_mask: Literal["crop", "person"]
     grayscale: Literal["auto", "on", "off"]
     grain: float

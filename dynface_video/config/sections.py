@@ -95,6 +95,10 @@ class DetectionSettings(Section):
     aligned: Annotated[bool, Option(commands=ALL)] = Field(
         default=False, description="every picture is an aligned face crop (FFHQ template): no face is searched for"
     )
+    identity: Annotated[Literal["embedded", "arcface"], Option(commands=ALL)] = Field(
+        default="embedded",
+        description="network that tells people apart; arcface is fetched with dynface-video models fetch",
+    )
     yunet_model: Annotated[Path | None, Field(strict=False)] = Field(
         default=None,
         description="ONNX file of the detector yunet, in a configuration relative to that file; null: the fetched one",
@@ -186,6 +190,11 @@ class RestorationSettings(Section):
     )
     temporal_weight: float = Field(
         default=1.0, ge=0, description="weight of a neighbour in flow-guided averaging relative to the face itself"
+    )
+    paste_mask: Annotated[Literal["crop", "person"], Option()] = Field(
+        default="crop",
+        description="what of a restored crop is pasted: crop, all of it; person, with hair, hat, glasses and neck, but "
+        "without background, clothes and what covers the face (needs dynface-video models fetch parsenet)",
     )
     grayscale: Annotated[Literal["auto", "on", "off"], Option(commands=ALL)] = Field(
         default="auto", description="restore faces without colour: auto decides per shot"

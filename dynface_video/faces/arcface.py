@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -13,11 +13,18 @@ from torch import Tensor, nn
 from dynface_video.faces.align import extract_crop, fit_similarity
 from dynface_video.pretrained import load_state_dict
 
-SIDE = 112
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SIDE, DIMENSIONS = 112, 512
 TEMPLATE = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
 )
 """Where the five points lie in a crop of `SIDE` pixels, in the order of `Landmarks`: the template of ArcFace's data."""
+SAME_PERSON = 0.4
+"""Not measured here. InsightFace_Pytorch, which trained the network, takes two pictures for one person from a cosine
+of 0.23 on (a squared distance of 1.54). Mean vectors are closer to each other, and two people who are joined are worse
+than one who is split."""
 
 
 class IdentityModel(Protocol):
@@ -82,3 +89,25 @@ class ArcFace:
             # The network was trained on BGR.
             embeddings: Tensor = self.network(crops.to(self.device, torch.float32).flip(1))
         return embeddings
+
+
+@dataclass
+class ArcFaceIdentifier:
+    """A `FaceIdentifier` by an `IdentityModel`.
+
+    Attributes:
+        model: Embeds the crops.
+        same_person: As of `FaceIdentifier`.
+    """
+
+    model: IdentityModel
+    same_person: float = SAME_PERSON
+
+    def embed(self, picture: np.ndarray, landmarks: Sequence[np.ndarray]) -> np.ndarray:
+        """See `FaceIdentifier`: the mean of each face's embedding and that of its mirror image."""
+        if not landmarks:
+            return np.zeros((0, DIMENSIONS), np.float32)
+        crops = torch.stack([identity_crop(picture, points) for points in landmarks])
+        found = self.model.embed(torch.cat([crops, crops.flip(-1)])).float().cpu().numpy()
+        mean = found[: len(crops)] + found[len(crops) :]
+        return np.asarray(mean / np.linalg.norm(mean, axis=1, keepdims=True), np.float32)

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,6 @@ from dynface_video.passes.networks import Models, analyze_with
 from dynface_video.passes.prefetch import Prefetch, frames_ahead
 from dynface_video.passes.restore import PassContext, Work
 from dynface_video.passes.span import restored_span
-from dynface_video.pipeline import FacePipeline
 from dynface_video.threads import network_threads
 
 logger = logging.getLogger(__name__)
@@ -109,10 +108,10 @@ class VideoPerformer:
     def _worker(self, cache: dict[str, Any], batch: int | None) -> SegmentWorker:
         key = (self.job.path, batch)
         if cache.get("worker", (None,))[0] != key:
-            pipeline = self._models(cache).pipeline
+            models = self._models(cache)
             if batch is not None:
-                pipeline = pipeline.with_settings(batch_size=batch)
-            worker = SegmentWorker(self.job, self.info, self.output.encoding, self.settings, pipeline)
+                models = replace(models, pipeline=models.pipeline.with_settings(batch_size=batch))
+            worker = SegmentWorker(self.job, self.info, self.output.encoding, self.settings, models)
             cache["worker"] = (key, worker)
         found: SegmentWorker = cache["worker"][1]
         return found
@@ -122,9 +121,9 @@ class SegmentWorker:
     """Restores segments of one job. It shares only the job's directory with other workers."""
 
     def __init__(
-        self, job: JobDirectory, info: VideoInfo, encoding: EncodeSettings, settings: Settings, pipeline: FacePipeline
+        self, job: JobDirectory, info: VideoInfo, encoding: EncodeSettings, settings: Settings, models: Models
     ) -> None:
-        self.job, self.info, self.encoding, self.settings, self.pipeline = job, info, encoding, settings, pipeline
+        self.job, self.info, self.encoding, self.settings, self.models = job, info, encoding, settings, models
         self.analysis = Analysis.load(job.analysis_path)
 
     def run(self, segment: Segment, on_frame: Callable[[int], None]) -> SegmentResult:
@@ -169,7 +168,7 @@ class SegmentWorker:
             return copy_segment(path, self.info, self.analysis.frames, segment.start, segment.stop)
         chosen = self.settings.restoration
         frames = restored_span(
-            PassContext(self.info, self.analysis, self.pipeline, chosen.seed, chosen.grain),
+            PassContext(self.info, self.analysis, self.models.pipeline, chosen.seed, chosen.grain, self.models.parser),
             segment.start,
             segment.stop,
             keep_fields=self.encoding.interlaced,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dynface_video.config import Settings
-from dynface_video.passes.networks import Models, load_finders, load_models
+from dynface_video.passes.networks import Models, load_finders, load_identifier, load_models, load_parser
 
 
 class ModelCache:
@@ -31,7 +31,11 @@ class ModelCache:
             models = replace(models, pipeline=models.pipeline.with_settings(**settings.restoration.model_dump()))
         if before.detection != settings.detection:
             # Small networks, whose kind depends on the settings: only the pipeline is worth keeping.
-            finders = load_finders(settings, models.pipeline.device)
-            models = Models(models.pipeline, *finders, models.identifier)
+            locator, detector = load_finders(settings, models.pipeline.device)
+            models = replace(models, locator=locator, detector=detector)
+        if before.detection.identity != settings.detection.identity:
+            models = replace(models, identifier=load_identifier(settings, models.pipeline.device))
+        if before.restoration.paste_mask != settings.restoration.paste_mask:
+            models = replace(models, parser=load_parser(settings, models.pipeline.device))
         self._loaded[key] = (settings, models)
         return models

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import torch
 
 from dynface_video.config import Settings
+from dynface_video.faces.arcface import ArcFace, ArcFaceIdentifier
 from dynface_video.faces.detection.aligned import AlignedFaces
 from dynface_video.faces.detection.detector import FaceDetector, FaceLocator
 from dynface_video.faces.detection.factory import make_detector
 from dynface_video.faces.identity import EmbeddedIdentifier, FaceIdentifier
 from dynface_video.faces.landmark_locator import LandmarkLocator
+from dynface_video.faces.parsing import FaceParser, ParseNetMasks
 from dynface_video.media.io.probe import VideoInfo
 from dynface_video.models.registry import detection_folder, detector_file, resolve
 from dynface_video.passes.analysis import Analysis
@@ -22,12 +24,16 @@ from dynface_video.pipeline import FacePipeline
 
 @dataclass(frozen=True)
 class Models:
-    """What finds faces, tells people apart, and restores them; without `identifier` only tracks are told apart."""
+    """What finds faces, tells people apart, restores and pastes them.
+
+    Without `identifier` only tracks are told apart; without `parser` all of a restored crop is pasted.
+    """
 
     pipeline: FacePipeline
     locator: FaceLocator
     detector: FaceDetector
     identifier: FaceIdentifier | None = None
+    parser: FaceParser | None = None
 
 
 def load_models(settings: Settings) -> Models:
@@ -40,7 +46,12 @@ def load_models(settings: Settings) -> Models:
         ModelError: Weights are missing.
     """
     pipeline = FacePipeline.from_settings(settings)
-    return Models(pipeline, *load_finders(settings, pipeline.device), load_identifier(settings, pipeline.device))
+    return Models(
+        pipeline,
+        *load_finders(settings, pipeline.device),
+        load_identifier(settings, pipeline.device),
+        load_parser(settings, pipeline.device),
+    )
 
 
 def load_identifier(settings: Settings, device: torch.device) -> FaceIdentifier | None:
@@ -51,10 +62,27 @@ def load_identifier(settings: Settings, device: torch.device) -> FaceIdentifier 
         device: Of the network.
 
     Raises:
-        ModelError: Its weights are damaged.
+        ModelError: Its weights are damaged, or the settings name a public one that is missing.
     """
+    if settings.detection.identity == "arcface":
+        return ArcFaceIdentifier(ArcFace.from_file(resolve("arcface"), device))
     folder = detection_folder(settings.models) / "identity"
     return EmbeddedIdentifier.from_pretrained(folder, device) if folder.is_dir() else None
+
+
+def load_parser(settings: Settings, device: torch.device) -> FaceParser | None:
+    """Load the network that tells what of a crop is pasted; None where all of it is.
+
+    Args:
+        settings: All of them.
+        device: Of the network.
+
+    Raises:
+        ModelError: The network is missing.
+    """
+    if settings.restoration.paste_mask == "crop":
+        return None
+    return ParseNetMasks.from_file(resolve("parsenet"), device)
 
 
 def load_finders(settings: Settings, device: torch.device) -> tuple[FaceLocator, FaceDetector]:

@@ -21,6 +21,7 @@ from dynface_video.faces.align import (
     scaling,
 )
 from dynface_video.faces.grain import add_grain
+from dynface_video.faces.parsing import FaceParser
 from dynface_video.faces.paste import face_mask, paste_face
 from dynface_video.media.io.probe import VideoInfo
 from dynface_video.media.io.read import Frame
@@ -87,6 +88,7 @@ class PassContext:
         pipeline: Restores the faces.
         seed: Of the job's noise.
         grain: Share of the surroundings' grain that faces get, in [0, 1].
+        parser: Tells what of a crop is pasted; None pastes all of it.
     """
 
     info: VideoInfo
@@ -94,6 +96,7 @@ class PassContext:
     pipeline: FacePipeline
     seed: int
     grain: float = 0.0
+    parser: FaceParser | None = None
 
 
 def span_with_halo(analysis: Analysis, pipeline: FacePipeline, start: int, stop: int) -> tuple[int, int]:
@@ -132,6 +135,8 @@ def restored_frames(
             return
         block = [held.popleft() for _ in range(_block_length([len(placed) for _, placed in held]))]
         block = [(frame, placed if start <= frame.index < stop else []) for frame, placed in block]
+        parsed = _parsed([face for _, placed in block for face in placed], context.parser)
+        block = [(frame, [next(parsed) for _ in placed]) for frame, placed in block]
         began, evaluated = time.perf_counter(), video.unet_evaluations
         restored = iter(video.restore([face.key for _, placed in block for face in placed]))
         following = block[-1][0].index + 1
@@ -185,6 +190,15 @@ def _place_faces(frame: Frame, context: PassContext, video: VideoPipeline) -> It
         face = _PlacedFace(analyzed, at, box, to_crop, crops[-1], mask, detail)
         video.add(face.key, crops, validity)
         yield face
+
+
+def _parsed(faces: Sequence[_PlacedFace], parser: FaceParser | None) -> Iterator[_PlacedFace]:
+    """The faces, their masks restricted to what the parser shows of their source."""
+    if parser is None:
+        yield from faces
+        return
+    for face, shown in zip(faces, parser.masks([face.crop for face in faces]), strict=True):
+        yield replace(face, mask=face.mask * shown)
 
 
 def _level_above(analyzed: AnalyzedTrack, at: int) -> float:

@@ -109,6 +109,6 @@ def restored_samples(image: ImageFile, models: Models, settings: Settings, work:
     analysis = analyze(info, models.detector, models.locator, models.pipeline, settings, decoded=[frame])
     work.seconds["analyze"] = work.seconds.get("analyze", 0.0) + time.perf_counter() - began
     chosen = settings.restoration
-    context = PassContext(info, analysis, models.pipeline, chosen.seed, chosen.grain)
+    context = PassContext(info, analysis, models.pipeline, chosen.seed, chosen.grain, models.parser)
     (restored,) = restored_frames([frame], context, 0, 1, work=work)
     return samples_of(restored.picture, restored.colour), analysis

@@ -9,7 +9,7 @@ from skimage import data
 from dynface_video.cli.demo_clip import PHOTOGRAPH_LANDMARKS
 from dynface_video.errors import ModelError
 from dynface_video.faces.align import apply_transform, fit_similarity
-from dynface_video.faces.arcface import SIDE, TEMPLATE, ArcFace, identity_crop
+from dynface_video.faces.arcface import SIDE, TEMPLATE, ArcFace, ArcFaceIdentifier, identity_crop
 
 LANDMARKS = np.array(PHOTOGRAPH_LANDMARKS)
 
@@ -50,3 +50,20 @@ def test_other_weights_are_refused(tmp_path: Path):
     torch.save({"weight": torch.zeros(3)}, path)
     with pytest.raises(ModelError, match=r"other\.pth: not the weights of Backbone"):
         ArcFace.from_file(path)
+
+
+class MeanColour:
+    """An `IdentityModel` of three dimensions."""
+
+    def embed(self, crops: torch.Tensor) -> torch.Tensor:
+        assert crops.shape[1:] == (3, SIDE, SIDE)
+        return torch.nn.functional.normalize(crops.mean(dim=(2, 3)) + 1, dim=1)
+
+
+def test_an_identifier_gives_each_face_a_vector_of_length_one():
+    picture = np.zeros((200, 400, 3), np.uint8)
+    picture[:, :200, 0], picture[:, 200:, 2] = 255, 255
+    left, right = TEMPLATE * 0.5 + np.array([50, 60]), TEMPLATE * 0.5 + np.array([250, 60])
+    vectors = ArcFaceIdentifier(MeanColour()).embed(picture, [left, right])
+    np.testing.assert_allclose(vectors, [[1, 0, 0], [0, 0, 1]], atol=1e-6)
+    assert ArcFaceIdentifier(MeanColour()).embed(picture, []).shape == (0, 512)

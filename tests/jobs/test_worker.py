@@ -72,7 +72,7 @@ def test_an_attempt_with_a_smaller_batch_uses_it(job: VideoJob, monkeypatch: pyt
     (first, second, _), real = job.task.unfinished_segments(), worker.SegmentWorker.run
 
     def run(self: worker.SegmentWorker, *arguments: Any) -> Any:
-        batches.append(self.pipeline.settings.batch_size)
+        batches.append(self.models.pipeline.settings.batch_size)
         return real(self, *arguments)
 
     monkeypatch.setattr(worker.SegmentWorker, "run", run)

@@ -10,12 +10,15 @@ from facexlib.detection.retinaface import RetinaFace
 
 from dynface_video.config import load_settings
 from dynface_video.errors import ModelError
+from dynface_video.faces.arcface import ArcFace, ArcFaceIdentifier
 from dynface_video.faces.detection.aligned import AlignedFaces
 from dynface_video.faces.detection.retinaface import RetinaFaceDetector
 from dynface_video.faces.landmark_locator import LandmarkLocator
+from dynface_video.faces.parsing import ParseNetMasks
 from dynface_video.models.registry import fetch, used_models
+from dynface_video.passes.model_cache import ModelCache
 from dynface_video.passes.networks import load_finders, load_models
-from model_files import OwnMachine
+from model_files import OwnMachine, put_in_place
 
 CPU = torch.device("cpu")
 
@@ -51,6 +54,47 @@ def test_a_public_detector_comes_from_the_registry(tmp_path: Path, monkeypatch: 
     assert detector.network.config.backbone == "resnet50"
     (used,) = used_models(settings)
     assert (used.name, used.licence, used.commercial_use) == ("retinaface-r50", "MIT", True)
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "kind", "attribute"),
+    [({"identity": "arcface"}, "arcface", ArcFace, "identifier"),
+     ({"paste_mask": "person"}, "parsenet", ParseNetMasks, "parser")],
+)  # fmt: skip
+def test_a_public_network_is_loaded_from_its_verified_file(
+    option: dict[str, str], name: str, kind: type, attribute: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = OwnMachine(tmp_path, monkeypatch)
+    settings, read = load_settings("mini", None, {"device": "cpu", **option}), list[Path]()
+    with pytest.raises(ModelError, match=f"dynface-video models fetch {name}"):
+        load_models(settings)
+    loaded = object()
+    monkeypatch.setattr(kind, "from_file", lambda path, device: read.append(path) or loaded)
+    machine.declare(name)
+    path = put_in_place(name)
+    assert load_models(load_settings("mini", None, {"device": "cpu"})).parser is None
+    assert read == []
+    models = load_models(settings)
+    assert read == [path]
+    found = getattr(models, attribute)
+    assert loaded in (found, getattr(found, "model", None))
+    assert [model.name for model in used_models(settings)] == [name]
+
+
+def test_the_cache_of_networks_follows_identity_and_mask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = OwnMachine(tmp_path, monkeypatch)
+    for name in ("arcface", "parsenet"):
+        machine.declare(name)
+        put_in_place(name)
+    parser, network = object(), object()
+    monkeypatch.setattr(ParseNetMasks, "from_file", lambda path, device: parser)
+    monkeypatch.setattr(ArcFace, "from_file", lambda path, device: network)
+    cache, plain = ModelCache(), {"device": "cpu"}
+    embedded = cache.get(load_settings("mini", None, plain))
+    other = cache.get(load_settings("mini", None, plain | {"identity": "arcface", "paste_mask": "person"}))
+    assert (embedded.parser, other.parser) == (None, parser)
+    assert isinstance(other.identifier, ArcFaceIdentifier) and other.identifier.model is network
+    assert cache.get(load_settings("mini", None, plain)).parser is None
 
 
 def test_yunet_comes_from_the_settings_or_the_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

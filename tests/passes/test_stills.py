@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +45,28 @@ def test_an_aligned_crop_is_restored_to_its_borders() -> None:
     changed = (samples != image.samples).any(axis=2)
     assert len(analysis.tracks) == 1
     assert min(changed[0].mean(), changed[-1].mean(), changed[:, 0].mean(), changed[:, -1].mean()) > 0.5
+
+
+class LeftHalf:
+    """A `FaceParser` that shows the left half of every crop."""
+
+    def masks(self, crops: Sequence[np.ndarray]) -> list[np.ndarray]:
+        shown = [np.zeros(crop.shape[:2], np.float32) for crop in crops]
+        for mask in shown:
+            mask[:, : mask.shape[1] // 2] = 1
+        return shown
+
+
+def test_what_a_parser_does_not_show_stays_as_it_was() -> None:
+    image, parsed = ImageFile(None, "", noise(np.uint8)), replace(models(), parser=LeftHalf())
+    whole, _ = restored_samples(image, models(), still_settings(Settings()), Work())
+    samples, _ = restored_samples(image, parsed, still_settings(Settings()), Work())
+    changed = np.argwhere((samples != image.samples).any(axis=2))
+    assert len(changed) > 200
+    # The mask is sampled by a cubic kernel, which reaches two of its pixels further.
+    assert changed[:, 1].max() <= CENTRE[0] + 4
+    left = np.s_[:, : CENTRE[0] - 4]
+    assert np.array_equal(samples[left], whole[left])
 
 
 def test_a_turned_photograph_is_restored_where_its_face_is_seen() -> None:

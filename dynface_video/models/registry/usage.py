@@ -41,7 +41,12 @@ def detector_file(settings: Settings) -> str | None:
 
 def used_files(settings: Settings) -> tuple[str, ...]:
     """The names of the files that a restoration needs."""
-    return tuple(name for name in (detector_file(settings),) if name is not None)
+    names = [
+        detector_file(settings),
+        "arcface" if settings.detection.identity == "arcface" else None,
+        "parsenet" if settings.restoration.paste_mask == "person" else None,
+    ]
+    return tuple(name for name in names if name is not None)
 
 
 def used_models(settings: Settings) -> tuple[UsedModel, ...]:
