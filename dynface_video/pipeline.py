@@ -130,6 +130,10 @@ class FacePipeline:
         settings = changed_restoration(self.settings, changes)
         return replace(self, stages=tuple(stage.with_settings(settings) for stage in self.stages), settings=settings)
 
+    def with_fixed_batches(self) -> FacePipeline:
+        """The same pipeline with batches of one size; see `Stage.fixed_batches`."""
+        return replace(self, stages=tuple(replace(stage, fixed_batches=True) for stage in self.stages))
+
     def stages_for(self, side: float) -> tuple[Stage, ...]:
         """The stages that a face goes through: up to the largest that its frame can hold and the settings allow.
 
@@ -310,7 +314,11 @@ class _Networks:
             subfolder, model_class = name["folder"], _imported(name["class"])
         key = str(subfolder)
         if key not in self.loaded:
-            self.loaded[key] = load_pretrained(model_class, self.folder / key, device=self.device)
+            network = load_pretrained(model_class, self.folder / key, device=self.device)
+            if self.device.type == "cpu":
+                # Convolutions work on interleaved channels there, and would reorder every input and output.
+                network = network.to(memory_format=torch.channels_last)
+            self.loaded[key] = network
         return self.loaded[key]
 
 

@@ -143,6 +143,9 @@ class Stage:
         settings: Of the user.
         device: Of the networks and tensors.
         dtype: Of the networks' arithmetic.
+        fixed_batches: Whether the networks always get `settings.batch_size` faces, filled up with a repeated one where
+            fewer are left: kernels differ with the size of a batch in the last bits, so only then is a face the same
+            whichever others are restored with it.
     """
 
     config: StageConfig
@@ -151,6 +154,7 @@ class Stage:
     settings: RestorationSettings
     device: torch.device
     dtype: torch.dtype = torch.float32
+    fixed_batches: bool = False
 
     def __post_init__(self) -> None:
         # Checked at construction, not after a whole film has been analysed.
@@ -210,17 +214,18 @@ class Stage:
         neighbours, valid = self._stack_windows(windows, len(crops))
         if not self.restoration.reads_coarse:
             coarse = None
-        size, parts = self.settings.batch_size, []
-        for first in range(0, len(crops), size):
-            part = slice(first, first + size)
+        parts = []
+        for first in range(0, len(crops), self.settings.batch_size):
+            rows, kept = self._batch(first, len(crops))
             with self._autocast():
                 regression = self.restoration.regress(
-                    2 * crops[part] - 1,
-                    None if coarse is None else 2 * coarse[part] - 1,
-                    None if neighbours is None else neighbours[part],
-                    None if valid is None else valid[part],
+                    2 * crops[rows] - 1,
+                    None if coarse is None else 2 * coarse[rows] - 1,
+                    None if neighbours is None else neighbours[rows],
+                    None if valid is None else valid[rows],
                 )
-            parts.append(((regression.evidence.float() + 1) / 2, (regression.estimate.float().clamp(-1, 1) + 1) / 2))
+            seen, made = regression.evidence[:kept].float(), regression.estimate[:kept].float()
+            parts.append(((seen + 1) / 2, (made.clamp(-1, 1) + 1) / 2))
         evidence, estimate = zip(*parts, strict=True)
         return Estimates(torch.cat(evidence), torch.cat(estimate))
 
@@ -330,7 +335,15 @@ class Stage:
             guidance_scale=settings.guidance_scale,
             level_rate=settings.level_rate,
             slots=settings.batch_size,
+            fixed_slots=self.fixed_batches,
         )
+
+    def _batch(self, first: int, count: int) -> tuple[Tensor, int]:
+        """The rows of a batch that begins at `first` of `count` faces, and how many of its results are wanted."""
+        size = self.settings.batch_size
+        kept = min(size, count - first)
+        rows = torch.arange(first, first + (size if self.fixed_batches else kept), device=self.device)
+        return rows.clamp(max=count - 1), kept
 
     def _guidance_map(self) -> GuidanceMap | None:
         if self.settings.guidance_map == "trained":

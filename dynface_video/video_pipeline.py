@@ -237,20 +237,19 @@ class VideoPipeline:
         """The sampler of a stage, from guides averaged over time; without a sampler the averages are the samples."""
         missing = [key for key in keys if self._records[key].stages[number].sample is None]
         stage = self.stages[number]
-        for part in _batches(missing, self._averages_at_once(stage)):
-            guides = self._average(number, part, "estimate")
-            plans = [self.tracks[key.track] for key in part]
-            result = stage.sample(
-                guides,
-                np.array([plan.levels[number, key.at] for plan, key in zip(plans, part, strict=True)]),
-                np.array([plan.starting_steps[number, key.at] for plan, key in zip(plans, part, strict=True)]),
-                [self._noise_key(key) for key in part],
-            )
-            self.unet_evaluations += result.unet_evaluations
-            for key, guide, sample in zip(part, guides, result.faces, strict=True):
-                plan, state = self.tracks[key.track], self._records[key].stages[number]
-                drawn = stage.sampler is not None and plan.starting_steps[number, key.at] > 0
-                state.sample = sample if drawn else guide
+        if not missing:
+            return
+        parts = _batches(missing, self._averages_at_once(stage))
+        guides = torch.cat([self._average(number, part, "estimate") for part in parts])
+        plans = [self.tracks[key.track] for key in missing]
+        steps = np.array([plan.starting_steps[number, key.at] for plan, key in zip(plans, missing, strict=True)])
+        levels = np.array([plan.levels[number, key.at] for plan, key in zip(plans, missing, strict=True)])
+        # All at once: the engine's slots run empty once a call.
+        result = stage.sample(guides, levels, steps, [self._noise_key(key) for key in missing])
+        self.unet_evaluations += result.unet_evaluations
+        for key, guide, sample, step in zip(missing, guides, result.faces, steps, strict=True):
+            drawn = stage.sampler is not None and step > 0
+            self._records[key].stages[number].sample = sample if drawn else guide
 
     def _finish(self, number: int, keys: Sequence[FaceKey]) -> None:
         """Average the samples of a stage over time, and give those of a track's last stage the colour of their source.

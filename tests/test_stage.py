@@ -176,3 +176,22 @@ def test_a_stage_is_described_completely_or_refused() -> None:
     ):
         with pytest.raises(ModelError, match=reason):
             StageConfig.from_dict(values)
+
+
+@pytest.mark.parametrize("count", [1, 3, 6])
+def test_in_fixed_batches_a_face_is_the_same_whichever_share_its_batch(stage: Stage, count: int) -> None:
+    fixed = dataclasses.replace(changed(stage, batch_size=4), fixed_batches=True)
+    size = (7, 3, stage.resolution, stage.resolution)
+    crops = torch.rand(size, generator=torch.Generator().manual_seed(0))
+    windows = list(torch.rand(7, 2, *size[1:], generator=torch.Generator().manual_seed(1)))
+    keys = [NoiseKey(0, i) for i in range(7)]
+    levels, steps = np.linspace(0.004, 0.02, 7), np.array([120, 400, 90, 300, 200, 500, 150])
+
+    def made(rows: slice) -> tuple[Tensor, Tensor]:
+        estimate = fixed.regress(crops[rows], None, windows[rows]).estimate
+        return estimate, fixed.sample(crops[rows], levels[rows], steps[rows], keys[rows]).faces
+
+    whole = made(slice(None))
+    parts = [made(slice(first, first + count)) for first in range(0, 7, count)]
+    for all_of_them, some in zip(whole, zip(*parts, strict=True), strict=True):
+        assert torch.equal(torch.cat(some), all_of_them)

@@ -52,6 +52,8 @@ class SamplingOptions:
         level_rate: Gradient mode: how fast the level in pixels at R follows its own gradient (Eq. 7); 0 keeps it.
         temperature: Std of the noise that a face begins with, 1 as trained; below, a face has less texture.
         slots: Faces in one network evaluation.
+        fixed_slots: Whether every evaluation is of that many, empty slots filled with a copy of another: a face's last
+            bits then do not depend on how many share its batch.
     """
 
     num_inference_steps: int = 12
@@ -65,6 +67,7 @@ class SamplingOptions:
     level_rate: float = 0.0
     temperature: float = 1.0
     slots: int = 8
+    fixed_slots: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +164,7 @@ class SamplingEngine:
         self.prior, self.options, self.device = prior, options, device
         self.guidance_map, self.on_step = guidance_map, on_step
         self.alphas = prior.schedule.alphas_cumprod().to(device)
-        self.evaluations = 0
+        self.evaluations = self.calls = 0
 
     @torch.no_grad()
     def run(self, jobs: Iterable[FaceJob]) -> Iterator[tuple[int, Tensor]]:
@@ -237,15 +240,17 @@ class SamplingEngine:
 
     def _advance(self, slots: list[_Slot]) -> None:
         """One network evaluation for every slot."""
-        batch = self._gather(slots)
+        empty = self.options.slots - len(slots) if self.options.fixed_slots else 0
+        batch = self._gather(slots + slots[-1:] * empty)
         self.evaluations += len(slots)
+        self.calls += 1
         if self.options.guidance == "gradient":
             moved = self._follow_gradient(batch)
         elif self.options.guidance == "none":
             moved = self._ddim(batch, self.prior.predict(batch.sample, batch.timestep, None, None))
         else:
             moved = self._ddim(batch, self._reconcile(batch))
-        for slot, face in zip(slots, moved, strict=True):
+        for slot, face in zip(slots, moved[: len(slots)], strict=True):
             slot.sample = face
             slot.done += 1
 

@@ -62,20 +62,21 @@ class WindowFusion(nn.Module):
         Returns:
             The weighted mean (B, 3, R, R), and features (B, F, r, r) at the unshuffled size, zero without neighbours.
         """
-        window = torch.cat([middle[:, None], neighbours], dim=1)  # (B, K + 1, 3, R, R)
         counts = torch.cat([torch.ones_like(valid[:, :1]), valid], dim=1)[..., None, None, None]
-        mean = (counts * window).sum(dim=1, keepdim=True) / counts.sum(dim=1, keepdim=True)
-        compared = torch.cat([middle[:, None].expand_as(window), mean.expand_as(window), window], dim=2)
-        batch, size = window.shape[:2]
-        unshuffled = F.pixel_unshuffle(compared.flatten(0, 1), self.unshuffle)
-        out = self.judge(F.relu(self.compare(unshuffled)))
-        weights = counts * F.pixel_shuffle(2 * out[:, self.features :].sigmoid(), self.unshuffle).unflatten(
-            0, (batch, size)
-        )
-        fused = (weights * window).sum(dim=1) / weights.sum(dim=1).clamp(min=1e-3)
-        shares = counts[:, 1:] / counts.sum(dim=1, keepdim=True)
-        features = (shares * out[:, : self.features].unflatten(0, (batch, size))[:, 1:]).sum(dim=1)
-        return fused, features
+        mean = (middle + (counts[:, 1:] * neighbours).sum(dim=1)) / counts.sum(dim=1)
+        # The convolution of [middle, mean, crop] is the sum of those of its parts; only the last differs in a window.
+        both, own = self.compare.weight.split([6 * self.unshuffle**2, 3 * self.unshuffle**2], dim=1)
+        seen = F.pixel_unshuffle(torch.cat([middle, mean], dim=1), self.unshuffle)
+        common = F.conv2d(seen, both, self.compare.bias, padding=1)
+        features = middle.new_zeros(len(middle), self.features, *seen.shape[-2:])
+        total, divisor = torch.zeros_like(middle), torch.zeros_like(middle)
+        for number, crop in enumerate((middle, *neighbours.unbind(1))):
+            out = self.judge(F.relu(common + F.conv2d(F.pixel_unshuffle(crop, self.unshuffle), own, padding=1)))
+            weight = counts[:, number] * F.pixel_shuffle(2 * out[:, self.features :].sigmoid(), self.unshuffle)
+            total, divisor = total + weight * crop, divisor + weight
+            if number > 0:
+                features = features + counts[:, number] * out[:, : self.features]
+        return total / divisor.clamp(min=1e-3), features / counts.sum(dim=1)
 
 
 class RestorationModel(ModelMixin, ConfigMixin):

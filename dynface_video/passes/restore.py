@@ -124,7 +124,10 @@ def restored_frames(
         A frame without a face to restore is the same object.
     """
     tracks = {analyzed.track.number: analyzed for analyzed in context.analysis.faces_in(start, stop)}
-    video = VideoPipeline(context.pipeline, tracks, context.seed)
+    # Where a video is cut decides which faces share a batch; a picture is never cut, and may hold a single face.
+    cut = context.analysis.frame_count > 1
+    pipeline = context.pipeline.with_fixed_batches() if cut else context.pipeline
+    video = VideoPipeline(pipeline, tracks, context.seed)
     source, held = iter(frames), deque[tuple[Frame, list[_PlacedFace]]]()
     while True:
         began = time.perf_counter()

@@ -8,6 +8,7 @@ import torch
 from dynface_video.faces.align import sample, scaling
 from dynface_video.models.restoration import (
     RestorationModel,
+    WindowFusion,
     enlarge_coarse,
     on_coarse,
     reading_coarse,
@@ -74,3 +75,22 @@ def test_the_coarser_face_is_enlarged_about_pixel_centres_as_crops_are() -> None
     by_sampling = np.stack(sampled).transpose(0, 3, 1, 2)
     assert np.abs(enlarged.numpy() - by_sampling)[..., 4:-4, 4:-4].max() < 0.01
     assert float(enlarge_coarse(torch.full((1, 3, 8, 8), 1.0), 16).max()) == 1.0
+
+
+def test_a_window_is_weighed_by_what_each_crop_shows_beside_the_middle_one_and_the_mean() -> None:
+    torch.manual_seed(0)
+    fusion = WindowFusion(unshuffle=2, channels=6, features=5)
+    for parameter in fusion.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    middle, neighbours = crops(0), torch.stack([crops(1), crops(2), crops(3)], dim=1)
+    valid = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, 1.0]])
+    fused, features = fusion(middle, neighbours, valid)
+    for row in range(2):
+        window = torch.stack([middle[row], *neighbours[row][valid[row] > 0]])
+        mean = window.mean(dim=0).expand_as(window)
+        compared = torch.cat([middle[row].expand_as(window), mean, window], dim=1)
+        hidden = torch.relu(fusion.compare(torch.nn.functional.pixel_unshuffle(compared, 2)))
+        judged = fusion.judge(hidden)
+        weights = torch.nn.functional.pixel_shuffle(2 * judged[:, 5:].sigmoid(), 2)
+        assert torch.allclose(fused[row], (weights * window).sum(0) / weights.sum(0), atol=1e-5)
+        assert torch.allclose(features[row], judged[1:, :5].sum(0) / len(window), atol=1e-5)
