@@ -37,6 +37,7 @@ class PipelineOverrides(TypedDict, total=False):
     image_format: Literal["png", "jpg", "tif", "webp", "bmp"] | None
     workers: int | Literal["auto"]
     threads: int
+    precision: Literal["auto", "float32", "bfloat16"]
     address: str | None
     work: Path | None
 

@@ -261,7 +261,7 @@ class OutputSettings(Section):
 
 
 class ExecutionSettings(Section):
-    """Where the work is done; the result does not depend on it, except for `threads`."""
+    """Where the work is done; the result depends on `threads` and `precision` alone."""
 
     device: Annotated[str, Option("auto|cpu|cuda[:N]|mps", commands=ALL)] = Field(
         default="auto", description="torch device of the networks; auto is the first GPU, or the CPU"
@@ -274,6 +274,11 @@ class ExecutionSettings(Section):
         default=1,
         ge=1,
         description="CPU threads per worker; part of the job, because results depend on it in the last bits",
+    )
+    precision: Annotated[Literal["auto", "float32", "bfloat16"], Option(commands=ALL)] = Field(
+        default="auto",
+        description="arithmetic of the networks; auto is bfloat16 on a CPU that computes with it, else float32; part "
+        "of the job, like threads",
     )
     address: Annotated[str | None, Option("auto|HOST:PORT", unset="Ray is started on this machine where needed")] = (
         Field(default=None, min_length=1, description="Ray cluster to join")

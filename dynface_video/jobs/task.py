@@ -26,6 +26,7 @@ from dynface_video.jobs.worker import VideoPerformer, segments_of
 from dynface_video.jobs.workers import local_workers
 from dynface_video.passes.analysis import Analysis, unrestored_warning
 from dynface_video.passes.face_account import face_accounts
+from dynface_video.precision import resolve_precision
 
 logger = logging.getLogger(__name__)
 
@@ -129,7 +130,11 @@ class RestoreTask:
             analysis: Instead of the first pass; part of the plan.
         """
         info = output.info
-        self.name, self.target, self.settings = str(info.path), output.target, settings
+        # Of the driver, as in the plan: a worker with another CPU must not choose for itself.
+        precision = resolve_precision(settings.execution)
+        execution = settings.execution.model_copy(update={"precision": precision})
+        self.settings = settings.model_copy(update={"execution": execution})
+        self.name, self.target = str(info.path), output.target
         self.batch_size = settings.restoration.batch_size
         self.totals, self.done = Totals(), False
         self.error: DynfaceError | None = None

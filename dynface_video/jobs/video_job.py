@@ -26,6 +26,7 @@ from dynface_video.media.io.files import MAX_NAME
 from dynface_video.media.output.write import EncodeSettings
 from dynface_video.models.registry import model_folder, used_models
 from dynface_video.passes.analysis import Analysis
+from dynface_video.precision import resolve_precision
 
 
 class VideoJob:
@@ -191,8 +192,13 @@ def describe_plan(source: Path, digest: str, settings: Settings, output: dict[st
     return Plan(
         source=str(source),
         input_digest=digest,
-        # The last bits of the networks' results depend on the number of threads.
-        settings=relevant | {"output": output, "threads": settings.execution.threads},
+        # The networks' results depend on their precision, and the last bits on the number of threads.
+        settings=relevant
+        | {
+            "output": output,
+            "threads": settings.execution.threads,
+            "precision": resolve_precision(settings.execution),
+        },
         model_digest=folder_digest(model_folder(settings.models)),
         version=dynface_video.__version__,
     )

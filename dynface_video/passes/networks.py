@@ -20,6 +20,7 @@ from dynface_video.models.registry import detection_folder, detector_file, resol
 from dynface_video.passes.analysis import Analysis
 from dynface_video.passes.analyze import analyze
 from dynface_video.pipeline import FacePipeline
+from dynface_video.precision import resolve_precision, torch_dtype
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ def load_models(settings: Settings) -> Models:
     Raises:
         ModelError: Weights are missing.
     """
-    pipeline = FacePipeline.from_settings(settings)
+    precision = resolve_precision(settings.execution)
+    pipeline = FacePipeline.from_settings(settings, torch_dtype=torch_dtype(precision))
     return Models(
         pipeline,
         *load_finders(settings, pipeline.device),

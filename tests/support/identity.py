@@ -79,7 +79,7 @@ def stand_in(
 ) -> None:
     """Put a face and a pipeline in the models' place. patch: what `monkeypatch.setattr` or `setattr` is."""
     face, pipeline = FoundFace(centre), changing_pipeline(change)
-    patch(models, "FacePipeline", type("Stub", (), {"from_settings": staticmethod(lambda settings: pipeline)}))
+    patch(models, "FacePipeline", type("Stub", (), {"from_settings": staticmethod(lambda settings, **_: pipeline)}))
     patch(models, "LandmarkLocator", type("Stub", (), {"from_pretrained": staticmethod(lambda folder, device: face)}))
     patch(models, "make_detector", lambda settings, **models: face)
     patch(video_job, "folder_digest", lambda folder: "no models")
