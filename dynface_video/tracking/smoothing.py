@@ -20,8 +20,12 @@ SMALLEST_POSE_STD = 0.004
 SMALLEST_REST_STD = 5.0
 REST_SMOOTHING = 2.0
 CLOSE_SMOOTHING = 0.35
+STILL_SMOOTHING = 6.0
+"""Std of the smoothing of a head that stands still, in stds of the usual one."""
 TOLERATED_SHIFT = 0.015
 """Of a face in its crop, in sides of the crop: too small to matter to restoration, so smaller shifts count as noise."""
+STILL_SHIFT = 0.004
+"""Of a face in its picture, in sides of the crop: a head that moves less stands still."""
 FACE_RADIUS = 0.25
 """How far the face reaches from its middle, in sides of the crop: what a change of size or angle moves."""
 BRIDGED_WEIGHT = 0.02
@@ -34,7 +38,8 @@ def smooth_landmarks(points: np.ndarray, std: np.ndarray, observed: np.ndarray, 
     Outliers are rejected as Hampel does: a value further than `HAMPEL_THRESHOLD` sigma from the median of its
     neighbourhood has no weight. Smoothing is a locally linear fit, so neither steady movement nor the ends of a track
     are pulled back. Where the head moves too fast for it the pose is smoothed less: jitter cannot be seen there, but a
-    face that drifts in its crop can.
+    face that drifts in its crop can. Where the head stands still its pose is a mean over many frames: what is drawn into
+    a crop goes wherever the crop goes, and would tremble with it.
 
     Args:
         points: (T, 5, 2) pixels, display coordinates; bridged frames hold interpolated points.
@@ -58,21 +63,23 @@ def smooth_landmarks(points: np.ndarray, std: np.ndarray, observed: np.ndarray, 
     calm = local_linear(pose, pose_weights, smoothing)
     close = local_linear(pose, pose_weights, CLOSE_SMOOTHING * smoothing)
     noise = float(np.median(std.mean(axis=1) / side)) / np.sqrt(5)
-    follow = close_fit_weight(close - calm, side, noise, smoothing)[:, None]
+    follow = movement_weight(close - calm, side, np.hypot(TOLERATED_SHIFT, 2 * noise), smoothing)[:, None]
+    still = local_mean(pose, pose_weights, STILL_SMOOTHING * smoothing)
+    moves = movement_weight(calm - still, side, np.hypot(STILL_SHIFT, 1.5 * noise), STILL_SMOOTHING * smoothing)[:, None]
     return join_pose(
-        calm + follow * (close - calm),
+        still + moves * (calm + follow * (close - calm) - still),
         local_linear(rest, rest_weights, REST_SMOOTHING * smoothing),
     )
 
 
-def close_fit_weight(apart: np.ndarray, side: np.ndarray, noise: float, smoothing: float) -> np.ndarray:
-    """Weight of the close fit of a pose against the calm one.
+def movement_weight(apart: np.ndarray, side: np.ndarray, tolerance: float, smoothing: float) -> np.ndarray:
+    """Weight of a fit of a pose that is smoothed less against one that is smoothed more.
 
     Args:
-        apart: (T, 4) close minus calm pose.
+        apart: (T, 4) the first pose minus the second.
         side: (T,) of the crop in the picture, pixels.
-        noise: std of a pose's place, in crop sides.
-        smoothing: of the calm fit, frames.
+        tolerance: By how much they may differ for noise, in crop sides.
+        smoothing: Of the second fit, frames.
 
     Returns:
         (T,) in [0, 1], changing slowly: near 0 where the two differ by noise, near 1 where by movement.
@@ -82,8 +89,7 @@ def close_fit_weight(apart: np.ndarray, side: np.ndarray, noise: float, smoothin
     energy = (FACE_RADIUS * apart[:, :2]) ** 2
     energy = energy.sum(axis=1) + ((apart[:, 2:] / side[:, None]) ** 2).sum(axis=1)
     energy = gaussian_filter1d(energy, smoothing, mode="nearest")
-    tolerance = TOLERATED_SHIFT**2 + (2 * noise) ** 2
-    return np.asarray(energy**2 / (energy**2 + tolerance**2))
+    return np.asarray(energy**2 / (energy**2 + tolerance**4))
 
 
 def split_pose(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -157,6 +163,15 @@ def local_linear(values: np.ndarray, weights: np.ndarray, std: float) -> np.ndar
     # The ridge keeps the slope finite where nearly all weight lies in one frame.
     s2 = s2 + RIDGE * std**2 * s0
     return np.asarray((s2 * b0 - s1 * b1) / (s0 * s2 - s1**2))
+
+
+def local_mean(values: np.ndarray, weights: np.ndarray, std: float) -> np.ndarray:
+    """Means around each frame, weighted by a Gaussian over time; arguments and result as of `local_linear`."""
+    if std <= 0 or len(values) < 2:
+        return values
+    weights = np.maximum(weights, 1e-3 * max(float(weights.max()), 1e-12))
+    total = gaussian_filter1d(weights * values, std, axis=0, mode="constant")
+    return np.asarray(total / gaussian_filter1d(weights, std, axis=0, mode="constant"))
 
 
 def _fill_outliers(values: np.ndarray, weights: np.ndarray) -> np.ndarray:

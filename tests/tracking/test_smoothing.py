@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter1d
 
 from dynface_video.faces.align import TEMPLATE_512, align_transform, apply_transform, template
 from dynface_video.tracking.smoothing import join_pose, local_linear, outliers, smooth_landmarks, split_pose
@@ -55,6 +56,19 @@ def test_the_crop_of_a_still_face_does_not_jitter() -> None:
     points = moving(200, 0) + np.random.default_rng(0).normal(0, 1.0, (200, 5, 2))
     assert crop_jitter(points) > 0.9
     assert crop_jitter(smooth(points)) < 0.15
+
+
+def test_the_crop_of_a_still_face_stays_where_it_is() -> None:
+    # What is drawn into a crop trembles with it, however slowly the crop wanders.
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 0.7, (48, 5, 2)) + gaussian_filter1d(rng.normal(0, 1.5, (48, 5, 2)), 2, axis=0)
+    centres = smooth(moving(48, 0) + noise).mean(axis=1)
+    assert centres.std(axis=0).max() < 0.2 < noise.mean(axis=1).std(axis=0).min()
+
+
+def test_a_slow_head_is_not_taken_for_a_still_one() -> None:
+    points = moving(96, 0) + 8 * np.sin(2 * np.pi * np.arange(96) / 48)[:, None, None] * [1, 0]
+    assert np.abs(smooth(points) - points)[8:-8].max() < 1.0
 
 
 def test_a_wild_frame_leaves_no_trace() -> None:
