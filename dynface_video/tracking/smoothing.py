@@ -38,8 +38,8 @@ def smooth_landmarks(points: np.ndarray, std: np.ndarray, observed: np.ndarray, 
     Outliers are rejected as Hampel does: a value further than `HAMPEL_THRESHOLD` sigma from the median of its
     neighbourhood has no weight. Smoothing is a locally linear fit, so neither steady movement nor the ends of a track
     are pulled back. Where the head moves too fast for it the pose is smoothed less: jitter cannot be seen there, but a
-    face that drifts in its crop can. Where the head stands still its pose is a mean over many frames: what is drawn into
-    a crop goes wherever the crop goes, and would tremble with it.
+    face that drifts in its crop can. Where the head stands still its pose is a mean over many frames: what is drawn
+    into a crop goes wherever the crop goes, and would tremble with it.
 
     Args:
         points: (T, 5, 2) pixels, display coordinates; bridged frames hold interpolated points.
@@ -65,7 +65,8 @@ def smooth_landmarks(points: np.ndarray, std: np.ndarray, observed: np.ndarray, 
     noise = float(np.median(std.mean(axis=1) / side)) / np.sqrt(5)
     follow = movement_weight(close - calm, side, np.hypot(TOLERATED_SHIFT, 2 * noise), smoothing)[:, None]
     still = local_mean(pose, pose_weights, STILL_SMOOTHING * smoothing)
-    moves = movement_weight(calm - still, side, np.hypot(STILL_SHIFT, 1.5 * noise), STILL_SMOOTHING * smoothing)[:, None]
+    tolerance = np.hypot(STILL_SHIFT, 1.5 * noise)
+    moves = movement_weight(calm - still, side, tolerance, STILL_SMOOTHING * smoothing)[:, None]
     return join_pose(
         still + moves * (calm + follow * (close - calm) - still),
         local_linear(rest, rest_weights, REST_SMOOTHING * smoothing),
