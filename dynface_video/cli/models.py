@@ -11,7 +11,7 @@ import typer
 
 from dynface_video.cli.console import complain, reporting
 from dynface_video.cli.options import Json, Verbose, examples
-from dynface_video.errors import ModelError
+from dynface_video.errors import InputError, ModelError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,11 +33,31 @@ models = typer.Typer(
     rich_markup_mode=None,
 )
 
+
+def _known_names(incomplete: str) -> list[str]:
+    """Names that a shell completes; without those of a catalogue that cannot be read."""
+    from dynface_video.models.registry.catalogue import BUILT_IN, SETS, catalogue
+
+    try:
+        names = [*catalogue(), *SETS]
+    except InputError:
+        names = [*(file.name for file in BUILT_IN), *SETS]
+    return [name for name in names if name.startswith(incomplete)]
+
+
 Names = Annotated[
     list[str],
-    typer.Argument(metavar="NAME...", help="Names of files or sets, as `models list` shows them.", show_default=False),
+    typer.Argument(
+        metavar="NAME...",
+        help="Names of files or sets, as `models list` shows them.",
+        show_default=False,
+        autocompletion=_known_names,
+    ),
 ]
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a file, as `models list` shows it.")]
+Name = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="Name of a file, as `models list` shows it.", autocompletion=_known_names),
+]
 
 
 @models.command("list")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dynface_video.cli.models import _known_names
 from fake_api import Command
 from model_files import CONTENT, OwnMachine, put_in_place
 
@@ -98,3 +99,10 @@ def test_a_failed_download_names_each_source(command: Command, catalogue: Path) 
     assert (code, out) == (1, "")
     assert "error: free could not be fetched; nothing was installed:" in err
     assert f"  {catalogue / 'free.pth'}: another file: its 5 bytes" in err
+
+
+def test_shells_complete_names_of_files_and_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _known_names("gfpgan") == ["gfpgan-1.2", "gfpgan-1.3", "gfpgan-1.4", "gfpgan"]
+    assert _known_names("fr") == ["free"]
+    monkeypatch.setenv("DYNFACE_CATALOGUE", str(tmp_path / "absent.yaml"))
+    assert _known_names("ffhq") == ["ffhq512"]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 import torch
 from facexlib.detection.retinaface import RetinaFace
+from skimage.data import astronaut
 
 from dynface_video.config import load_settings
 from dynface_video.errors import ModelError
@@ -21,6 +23,9 @@ from dynface_video.passes.networks import load_finders, load_models
 from model_files import OwnMachine, put_in_place
 
 CPU = torch.device("cpu")
+YUNET = Path(os.environ.get("DYNFACE_DATA", Path(__file__).parents[3] / "shared" / "data")).joinpath(
+    "detectors", "yunet_n_640_640.onnx"
+)
 
 
 def test_pictures_that_are_crops_need_no_network_to_find_faces() -> None:
@@ -95,6 +100,17 @@ def test_the_cache_of_networks_follows_identity_and_mask(tmp_path: Path, monkeyp
     assert (embedded.parser, other.parser) == (None, parser)
     assert isinstance(other.identifier, ArcFaceIdentifier) and other.identifier.model is network
     assert cache.get(load_settings("mini", None, plain)).parser is None
+
+
+@pytest.mark.skipif(not YUNET.is_file(), reason=f"{YUNET} is absent: set DYNFACE_DATA")
+def test_yunet_finds_a_face_from_the_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = OwnMachine(tmp_path, monkeypatch)
+    (tmp_path / "copy.onnx").write_bytes(YUNET.read_bytes())
+    machine.publish("yunet", tmp_path / "copy.onnx")
+    fetch("yunet")
+    _, detector = load_finders(load_settings("mini", None, {"detector": "yunet"}), CPU)
+    (face,) = detector.detect(astronaut())
+    assert face.score > 0.8
 
 
 def test_yunet_comes_from_the_settings_or_the_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
