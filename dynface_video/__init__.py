@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dynface_video.api import restore_batch as restore_batch
     from dynface_video.api import restore_image as restore_image
     from dynface_video.api import restore_video as restore_video
+    from dynface_video.api import write_report as write_report
     from dynface_video.config import Overrides as Overrides
     from dynface_video.config import Settings as Settings
     from dynface_video.config import load_settings as load_settings
@@ -65,6 +66,7 @@ _HOMES = {
     "restore_batch": "dynface_video.api",
     "restore_image": "dynface_video.api",
     "restore_video": "dynface_video.api",
+    "write_report": "dynface_video.api",
 }
 
 __all__ = list(_HOMES)

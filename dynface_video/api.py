@@ -16,6 +16,7 @@ from dynface_video.jobs.batch import BatchInterrupted, make_output_folder, run_b
 from dynface_video.jobs.estimate import restoring_seconds
 from dynface_video.jobs.journal import LOG
 from dynface_video.jobs.manifest import Entry, read_entries
+from dynface_video.jobs.record import open_record, report_path
 from dynface_video.jobs.remote import (
     as_given,
     check_uploadable,
@@ -26,11 +27,12 @@ from dynface_video.jobs.remote import (
     upload,
     working_folder,
 )
+from dynface_video.jobs.segments import segments_of
 from dynface_video.jobs.source import is_stills, probe_source
 from dynface_video.jobs.stills import StillsJob
 from dynface_video.jobs.task import Progress, RunOptions, ignore_progress, uses_gpu
-from dynface_video.jobs.video_job import VideoJob, read_analysis
-from dynface_video.jobs.worker import segments_of
+from dynface_video.jobs.video_job import VideoJob, check_paths, read_analysis
+from dynface_video.media.io.files import write_atomically
 from dynface_video.media.io.memory_image import MemoryImage, as_image, image_file_of
 from dynface_video.media.pixels.display import to_display
 from dynface_video.passes.analysis import Analysis
@@ -40,6 +42,7 @@ from dynface_video.passes.networks import Models, analyze_with, load_models
 from dynface_video.passes.restore import PassContext, Work
 from dynface_video.passes.span import restored_span
 from dynface_video.passes.stills import restored_samples, still_settings
+from dynface_video.report.page import render_page
 from dynface_video.results import BatchResult, ListedPerson, RestoredFrame, RestorePlan, RestoreResult
 from dynface_video.threads import network_threads
 
@@ -345,6 +348,32 @@ def list_people(
         portraits = list(read_portraits(probe_source(path, settings), found))
         write_picture(Path(sheet), draw_sheet(portraits))
     return found, people
+
+
+def write_report(path: Path | str, target: Path | str | None = None, *, overwrite: bool = False) -> Path:
+    """Write the page that tells what a restoration did: one HTML file that needs no network.
+
+    Args:
+        path: An output with its record beside it, a record, or the directory of an unfinished job.
+        target: The page; None for `OUTPUT.report.html` beside the output.
+        overwrite: Replace an existing page.
+
+    Returns:
+        Where the page is.
+
+    Raises:
+        InputError: There is no record, or the page cannot be written.
+        JobError: The files of an unfinished job cannot be read.
+    """
+    path = Path(path)
+    page = Path(target) if target is not None else report_path(path)
+    check_paths(path, page, overwrite=overwrite)
+    text = render_page(open_record(path))
+    try:
+        write_atomically(page, text)
+    except OSError as error:
+        raise InputError(f"{page} cannot be written ({error.strerror})") from error
+    return page
 
 
 def _restore_local(

@@ -24,6 +24,7 @@ from dynface_video.cli.files import check_writable
 from dynface_video.cli.group import HintingGroup
 from dynface_video.cli.models import models
 from dynface_video.cli.options import Config, Json, Preset, Restart, Source, Verbose, examples, setting_options
+from dynface_video.cli.report import report
 from dynface_video.cli.summary import analysis_overview, analysis_summary, plan_summary, restore_summary
 from dynface_video.config import Overrides, load_settings
 from dynface_video.config.option import ANALYZE, RESTORE
@@ -216,6 +217,9 @@ main.command(
         "dynface-video batch incoming/ -o restored/ --watch",
     )
 )(batch)
+main.command(epilog=examples("dynface-video report restored.mkv", "dynface-video report restored.mkv -o report.html"))(
+    report
+)
 main.command(epilog=examples("dynface-video status restored/", "dynface-video status restored.mkv --json"))(status)
 
 main.command(epilog=examples("dynface-video doctor", "dynface-video doctor --json"))(doctor)

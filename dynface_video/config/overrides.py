@@ -34,6 +34,7 @@ class PipelineOverrides(TypedDict, total=False):
     interlaced: Literal["auto", "keep", "deinterlace", "ignore"]
     mezzanine: bool
     copy_untouched: bool
+    record: bool
     image_format: Literal["png", "jpg", "tif", "webp", "bmp"] | None
     workers: int | Literal["auto"]
     threads: int

@@ -257,6 +257,10 @@ class OutputSettings(Section):
         Literal["png", "jpg", "tif", "webp", "bmp"] | None,
         Option(commands=frozenset({RESTORE}), unset="the source's, or png"),
     ] = Field(default=None, description="format of the images in an output folder")
+    record: Annotated[bool, Option()] = Field(
+        default=True,
+        description="keep a record beside the output (OUTPUT.record.zip), from which `report` makes a page",
+    )
     segment_frames: int = Field(default=120, ge=1, description="frames restored and saved together, approximately")
 
 

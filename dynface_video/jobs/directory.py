@@ -5,6 +5,7 @@
     segments/NNNNN-DIGEST.nut, .json    a restored segment and, written last, its sidecar
     analyzing.json, restoring-NNNNN.json    how many frames a running call has done
     log.jsonl            every call that ended, one line each (`jobs.journal`)
+    record.zip           what `report` is made from, to be published with the output (`jobs.record`)
     state.json           progress, for `dynface-video status`; nothing depends on it
     complete.json        the output is published; all that is left is to delete the directory
 
@@ -94,7 +95,7 @@ class JobDirectory:
         if existing.exists() and not resume:
             shutil.rmtree(path)
         elif existing.exists():
-            differences = plan.differences(_load_plan(existing))
+            differences = plan.differences(read_plan(existing))
             if differences:
                 raise JobMismatchError(
                     f"{path} holds a job that differs: {'; '.join(differences)}. Resume it with the same options, "
@@ -261,7 +262,8 @@ def _update_with_track(digest: Any, analyzed: AnalyzedTrack) -> None:
         digest.update(values.tobytes())
 
 
-def _load_plan(path: Path) -> Plan:
+def read_plan(path: Path) -> Plan:
+    """Read a job's plan; raises JobError if it is missing or damaged."""
     try:
         return Plan(**json.loads(path.read_text()))
     except (OSError, ValueError, TypeError) as error:

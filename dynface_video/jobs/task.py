@@ -22,7 +22,9 @@ from dynface_video.jobs.journal import JobLog
 from dynface_video.jobs.lock import job_lock
 from dynface_video.jobs.output import Output, VideoFile
 from dynface_video.jobs.plan import Plan, Segment
-from dynface_video.jobs.worker import VideoPerformer, segments_of
+from dynface_video.jobs.record import publish_record
+from dynface_video.jobs.segments import segments_of
+from dynface_video.jobs.worker import VideoPerformer
 from dynface_video.jobs.workers import local_workers
 from dynface_video.passes.analysis import Analysis, unrestored_warning
 from dynface_video.passes.face_account import face_accounts
@@ -110,6 +112,7 @@ class RestoreTask:
         done: Whether the output is published.
         error: Why the job failed.
         publish: Uploads the complete output; None if it stays where it is.
+        record: Where the record of the restoration is, once it is published; None without one.
     """
 
     def __init__(
@@ -139,6 +142,7 @@ class RestoreTask:
         self.totals, self.done = Totals(), False
         self.error: DynfaceError | None = None
         self.publish: Callable[[], None] | None = None
+        self.record: Path | None = None
         self._info, self.output, self._plan, self._analysis = info, output, plan, analysis
         self._resume, self._report = options.resume, options.report
         self._logs = [JobLog(path) for path in options.logs]
@@ -321,15 +325,23 @@ class RestoreTask:
             # Before the output is published: `status` believes the line only once the job's directory is gone.
             self._log_end(None)
         with disk_errors(self.directory.path):
+            # First the record: an output without one would not be restored again to get it.
+            self.record = publish_record(self.directory.path, self._made(), self.target, asdict(self.totals))
             self.directory.complete(asdict(self.totals))
         if isinstance(self.output, VideoFile):
-            os.replace(self.directory.output_folder / self.target.name, self.target)
+            os.replace(self._made(), self.target)
         self.directory.remove()
         if self.publish is not None:
             self.publish()
             self._log_end(None)
         self.done = True
         self._lock.close()
+
+    def _made(self) -> Path:
+        """The complete output before it is published; a folder of images is in its place already."""
+        if isinstance(self.output, VideoFile):
+            return self.directory.output_folder / self.target.name
+        return self.target
 
     def fail(self, error: DynfaceError) -> None:
         """See `VideoTask`."""

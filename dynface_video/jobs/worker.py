@@ -21,7 +21,9 @@ from dynface_video.jobs.directory import JobDirectory
 from dynface_video.jobs.executors.base import ANALYZE, RESTORE, Call, SegmentResult
 from dynface_video.jobs.failures import disk_errors, is_out_of_memory
 from dynface_video.jobs.output import Output
-from dynface_video.jobs.plan import Segment, cut_around
+from dynface_video.jobs.plan import Segment
+from dynface_video.jobs.record import save_record
+from dynface_video.jobs.segments import segments_of
 from dynface_video.media.io.probe import VideoInfo
 from dynface_video.media.io.read import Frame
 from dynface_video.media.output.stream_copy import copy_segment
@@ -79,7 +81,7 @@ class VideoPerformer:
                     assert call.segment is not None
                     seen = _with_progress_file(self.job.restoring_path(call.segment.number), on_frame)
                     return self._worker(cache, call.batch).run(call.segment, seen)
-                return self._assemble(on_frame)
+                return self._assemble(cache, on_frame)
         except Exception as error:
             if is_out_of_memory(error):
                 cache.clear()
@@ -93,13 +95,18 @@ class VideoPerformer:
             analyze_with(self._models(cache), self.info, self.settings, seen).save(path)
         return Analysis.load(path).frame_count
 
-    def _assemble(self, on_frame: Callable[[int], None]) -> tuple[str, ...]:
+    def _assemble(self, cache: dict[str, Any], on_frame: Callable[[int], None]) -> tuple[str, ...]:
         # From the file, like every worker: its numbers are rounded, and a user may have edited it.
         analysis = Analysis.load(self.job.analysis_path)
         segments = segments_of(analysis, self.settings)
         paths = [self.job.segment_path(segment, analysis) for segment in segments]
+        warnings: tuple[str, ...] = ()
+        if self.settings.output.record:
+            # Before joining: a folder of images is published by it.
+            locator, pixel_format = self._models(cache).locator, self.output.encoding.pixel_format
+            warnings = save_record(self.job, self.info, self.settings, pixel_format, locator)
         self.job.output_folder.mkdir(exist_ok=True)
-        return self.output.finish(paths, analysis.frames.pts, self.job.path, on_frame)
+        return (*self.output.finish(paths, analysis.frames.pts, self.job.path, on_frame), *warnings)
 
     def _models(self, cache: dict[str, Any]) -> Models:
         networks: ModelCache = cache.setdefault("networks", ModelCache())
@@ -210,14 +217,3 @@ def _counted(frames: Iterable[Frame], on_frame: Callable[[int], None]) -> Iterat
     for done, frame in enumerate(frames):
         on_frame(done)
         yield frame
-
-
-def segments_of(analysis: Analysis, settings: Settings) -> list[Segment]:
-    """Cut a video into segments, at shots and at the source's keyframes where one is near.
-
-    Args:
-        analysis: The first pass's result.
-        settings: All of them.
-    """
-    good = {shot.start for shot in analysis.shots} | set(analysis.frames.keyframes())
-    return cut_around(analysis.untouched(), analysis.frame_count, settings.output.segment_frames, good)

@@ -79,7 +79,10 @@ def test_what_can_be_done_is_done_and_the_next_run_does_the_rest(
     second = restore_batch([films], out, config=tmp_path / "short.yaml", device="cpu")
     assert [row.status for row in second.videos] == ["done", "skipped", "failed"]
     assert second.videos[0].totals.computed == 1
-    assert sorted(path.name for path in out.iterdir()) == ["a.mp4", "b.mp4", "batch.json", "batch.jsonl"]
+    records = ["a.mp4.record.zip", "b.mp4.record.zip"]
+    assert sorted(path.name for path in out.iterdir()) == sorted(
+        ["a.mp4", "b.mp4", "batch.json", "batch.jsonl", *records]
+    )
 
 
 def test_the_command_says_what_became_of_each_and_ends_with_3(films: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from dynface_video.config import load_settings
 from dynface_video.errors import InputError, ModelError
 from dynface_video.jobs.status import read_status
 from dynface_video.jobs.video_job import describe_plan
+from dynface_video.record.archive import record_path
 from identity import stand_in
 from model_files import CONTENT, OwnMachine, put_in_place
 
@@ -53,7 +54,7 @@ def test_an_output_may_have_the_longest_name_that_a_file_can_have(
         clip, target, device="cpu", progress=lambda *_: found.append(read_status(target)["jobs"][0]["output"])
     )
     assert target.stat().st_size > 0 and set(found) == {str(target)}
-    assert sorted(tmp_path.iterdir()) == sorted([clip, target])
+    assert sorted(tmp_path.iterdir()) == sorted([clip, target, record_path(target)])
     assert restore_batch([target], tmp_path / "again", device="cpu").count("done") == 1
 
 

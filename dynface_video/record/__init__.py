@@ -1,0 +1,1 @@
+"""The record of a restoration: what a report is made from, kept beside the output."""

@@ -1,0 +1,143 @@
+"""A record as a file: a ZIP archive beside the output, `OUTPUT.record.zip`.
+
+    record.json      what was done with what; the measures; which picture shows what
+    result.json      digest of the output, totals, times and warnings; only of a finished restoration
+    analysis.json    the first pass's result
+    pictures/*.jpg   stills before and after, skipped faces, a picture of each shot
+    excerpts/*.mp4   source above, output below
+
+Members that are compressed already are stored. The format is versioned (`FORMAT` in record.json); a reader refuses what
+is newer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dynface_video.errors import InputError, JobError
+from dynface_video.media.io.files import MAX_NAME, complete_or_nothing
+from dynface_video.passes.analysis import Analysis
+from dynface_video.record.measure import RunMeasures
+
+FORMAT = 1
+SUFFIX = ".record.zip"
+RECORD, RESULT, ANALYSIS = "record.json", "result.json", "analysis.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """What is known about a restoration.
+
+    Attributes:
+        facts: JSON values: version, created, settings, models, source, encoding, restored_frames.
+        analysis: Of the first pass.
+        measures: Of runs of frames.
+        stills: Entries with person, track, frame, and the member names of the pictures, before and after.
+        skipped: Entries with the position in `Analysis.skipped_faces`, frame and picture.
+        shots: Entries with the shot's position, frame and picture.
+        excerpts: Entries with person (None for the whole picture), start, stop, width, height, seconds and video.
+        media: The pictures and videos by member name.
+        result: JSON values: output, finished, and what `jobs.task.Totals` holds; None while it is not finished.
+    """
+
+    facts: dict[str, Any]
+    analysis: Analysis
+    measures: tuple[RunMeasures, ...] = ()
+    stills: tuple[dict[str, Any], ...] = ()
+    skipped: tuple[dict[str, Any], ...] = ()
+    shots: tuple[dict[str, Any], ...] = ()
+    excerpts: tuple[dict[str, Any], ...] = ()
+    media: Mapping[str, bytes] = field(default_factory=dict)
+    result: dict[str, Any] | None = None
+
+    def save(self, path: Path) -> None:
+        """Write the archive, which appears only when it is complete; raises OSError if it cannot be written."""
+        document = {
+            "format": FORMAT,
+            **self.facts,
+            "measures": [one.to_json() for one in self.measures],
+            "stills": list(self.stills),
+            "skipped": list(self.skipped),
+            "shots": list(self.shots),
+            "excerpts": list(self.excerpts),
+        }
+        with complete_or_nothing(path, shared=True) as partial, zipfile.ZipFile(partial, "w") as archive:
+            _write(archive, RECORD, json.dumps(document, indent=1).encode(), zipfile.ZIP_DEFLATED)
+            _write(archive, ANALYSIS, self._analysis_text(), zipfile.ZIP_DEFLATED)
+            for name, content in self.media.items():
+                _write(archive, name, content, zipfile.ZIP_STORED)
+
+    @classmethod
+    def load(cls, path: Path) -> Record:
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: It is missing, damaged, or of a later version.
+        """
+        try:
+            with zipfile.ZipFile(path) as archive:
+                raw = json.loads(archive.read(RECORD))
+                if raw.pop("format") > FORMAT:
+                    raise InputError(f"{path} was written by a later version ({raw.get('version')}); update this one")
+                with tempfile.TemporaryDirectory() as folder:
+                    archive.extract(ANALYSIS, folder)
+                    analysis = Analysis.load(Path(folder) / ANALYSIS)
+                names = set(archive.namelist())
+                media = {name: archive.read(name) for name in sorted(names - {RECORD, RESULT, ANALYSIS})}
+                result = json.loads(archive.read(RESULT)) if RESULT in names else None
+            lists = {name: tuple(raw.pop(name)) for name in ("stills", "skipped", "shots", "excerpts")}
+            measures = tuple(RunMeasures.from_json(one) for one in raw.pop("measures"))
+        except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError, JobError) as error:
+            raise InputError(f"{path} is not the record of a restoration ({error})") from error
+        return cls(raw, analysis, measures, media=media, result=result, **lists)
+
+    def _analysis_text(self) -> bytes:
+        with tempfile.TemporaryDirectory() as folder:
+            self.analysis.save(Path(folder) / ANALYSIS)
+            return (Path(folder) / ANALYSIS).read_bytes()
+
+
+def add_result(path: Path, result: dict[str, Any]) -> None:
+    """Add the result to a record that has none.
+
+    Args:
+        path: Of the archive.
+        result: As of `Record`.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    with zipfile.ZipFile(path, "a") as archive:
+        _write(archive, RESULT, json.dumps(result, indent=1).encode(), zipfile.ZIP_DEFLATED)
+
+
+def record_path(output: Path) -> Path:
+    """Where the record of an output is: `OUTPUT.record.zip` beside it.
+
+    Args:
+        output: A file or folder.
+
+    Returns:
+        The path; a name that would exceed the file system's limit is cut and ends in a digest of the whole name.
+    """
+    name = os.fsencode(output.name)
+    if len(name) + len(SUFFIX) <= MAX_NAME:
+        return output.with_name(f"{output.name}{SUFFIX}")
+    digest = hashlib.sha256(name).hexdigest()[:8]
+    kept = name[: MAX_NAME - len(SUFFIX) - len(digest) - 1].decode(errors="ignore")
+    return output.with_name(f"{kept}-{digest}{SUFFIX}")
+
+
+def _write(archive: zipfile.ZipFile, name: str, content: bytes, compression: int) -> None:
+    # A fixed date: the same record is the same file.
+    member = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+    member.external_attr = 0o644 << 16
+    archive.writestr(member, content, compression)

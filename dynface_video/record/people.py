@@ -1,0 +1,63 @@
+"""The people of an analysis, each with the tracks that show them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dynface_video.analyzed_track import AnalyzedTrack
+from dynface_video.passes.analysis import Analysis
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody whose face is seen.
+
+    Attributes:
+        number: From 1.
+        tracks: In the order of time.
+    """
+
+    number: int
+    tracks: tuple[AnalyzedTrack, ...]
+
+    @property
+    def frames(self) -> int:
+        """Frames of the tracks in all."""
+        return sum(analyzed.track.stop - analyzed.track.start for analyzed in self.tracks)
+
+    @property
+    def restored(self) -> bool:
+        """Whether any of the tracks is restored."""
+        return any(analyzed.restore for analyzed in self.tracks)
+
+    @property
+    def size(self) -> float:
+        """Median side of the face over all frames, pixels."""
+        return float(np.median(np.concatenate([analyzed.track.sizes for analyzed in self.tracks])))
+
+    @property
+    def prominence(self) -> float:
+        """Size times duration, by which people are ranked."""
+        return sum(analyzed.track.size * (analyzed.track.stop - analyzed.track.start) for analyzed in self.tracks)
+
+
+def person_of(analyzed: AnalyzedTrack) -> int:
+    """Number of the person that a track shows, from 1."""
+    return analyzed.track.number + 1
+
+
+def people_of(analysis: Analysis) -> list[Person]:
+    """The people of an analysis, most prominent first.
+
+    Args:
+        analysis: Of the first pass.
+    """
+    groups: dict[int, list[AnalyzedTrack]] = {}
+    for analyzed in analysis.tracks:
+        groups.setdefault(person_of(analyzed), []).append(analyzed)
+    people = [
+        Person(number, tuple(sorted(tracks, key=lambda one: one.track.start))) for number, tracks in groups.items()
+    ]
+    return sorted(people, key=lambda person: (not person.restored, -person.prominence, person.number))

@@ -1,0 +1,106 @@
+"""Pictures and measures that are taken while frames pass by."""
+
+from __future__ import annotations
+
+import io
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from dynface_video.faces.align import template
+from dynface_video.record.measure import RunCrops, RunMeasures, landmark_motion, measure_run
+from dynface_video.record.pictures import ExcerptWriter, close_up_box, fitted, jpeg, square_around
+from identity import FACE, FoundFace
+from made_records import made_track
+
+
+def noise(seed: int, size: int = 96) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 255, (size, size, 3), dtype=np.uint8)
+
+
+def test_an_excerpt_holds_the_source_above_and_the_output_below_at_their_times(tmp_path: Path) -> None:
+    writer = ExcerptWriter(tmp_path / "a.mp4", None, 64, Fraction(25))
+    times = [Fraction(0), Fraction(1, 25), Fraction(7, 25)]
+    for k, at in enumerate(times):
+        writer.add(np.full((48, 64, 3), 60 + 20 * k, np.uint8), np.full((48, 64, 3), 160, np.uint8), at)
+    done = writer.close()
+    assert (done.width, done.height) == (64, 48) and done.seconds == pytest.approx(8 / 25)
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        frames = list(container.decode(video=0))
+    assert [frame.pts * frame.time_base for frame in frames] == times
+    last = frames[-1].to_ndarray(format="rgb24").astype(int)
+    assert abs(last[:44].mean() - 100) < 4 and abs(last[52:].mean() - 160) < 4
+
+
+@pytest.mark.parametrize("shape", [(9, 7), (333, 77), (40, 1000)])
+def test_excerpts_of_any_shape_are_even_and_bounded(shape: tuple[int, int], tmp_path: Path) -> None:
+    writer = ExcerptWriter(tmp_path / "a.mp4", None, 320, Fraction(25))
+    for k in range(2):
+        writer.add(np.zeros((*shape, 3), np.uint8), np.zeros((*shape, 3), np.uint8), Fraction(k, 25))
+    done = writer.close()
+    assert done.width % 2 == done.height % 2 == 0 and min(done.width, done.height) >= 16
+    assert max(done.width, done.height) <= 320
+
+
+def test_a_square_stays_inside_the_picture() -> None:
+    assert square_around((50, 40), 20, 100, 80) == (40, 30, 60, 50)
+    assert square_around((2, 79), 20, 100, 80) == (0, 60, 20, 80)
+    assert square_around((50, 40), 500, 100, 80) == (0, 0, 100, 80)
+
+
+def test_a_close_up_holds_the_face_in_every_frame() -> None:
+    analyzed = made_track(0, 10, 50, side=40)
+    x0, y0, x1, y1 = close_up_box(analyzed, 20, 60, 640, 480)
+    points = analyzed.track.landmarks[10:]
+    assert x0 < points[..., 0].min() and points[..., 0].max() < x1
+    assert y0 < points[..., 1].min() and points[..., 1].max() < y1
+
+
+def test_pictures_are_reduced_and_never_enlarged() -> None:
+    assert fitted(noise(0), 48).shape == (48, 48, 3) and fitted(noise(0), 500).shape == (96, 96, 3)
+    assert Image.open(io.BytesIO(jpeg(noise(0), (10, 10, 50, 30), 100))).size == (40, 20)
+
+
+def test_a_face_that_was_not_changed_has_equal_measures_before_and_after() -> None:
+    landmarks = template(96)
+    crops = RunCrops.of(landmarks)
+    for k in range(3):
+        crops.add(noise(k), noise(k), landmarks)
+    found = measure_run(4, 10, crops, FoundFace((64, 64)))
+    assert (found.track, found.start, found.stop) == (4, 10, 13)
+    assert found.invented == pytest.approx(0, abs=1e-6)
+    assert found.flicker[0] == found.flicker[1] > 0 and found.landmark_motion == (0, 0)
+
+
+def test_what_was_drawn_in_place_of_the_source_is_invented() -> None:
+    landmarks = template(96)
+    crops = RunCrops.of(landmarks)
+    for k in range(3):
+        crops.add(noise(k), noise(k + 50), landmarks)
+    assert measure_run(0, 0, crops, FoundFace((64, 64))).invented > 0.9
+
+
+def test_landmarks_that_move_are_measured_in_percent_of_the_eye_distance() -> None:
+    class Moving:
+        def __init__(self) -> None:
+            self.calls = 0
+
+        def locate(self, picture: np.ndarray, boxes: np.ndarray) -> object:
+            self.calls += 1
+            return FoundFace((40 + 3 * self.calls, 40)).locate(picture, boxes)
+
+    eyes = float(np.linalg.norm(np.diff(template(128)[:2], axis=0)))
+    crops = np.zeros((4, 128, 128, 3), np.float32)
+    assert landmark_motion(crops, Moving()) == pytest.approx(100 * 3 / eyes, rel=1e-3)  # type: ignore[arg-type]
+    assert len(FACE) == 5
+
+
+def test_measures_are_read_back_as_written() -> None:
+    found = RunMeasures(3, 10, 19, 0.25, (1.5, 1.25), (2.0, 1.0), 0.75)
+    assert RunMeasures.from_json(found.to_json()) == found
+    without = RunMeasures(3, 10, 19, 0.25, (1.5, 1.25), (2.0, 1.0))
+    assert RunMeasures.from_json(without.to_json()) == without
