@@ -15,7 +15,6 @@ import torch
 
 from dynface_video.config import Settings
 from dynface_video.errors import InputError
-from dynface_video.faces.detection.detector import FaceLocator
 from dynface_video.jobs.directory import PLAN, JobDirectory, job_path, read_plan
 from dynface_video.jobs.directory import SUFFIX as JOB_SUFFIX
 from dynface_video.jobs.plan import Segment
@@ -26,8 +25,9 @@ from dynface_video.media.io.read import Frame, read_span, to_display
 from dynface_video.media.output.encoding import encoded_colour
 from dynface_video.media.output.write import read_segment
 from dynface_video.passes.analysis import Analysis
-from dynface_video.passes.networks import load_finders
+from dynface_video.passes.networks import load_finders, load_identifier
 from dynface_video.record.archive import SUFFIX, Record, add_result, record_path
+from dynface_video.record.measure import FaceReaders
 from dynface_video.record.moments import choose_moments
 from dynface_video.record.observe import FramePair, observe
 from dynface_video.record.provenance import describe_program, describe_source, now, sha256_of
@@ -42,7 +42,7 @@ NEAR = 24
 
 
 def make_record(
-    job: JobDirectory, info: VideoInfo, settings: Settings, pixel_format: str, locator: FaceLocator
+    job: JobDirectory, info: VideoInfo, settings: Settings, pixel_format: str, readers: FaceReaders
 ) -> Record:
     """Make the record of what a job has restored so far.
 
@@ -51,7 +51,7 @@ def make_record(
         info: The source.
         settings: All of them.
         pixel_format: Of the segments.
-        locator: Finds landmarks in crops.
+        readers: Of the faces in crops.
 
     Raises:
         JobError: Source or segments cannot be read.
@@ -68,11 +68,11 @@ def make_record(
         "restored_frames": sum(stop - start for start, stop in spans),
     }
     pairs = _pairs(job, info, analysis, finished, (pixel_format, moments.frames()))
-    return observe(pairs, moments, analysis, info, locator, facts)
+    return observe(pairs, moments, analysis, info, readers, facts)
 
 
 def save_record(
-    job: JobDirectory, info: VideoInfo, settings: Settings, pixel_format: str, locator: FaceLocator
+    job: JobDirectory, info: VideoInfo, settings: Settings, pixel_format: str, readers: FaceReaders
 ) -> tuple[str, ...]:
     """Make the record of a job whose segments are all finished, and keep it in the job's directory.
 
@@ -81,13 +81,13 @@ def save_record(
         info: As of `make_record`.
         settings: As of `make_record`.
         pixel_format: As of `make_record`.
-        locator: As of `make_record`.
+        readers: As of `make_record`.
 
     Returns:
         A warning if none could be made: a restored film is not given up for its record.
     """
     try:
-        make_record(job, info, settings, pixel_format, locator).save(job.path / MADE)
+        make_record(job, info, settings, pixel_format, readers).save(job.path / MADE)
     except Exception as error:  # of any kind, as said above
         logger.info("no record", exc_info=True)
         return (f"no record of the restoration was kept ({type(error).__name__}: {error})",)
@@ -167,8 +167,9 @@ def _record_of_job(path: Path) -> Record:
     except (KeyError, ValueError) as error:
         raise InputError(f"{path / PLAN} does not hold the settings of a video ({error})") from error
     info = probe_source(Path(plan.source), settings)
-    locator, _ = load_finders(settings, torch.device("cpu"))
-    return make_record(job, info, settings, pixel_format, locator)
+    device = torch.device("cpu")
+    readers = FaceReaders(load_finders(settings, device)[0], load_identifier(settings, device))
+    return make_record(job, info, settings, pixel_format, readers)
 
 
 def _pairs(

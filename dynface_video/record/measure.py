@@ -9,6 +9,7 @@ import numpy as np
 
 from dynface_video.faces.align import align_transform, extract_crop, template, transform_scale
 from dynface_video.faces.detection.detector import FaceLocator
+from dynface_video.faces.identity import FaceIdentifier
 from dynface_video.faces.landmarks import box_from_landmarks
 from dynface_video.faces.paste import face_mask
 from dynface_video.metrics.invention import invented_share
@@ -16,6 +17,19 @@ from dynface_video.metrics.temporal import flow_warped_error
 
 SMALL, LARGE = 128, 256
 """Sides of the crops that are measured, pixels: the larger one where the face has that many."""
+
+
+@dataclass(frozen=True)
+class FaceReaders:
+    """The networks that measure faces.
+
+    Attributes:
+        locator: Finds landmarks.
+        identifier: Tells people apart; None where the models have no such network.
+    """
+
+    locator: FaceLocator
+    identifier: FaceIdentifier | None = None
 
 
 @dataclass(frozen=True)
@@ -30,7 +44,8 @@ class RunMeasures:
         flicker: Change from frame to frame beyond the motion, levels of 255 (`flow_warped_error`).
         landmark_motion: Mean distance that located landmarks move in the aligned crop from frame to frame, percent of
             the distance between the eyes; the motion of the head is taken out by the alignment.
-        identity: Cosine similarity of source and output by the identity network; None where there is none.
+        identity: Cosine similarity of source and output in the middle of the run by the identity network; None where
+            there is none.
     """
 
     track: int
@@ -95,17 +110,17 @@ class RunCrops:
         self.output.append(extract_crop(output, transform, self.size))
 
 
-def measure_run(track: int, start: int, crops: RunCrops, locator: FaceLocator) -> RunMeasures:
+def measure_run(track: int, start: int, crops: RunCrops, readers: FaceReaders) -> RunMeasures:
     """Measure a face over a run of frames.
 
     Args:
         track: Number of its track.
         start: First frame of the run.
         crops: At least two frames.
-        locator: Finds landmarks in crops.
+        readers: Of the faces in crops.
     """
     source, output = np.stack(crops.source), np.stack(crops.output)
-    mask = face_mask(crops.size)
+    mask, middle = face_mask(crops.size), len(source) // 2
     shares = [invented_share(ours, theirs) for ours, theirs in zip(output, source, strict=True)]
     return RunMeasures(
         track,
@@ -113,7 +128,8 @@ def measure_run(track: int, start: int, crops: RunCrops, locator: FaceLocator) -
         start + len(source),
         float(np.mean(shares)),
         (flow_warped_error(source, source, mask), flow_warped_error(output, source, mask)),
-        (landmark_motion(source, locator), landmark_motion(output, locator)),
+        (landmark_motion(source, readers.locator), landmark_motion(output, readers.locator)),
+        identity_similarity(source[middle], output[middle], readers.identifier),
     )
 
 
@@ -130,3 +146,12 @@ def landmark_motion(crops: np.ndarray, locator: FaceLocator) -> float:
     points = np.stack([locator.locate(picture, box).points[0] for picture in pictures]).astype(np.float64)
     eyes = float(np.linalg.norm(expected[1] - expected[0]))
     return 100 * float(np.linalg.norm(np.diff(points, axis=0), axis=2).mean()) / eyes
+
+
+def identity_similarity(source: np.ndarray, output: np.ndarray, identifier: FaceIdentifier | None) -> float | None:
+    """Cosine similarity of the vectors of two aligned crops, (R, R, 3) floats in [0, 1]; None without a network."""
+    if identifier is None:
+        return None
+    landmarks = [template(len(source)).astype(np.float32)]
+    ours, theirs = (identifier.embed((255 * crop).round().astype(np.uint8), landmarks)[0] for crop in (output, source))
+    return float(ours @ theirs)

@@ -13,7 +13,7 @@ import numpy as np
 
 from dynface_video.analyzed_track import AnalyzedTrack
 from dynface_video.passes.analysis import Analysis
-from dynface_video.record.people import Person, people_of
+from dynface_video.record.people import SeenPerson, people_of
 from dynface_video.tracking.observation import HIDDEN
 from dynface_video.tracking.track_filter import turn_of
 
@@ -143,7 +143,7 @@ def best_frame(analyzed: AnalyzedTrack, allowed: np.ndarray) -> int | None:
     return track.start + int(at[int(worth.argmax())])
 
 
-def _excerpts(analysis: Analysis, people: Sequence[Person], ready: np.ndarray, height: int) -> Iterator[Excerpt]:
+def _excerpts(analysis: Analysis, people: Sequence[SeenPerson], ready: np.ndarray, height: int) -> Iterator[Excerpt]:
     seconds = _seconds(analysis)
     rate = analysis.frame_count / max(seconds, 1e-6)
     length = max(2, min(analysis.frame_count, round(EXCERPT_SECONDS * rate)))
@@ -160,7 +160,7 @@ def _excerpts(analysis: Analysis, people: Sequence[Person], ready: np.ndarray, h
             yield excerpt
 
 
-def _excerpt_of(person: Person, length: int, ready: np.ndarray) -> Excerpt | None:
+def _excerpt_of(person: SeenPerson, length: int, ready: np.ndarray) -> Excerpt | None:
     """The frames around the best one of the person's most prominent track that is restored, within that track."""
     tracks = sorted(
         (one for one in person.tracks if one.restore), key=lambda one: -one.track.size * len(one.track.landmarks)
@@ -182,7 +182,7 @@ def _excerpt_of(person: Person, length: int, ready: np.ndarray) -> Excerpt | Non
     return None
 
 
-def _runs(people: Sequence[Person], ready: np.ndarray) -> Iterator[Run]:
+def _runs(people: Sequence[SeenPerson], ready: np.ndarray) -> Iterator[Run]:
     """Runs in proportion to how long each person is restored, spread evenly over that time."""
     restored = [[one for one in person.tracks if one.restore] for person in people]
     lengths = [sum(len(one.track.landmarks) for one in tracks) for tracks in restored]
@@ -211,7 +211,7 @@ def _runs_of(analyzed: AnalyzedTrack, middles: np.ndarray, ready: np.ndarray) ->
             free = first + length
 
 
-def _stills(people: Sequence[Person], ready: np.ndarray) -> Iterator[Still]:
+def _stills(people: Sequence[SeenPerson], ready: np.ndarray) -> Iterator[Still]:
     for rank, person in enumerate(people[:PEOPLE]):
         count = STILLS_EACH if rank < SHOWN_OFTEN else 1
         frames: set[int] = set()
@@ -222,7 +222,7 @@ def _stills(people: Sequence[Person], ready: np.ndarray) -> Iterator[Still]:
                 yield still
 
 
-def _still_of(person: Person, part: np.ndarray, ready: np.ndarray) -> Still | None:
+def _still_of(person: SeenPerson, part: np.ndarray, ready: np.ndarray) -> Still | None:
     """The best frame of a part of a person's frames, which are counted over all tracks."""
     before = 0
     for analyzed in sorted(person.tracks, key=lambda one: -one.track.size * one.restore):

@@ -12,13 +12,11 @@ from typing import Any
 import numpy as np
 
 from dynface_video.analyzed_track import AnalyzedTrack
-from dynface_video.faces.detection.detector import FaceLocator
 from dynface_video.media.io.probe import VideoInfo
 from dynface_video.passes.analysis import Analysis
 from dynface_video.record.archive import Record
-from dynface_video.record.measure import RunCrops, RunMeasures, measure_run
+from dynface_video.record.measure import FaceReaders, RunCrops, RunMeasures, measure_run
 from dynface_video.record.moments import Excerpt, Moments, Run
-from dynface_video.record.people import person_of
 from dynface_video.record.pictures import (
     CLOSE_UP_SIDE,
     CONTEXT,
@@ -52,7 +50,7 @@ def observe(
     moments: Moments,
     analysis: Analysis,
     info: VideoInfo,
-    locator: FaceLocator,
+    readers: FaceReaders,
     facts: dict[str, Any],
 ) -> Record:
     """Make a record.
@@ -62,11 +60,11 @@ def observe(
         moments: What to show and measure.
         analysis: Of the first pass.
         info: The source.
-        locator: Finds landmarks in crops.
+        readers: Of the faces in crops.
         facts: As of `Record`.
     """
     with tempfile.TemporaryDirectory() as folder:
-        observer = _Observer(moments, analysis, info, locator, Path(folder))
+        observer = _Observer(moments, analysis, info, readers, Path(folder))
         for pair in pairs:
             observer.see(pair)
         return observer.record(facts)
@@ -74,9 +72,9 @@ def observe(
 
 class _Observer:
     def __init__(
-        self, moments: Moments, analysis: Analysis, info: VideoInfo, locator: FaceLocator, folder: Path
+        self, moments: Moments, analysis: Analysis, info: VideoInfo, readers: FaceReaders, folder: Path
     ) -> None:
-        self._moments, self._analysis, self._info, self._locator = moments, analysis, info, locator
+        self._moments, self._analysis, self._info, self._readers = moments, analysis, info, readers
         self._folder = folder
         self._tracks = {one.track.number: one for one in analysis.tracks}
         self._crops: dict[Run, RunCrops] = {}
@@ -134,7 +132,7 @@ class _Observer:
         crops = self._crops.setdefault(run, RunCrops.of(landmarks))
         crops.add(source, output, landmarks)
         if index == run.stop - 1 and len(crops.source) > 1:
-            self._measures.append(measure_run(run.track, run.start, self._crops.pop(run), self._locator))
+            self._measures.append(measure_run(run.track, run.start, self._crops.pop(run), self._readers))
 
     def _write(self, excerpt: Excerpt, index: int, source: np.ndarray, output: np.ndarray) -> None:
         path = self._folder / f"{excerpt.start}-{excerpt.stop}-{excerpt.person}.mp4"
@@ -167,7 +165,7 @@ class _Observer:
         shown = [
             one
             for one in self._analysis.faces_in(excerpt.start, excerpt.stop)
-            if one.track.start <= excerpt.start and one.track.stop >= excerpt.stop and excerpt.person == person_of(one)
+            if one.track.start <= excerpt.start and one.track.stop >= excerpt.stop and excerpt.person == one.person
         ]
         return close_up_box(shown[0], excerpt.start, excerpt.stop, *self._size)
 

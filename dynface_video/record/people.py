@@ -1,4 +1,4 @@
-"""The people of an analysis, each with the tracks that show them."""
+"""The people of an analysis in the order of their prominence, each with the tracks that show them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dynface_video.passes.analysis import Analysis
 
 
 @dataclass(frozen=True)
-class Person:
+class SeenPerson:
     """Somebody whose face is seen.
 
     Attributes:
@@ -43,12 +43,7 @@ class Person:
         return sum(analyzed.track.size * (analyzed.track.stop - analyzed.track.start) for analyzed in self.tracks)
 
 
-def person_of(analyzed: AnalyzedTrack) -> int:
-    """Number of the person that a track shows, from 1."""
-    return analyzed.track.number + 1
-
-
-def people_of(analysis: Analysis) -> list[Person]:
+def people_of(analysis: Analysis) -> list[SeenPerson]:
     """The people of an analysis, most prominent first.
 
     Args:
@@ -56,8 +51,8 @@ def people_of(analysis: Analysis) -> list[Person]:
     """
     groups: dict[int, list[AnalyzedTrack]] = {}
     for analyzed in analysis.tracks:
-        groups.setdefault(person_of(analyzed), []).append(analyzed)
+        groups.setdefault(analyzed.person, []).append(analyzed)
     people = [
-        Person(number, tuple(sorted(tracks, key=lambda one: one.track.start))) for number, tracks in groups.items()
+        SeenPerson(number, tuple(sorted(tracks, key=lambda one: one.track.start))) for number, tracks in groups.items()
     ]
     return sorted(people, key=lambda person: (not person.restored, -person.prominence, person.number))

@@ -167,5 +167,8 @@ class ExcerptWriter:
             "bufsize": str(2 * EXCERPT_BITS),
             # Seeking to any frame is to be quick.
             "g": "24",
+            # With a limited bit rate, macroblock-tree rate control gives other bytes from run to run.
+            "bf": "0",
+            "x264-params": "mbtree=0",
         }
         return stream

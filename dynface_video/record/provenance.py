@@ -10,7 +10,7 @@ from typing import Any
 import dynface_video
 from dynface_video.config import Settings
 from dynface_video.media.io.probe import VideoInfo
-from dynface_video.models.registry import detection_folder, embedded_models, model_folder
+from dynface_video.models.registry import detection_folder, embedded_models, model_folder, used_models
 
 EMBEDDED_LICENCE = "Apache-2.0"
 UNKNOWN_LICENCE = "not stated"
@@ -75,6 +75,10 @@ def describe_models(settings: Settings) -> list[dict[str, Any]]:
                     "licence": EMBEDDED_LICENCE if embedded else UNKNOWN_LICENCE,
                 }
             )
+    for used in used_models(settings):
+        found.append(
+            {"models": "public", "file": used.name, "bytes": None, "sha256": used.sha256, "licence": used.licence}
+        )
     return found
 
 

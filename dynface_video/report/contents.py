@@ -12,7 +12,7 @@ import numpy as np
 
 from dynface_video.record.archive import Record
 from dynface_video.record.measure import RunMeasures
-from dynface_video.record.people import Person, people_of
+from dynface_video.record.people import SeenPerson, people_of
 from dynface_video.report.plots import Scale, bars, line, nice_top, ticks
 from dynface_video.tracking.observation import HIDDEN
 
@@ -166,7 +166,7 @@ def _scale(record: Record, top: float = 1.0) -> Scale:
     return Scale(record.analysis.frame_count, top)
 
 
-def _facts(record: Record, timeline: Timeline, people: Sequence[Person]) -> list[Fact]:
+def _facts(record: Record, timeline: Timeline, people: Sequence[SeenPerson]) -> list[Fact]:
     source, analysis = record.facts["source"], record.analysis
     restored = [one for one in people if one.restored]
     total = record.result["faces"] if record.result else None
@@ -211,7 +211,7 @@ def _excerpts(record: Record, timeline: Timeline) -> list[dict[str, Any]]:
     return found
 
 
-def _person(person: Person, record: Record, timeline: Timeline, measures: Sequence[RunMeasures]) -> dict[str, Any]:
+def _person(person: SeenPerson, record: Record, timeline: Timeline, measures: Sequence[RunMeasures]) -> dict[str, Any]:
     stills = [
         {
             "time": timeline.clock(one["frame"]),
@@ -233,7 +233,7 @@ def _person(person: Person, record: Record, timeline: Timeline, measures: Sequen
     }
 
 
-def _row(person: Person, timeline: Timeline) -> dict[str, Any]:
+def _row(person: SeenPerson, timeline: Timeline) -> dict[str, Any]:
     spans = [timeline.span(one.track.start, one.track.stop) for one in person.tracks[:4]]
     more = len(person.tracks) - len(spans)
     levels, steps = _mean_level(person), _mean_step(person)
@@ -248,7 +248,7 @@ def _row(person: Person, timeline: Timeline) -> dict[str, Any]:
     }
 
 
-def _person_facts(person: Person, means: dict[str, Any]) -> list[Fact]:
+def _person_facts(person: SeenPerson, means: dict[str, Any]) -> list[Fact]:
     resolution = max(one.stage_count for one in person.tracks)
     grey = sum(one.grey for one in person.tracks)
     facts = [
@@ -302,15 +302,15 @@ def _level(one: Any) -> np.ndarray:
     return np.asarray(read[-1] if read else np.zeros(one.levels.shape[1]))
 
 
-def _mean_level(person: Person) -> float:
+def _mean_level(person: SeenPerson) -> float:
     return float(np.concatenate([_level(one) for one in person.tracks]).mean())
 
 
-def _mean_step(person: Person) -> float:
+def _mean_step(person: SeenPerson) -> float:
     return float(np.concatenate([one.starting_steps.max(axis=0) for one in person.tracks]).mean())
 
 
-def _plots(person: Person, record: Record, measures: Sequence[RunMeasures]) -> list[Plot]:
+def _plots(person: SeenPerson, record: Record, measures: Sequence[RunMeasures]) -> list[Plot]:
     frames = [np.arange(one.track.start, one.track.stop) for one in person.tracks]
     levels = [100 * _level(one) for one in person.tracks]
     steps = [one.starting_steps.max(axis=0).astype(np.float64) for one in person.tracks]

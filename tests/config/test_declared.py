@@ -17,6 +17,7 @@ def test_every_override_reaches_its_setting() -> None:
         "mezzanine": True, "copy_untouched": True, "images": "stills", "fps": "24", "image_format": "tif", "grain": 0.5,
         "grayscale": "off", "detector": "retinaface", "minimum_size": 40.0, "minimum_score": 0.3, "aligned": True,
         "resolution": 256, "identity": "arcface", "paste_mask": "person", "precision": "bfloat16",
+        "record": False,
     }  # fmt: skip
     assert values.keys() == OPTIONS.keys()
     settings = load_settings("mini", None, values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from PIL import Image
 
 from dynface_video.faces.align import template
-from dynface_video.record.measure import RunCrops, RunMeasures, landmark_motion, measure_run
+from dynface_video.record.measure import FaceReaders, RunCrops, RunMeasures, landmark_motion, measure_run
 from dynface_video.record.pictures import ExcerptWriter, close_up_box, fitted, jpeg, square_around
 from identity import FACE, FoundFace
 from made_records import made_track
@@ -70,7 +71,7 @@ def test_a_face_that_was_not_changed_has_equal_measures_before_and_after() -> No
     crops = RunCrops.of(landmarks)
     for k in range(3):
         crops.add(noise(k), noise(k), landmarks)
-    found = measure_run(4, 10, crops, FoundFace((64, 64)))
+    found = measure_run(4, 10, crops, FaceReaders(FoundFace((64, 64))))
     assert (found.track, found.start, found.stop) == (4, 10, 13)
     assert found.invented == pytest.approx(0, abs=1e-6)
     assert found.flicker[0] == found.flicker[1] > 0 and found.landmark_motion == (0, 0)
@@ -81,7 +82,28 @@ def test_what_was_drawn_in_place_of_the_source_is_invented() -> None:
     crops = RunCrops.of(landmarks)
     for k in range(3):
         crops.add(noise(k), noise(k + 50), landmarks)
-    assert measure_run(0, 0, crops, FoundFace((64, 64))).invented > 0.9
+    assert measure_run(0, 0, crops, FaceReaders(FoundFace((64, 64)))).invented > 0.9
+
+
+class MeanColour:
+    """Tells faces apart by their mean colour."""
+
+    name, same_person, same_picture = "mean colour", 0.5, 0.5
+
+    def embed(self, picture: np.ndarray, landmarks: Sequence[np.ndarray]) -> np.ndarray:
+        means = np.repeat(picture.mean(axis=(0, 1))[None], len(landmarks), axis=0)
+        return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), np.float32)
+
+
+def test_identity_is_compared_in_the_middle_of_the_run() -> None:
+    landmarks, crops = template(96), RunCrops(128)
+    red, blue = (np.full((96, 96, 3), colour, np.uint8) for colour in ((200, 0, 0), (0, 0, 200)))
+    for output in (blue, red, blue):
+        crops.add(red, output, landmarks)
+    readers = FaceReaders(FoundFace((64, 64)), MeanColour())
+    assert measure_run(0, 0, crops, readers).identity == pytest.approx(1)
+    crops.output[1] = crops.output[0]
+    assert measure_run(0, 0, crops, readers).identity == pytest.approx(0, abs=1e-6)
 
 
 def test_landmarks_that_move_are_measured_in_percent_of_the_eye_distance() -> None:

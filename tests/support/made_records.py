@@ -18,7 +18,6 @@ from dynface_video.passes.analysis import Analysis, AnalyzedTrack
 from dynface_video.record.archive import Record
 from dynface_video.record.measure import RunMeasures
 from dynface_video.record.moments import Moments, choose_moments
-from dynface_video.record.people import person_of
 from dynface_video.record.pictures import ExcerptWriter, jpeg
 from dynface_video.tracking.observation import FaceTrack, SkippedFace
 
@@ -36,7 +35,9 @@ def made_track(number: int, start: int, length: int, *, side: float = 90.0, rest
     levels = 0.01 + 0.004 * np.sin(np.arange(length) / 40 + number)
     steps = (300 + 80 * np.sin(np.arange(length) / 60)).astype(np.int64)
     zeros = np.zeros(length)
-    return AnalyzedTrack(track, np.stack([levels, zeros]), np.stack([steps, zeros.astype(np.int64)]), False, restore)
+    return AnalyzedTrack(
+        track, np.stack([levels, zeros]), np.stack([steps, zeros.astype(np.int64)]), False, restore, person=number + 1
+    )
 
 
 def made_analysis(
@@ -182,8 +183,3 @@ def _excerpts(moments: Moments, folder: Path, noise: float, media: dict[str, byt
 def _picture(colour: tuple[int, int, int], rng: np.random.Generator, noise: float) -> np.ndarray:
     plain = np.broadcast_to(np.array(colour, np.float64), (HEIGHT, WIDTH, 3))
     return np.clip(plain + rng.normal(0, noise, plain.shape) if noise else plain, 0, 255).astype(np.uint8)
-
-
-def people_in(analysis: Analysis) -> list[int]:
-    """Numbers of the people of an analysis."""
-    return sorted({person_of(one) for one in analysis.tracks})
