@@ -85,7 +85,7 @@ def test_several_errors_are_told_at_once_and_before_the_networks_libraries_load(
 @pytest.mark.parametrize(
     ("words", "completed"),
     [
-        ("dynface-video re", {"restore"}),
+        ("dynface-video re", {"restore", "report"}),
         ("dynface-video restore a.mp4 --prese", {"--preset"}),
         ("dynface-video restore a.mp4 --preset ar", {"archive"}),
         ("dynface-video restore a.mp4 --grayscale o", {"on", "off"}),
