@@ -21,6 +21,7 @@ class ModelServer:
         stalls: Like `cuts`, but the connection stays open without a byte for `stall_seconds`.
         ranges: Whether `Range` is obeyed.
         tag: ETag; "" for none.
+        heeds_if_range: Whether a range of another version is answered with the whole file.
         headers: Further headers of answers.
         length: Whether Content-Length is sent; the connection's end is the file's otherwise.
         wrong_range: Whether an answer to a range has its beginning elsewhere.
@@ -34,6 +35,7 @@ class ModelServer:
     stall_seconds: float = 1.0
     ranges: bool = True
     tag: str = '"one"'
+    heeds_if_range: bool = True
     headers: dict[str, str] = field(default_factory=dict)
     length: bool = True
     wrong_range: bool = False
@@ -86,7 +88,8 @@ def _answer(handler: BaseHTTPRequestHandler, server: ModelServer) -> None:
         return
     body, start = server.content, 0
     asked = handler.headers.get("Range")
-    if status == 200 and asked and server.ranges and handler.headers.get("If-Range", server.tag) == server.tag:
+    same = not server.heeds_if_range or handler.headers.get("If-Range", server.tag) == server.tag
+    if status == 200 and asked and server.ranges and same:
         start = int(asked.removeprefix("bytes=").rstrip("-"))
         status, body = (206, body[start:]) if start < len(body) else (416, b"")
     if status >= 400:

@@ -98,6 +98,7 @@ class Transfer:
                 time.sleep(pause)
 
     def _copy(self, path: Path) -> None:
+        self._discard()
         try:
             total = path.stat().st_size
             with path.open("rb") as source, self._writing("wb") as target:
@@ -148,6 +149,9 @@ class Transfer:
         if code == 206 and _range_start(response) != start:
             self._discard()
             raise _Passing("the server sent another part than was asked for")
+        if code == 206 and _version(response) != self._memory().get("version", ""):
+            self._discard()
+            raise _Passing("the file has changed on the server")
         if not self.has_digest and response.headers.get("Content-Type", "").startswith("text/html"):
             raise Unavailable("the server sent a web page instead of the file")
 
@@ -158,11 +162,15 @@ class Transfer:
         total = start + int(length) if length and length.isdecimal() else None
         if None not in (total, self.size) and total != self.size:
             raise Unavailable(f"holds {total} bytes, the catalogue declares {self.size}")
+        if not start:
+            # Before it is remembered whose bytes they are.
+            self._discard()
         self._remember(response)
         try:
             with self._writing("ab" if start else "wb") as target:
                 for chunk in response.iter_content(CHUNK):
                     target.write(chunk)
+                    target.flush()  # so that a killed process leaves all that it received
                     self.progress(target.tell(), total or self.size)
         except OSError as error:
             self._disk_full(error)
@@ -195,10 +203,8 @@ class Transfer:
         return memory if isinstance(memory, dict) else {}
 
     def _remember(self, response: Response) -> None:
-        tag = response.headers.get("ETag", "")
-        # A weak tag does not say that the bytes are the same.
-        version = tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified", "")
-        self._memory_path.write_text(json.dumps({"source": self.source.name, "version": version}), encoding="utf-8")
+        memory = {"source": self.source.name, "version": _version(response)}
+        self._memory_path.write_text(json.dumps(memory), encoding="utf-8")
 
     def _discard(self) -> None:
         self.partial.unlink(missing_ok=True)
@@ -222,6 +228,13 @@ def forget(partial: Path) -> None:
     """Delete a partial file and what is remembered of it."""
     for path in (partial, partial.with_name(partial.name + ".json")):
         path.unlink(missing_ok=True)
+
+
+def _version(response: Response) -> str:
+    """What tells one version of the file from another; "" if the server does not say."""
+    tag = response.headers.get("ETag", "")
+    # A weak tag does not say that the bytes are the same.
+    return tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified", "")
 
 
 def _range_start(response: Response) -> int | None:

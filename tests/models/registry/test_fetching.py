@@ -4,6 +4,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -118,6 +119,34 @@ def test_a_file_that_changed_on_the_server_is_not_patched_together(net: str, ser
         fetch(net)
     server.content, server.tag = CONTENT, '"two"'
     assert fetch(net).path.read_bytes() == CONTENT
+
+
+def test_a_changed_file_is_noticed_without_a_digest_too(server: ModelServer, own_catalogue: Add):
+    own_catalogue("net", sha256=None, sources=[f"{server.url}/file"])
+    server.content, server.cuts, server.statuses = CONTENT[::-1], [3072], [200, 404]
+    with pytest.raises(ModelError):
+        fetch("net")
+    server.content, server.tag, server.heeds_if_range = CONTENT, '"two"', False
+    assert fetch("net").sha256 == DIGEST
+    assert server.asked_ranges()[-2:] == ["bytes=3072-", None]
+
+
+def test_what_a_copy_left_is_not_taken_for_part_of_a_download(
+    server: ModelServer, own_catalogue: Add, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    own_catalogue("net", sha256=None, sources=[f"{server.url}/file"])
+    server.cuts, server.statuses = [3072], [200, 404]
+    with pytest.raises(ModelError):
+        fetch("net")
+    (tmp_path / "mirror" / "net.pth").write_bytes(b"\0" * 9000)
+
+    def stopped(now: int, total: int | None) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fetch("net", mirror=str(tmp_path / "mirror"), progress=stopped)
+    assert fetch("net").sha256 == DIGEST
+    assert server.asked_ranges()[-1] is None
 
 
 def test_a_part_that_proves_wrong_is_fetched_again_from_its_beginning(net: str, server: ModelServer):
@@ -398,6 +427,25 @@ def test_of_two_processes_one_fetches_and_the_other_waits(net: str, server: Mode
     assert sorted(results.get(timeout=1) for _ in workers) == ["", "", f"{server.url}/file"]
     assert local_path(find(net)).read_bytes() == CONTENT
     assert server.asked_ranges() == [None, "bytes=4096-"]
+
+
+def test_a_killed_process_leaves_no_lock_and_its_bytes_are_kept(
+    net: str, server: ModelServer, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(transfer_module, "READ_TIMEOUT", 30)
+    server.stalls, server.stall_seconds = [4096], 2.0
+    context = multiprocessing.get_context("fork")
+    worker = context.Process(target=_fetch_in_process, args=(context.Queue(),))
+    worker.start()
+    part, deadline = local_path(find(net)).with_name("net.pth.part"), time.monotonic() + 20
+    while time.monotonic() < deadline and not (part.exists() and part.stat().st_size):
+        time.sleep(0.01)
+    worker.kill()
+    worker.join()
+    kept = part.stat().st_size
+    assert 0 < kept < len(CONTENT)
+    assert fetch(net).path.read_bytes() == CONTENT
+    assert server.asked_ranges() == [None, f"bytes={kept}-"]
 
 
 def test_removing_leaves_nothing(net: str, server: ModelServer):
