@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -26,21 +23,15 @@ from dynface_video.config import (
 from dynface_video.device import resolve_device
 from dynface_video.diffusion.engine import GuidedStep
 from dynface_video.diffusion.noise import NoiseKey
-from dynface_video.diffusion.starting_step import StartingStepTable
-from dynface_video.errors import ModelError
+from dynface_video.errors import InputError
 from dynface_video.faces.align import extract_crop, scaling
 from dynface_video.faces.paste import paste_face
 from dynface_video.images import Images, as_images, like_input
-from dynface_video.models.adjuster import GuidanceAdjuster
-from dynface_video.models.blur_level import BlurLevelEstimator
-from dynface_video.models.prior import GuidedPrior
-from dynface_video.models.registry import model_folder
-from dynface_video.models.restoration import RestorationModel, enlarge_coarse
-from dynface_video.pretrained import load_pretrained
-from dynface_video.stage import NetworkName, SampledFaces, Sampler, Stage, StageConfig
+from dynface_video.models.restoration import enlarge_coarse
+from dynface_video.stage import SampledFaces, Stage
+from dynface_video.stage_loading import chosen_networks, find_models, load_stages
 from dynface_video.threads import network_threads
 
-INDEX = "model_index.json"
 NEXT_STAGE = 1.1
 """A face goes on to the next stage if its crop covers more frame pixels than this multiple of the last stage's side."""
 CPU_RESOLUTION = 256
@@ -104,7 +95,7 @@ class FacePipeline:
     def from_settings(cls, settings: Settings, *, torch_dtype: torch.dtype = torch.float32) -> FacePipeline:
         """Load the models that the settings name onto the device that they name; raises as `from_pretrained`."""
         device = resolve_device(settings.execution.device)
-        stages = load_stages(model_folder(settings.models), settings.restoration, device, torch_dtype)
+        stages = load_stages(find_models(settings), settings.restoration, device, torch_dtype)
         return cls(stages, settings.restoration, device, torch_dtype, settings.execution.threads)
 
     @property
@@ -124,10 +115,12 @@ class FacePipeline:
     def with_settings(self, **changes: Unpack[RestorationChanges]) -> FacePipeline:
         """The same networks under other settings, by the names of `RestorationSettings`.
 
-        Raises InputError for an unknown name or an unusable value, ModelError for a trained guidance map without
-        weights.
+        Raises InputError for an unknown name or an unusable value or another choice of networks, ModelError for a
+        trained guidance map without weights.
         """
         settings = changed_restoration(self.settings, changes)
+        if chosen_networks(settings) != chosen_networks(self.settings):
+            raise InputError("another method, restorer, fidelity or prior needs another pipeline: load it with them")
         return replace(self, stages=tuple(stage.with_settings(settings) for stage in self.stages), settings=settings)
 
     def with_fixed_batches(self) -> FacePipeline:
@@ -258,77 +251,6 @@ class _StepCounter:
         seen = {name: getattr(step, name) for name in ("denoised", "target", "map", "guide", "blur_level", "numbers")}
         self.callback(self.pipeline, self.count, step.timestep, seen)
         self.count += 1
-
-
-def load_stages(
-    folder: Path, settings: RestorationSettings, device: torch.device, dtype: torch.dtype
-) -> tuple[Stage, ...]:
-    """The stages of a model folder, coarse to fine; raises ModelError for a part that is missing or does not fit.
-
-    A network that several stages name is loaded once.
-    """
-    networks = _Networks(folder, device)
-    stages: list[Stage] = []
-    for config in _stage_configs(folder):
-        restoration = networks.load(config.restoration, RestorationModel)
-        if restoration.reads_coarse and not stages:
-            raise ModelError(f"{folder / INDEX}: the first stage's restoration model needs a coarser stage")
-        sampler = None
-        if config.prior and config.blur_estimator and config.starting_steps:
-            prior = networks.load(config.prior, GuidedPrior)
-            table = StartingStepTable.load(folder / config.starting_steps)
-            table.check_fits(prior.resolution, prior.schedule)
-            adjuster = networks.load(config.adjuster, GuidanceAdjuster) if config.adjuster else None
-            sampler = Sampler(networks.load(config.blur_estimator, BlurLevelEstimator), prior, table, adjuster)
-        stages.append(Stage(config, restoration, sampler, settings, device, dtype))
-    return tuple(stages)
-
-
-def _stage_configs(folder: Path) -> list[StageConfig]:
-    try:
-        described = json.loads((folder / INDEX).read_text())["stages"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{folder / INDEX}: not a list of stages: {error}") from error
-    if not isinstance(described, list) or not all(isinstance(values, dict) for values in described):
-        raise ModelError(f"{folder / INDEX}: `stages` is not a list of stages")
-    configs = [StageConfig.from_dict(values) for values in described]
-    if not configs or any(a.resolution >= b.resolution for a, b in pairwise(configs)):
-        raise ModelError(f"{folder / INDEX}: the stages must go from coarse to fine")
-    return configs
-
-
-@dataclass(eq=False)
-class _Networks:
-    """Loads the networks of a model folder, each once."""
-
-    folder: Path
-    device: torch.device
-    loaded: dict[str, Any] = field(default_factory=dict)
-
-    def load(self, name: NetworkName, default: type[Any]) -> Any:
-        """A network by its name in `model_index.json`; default: its class where the name has no class of its own."""
-        subfolder, model_class = name, default
-        if not isinstance(name, str):
-            if set(name) != {"class", "folder"}:
-                raise ModelError(f"{self.folder / INDEX}: a network is a folder, or has a class and a folder: {name}")
-            subfolder, model_class = name["folder"], _imported(name["class"])
-        key = str(subfolder)
-        if key not in self.loaded:
-            network = load_pretrained(model_class, self.folder / key, device=self.device)
-            if self.device.type == "cpu":
-                # Convolutions work on interleaved channels there, and would reorder every input and output.
-                network = network.to(memory_format=torch.channels_last)
-            self.loaded[key] = network
-        return self.loaded[key]
-
-
-def _imported(name: str) -> Any:
-    """A class by its full name, `module.Class`."""
-    module, _, class_name = name.rpartition(".")
-    try:
-        return getattr(importlib.import_module(module), class_name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ModelError(f"the model class {name!r} cannot be imported: {error}; is its package installed?") from error
 
 
 def to_tensor(images: np.ndarray, device: torch.device | str = "cpu") -> Tensor:

@@ -42,7 +42,8 @@ SHARP_PIXELS = (0.5, 1.5)
 class StageConfig:
     """A stage as a model folder's `model_index.json` describes it.
 
-    A network is named by its subfolder, or, with a class of your own, as `{"class": "module.Class", "folder": NAME}`.
+    A network is named by its subfolder, or, with a class of your own, as `{"class": "module.Class", "folder": NAME}`,
+    or as `{"model": NAME}` by its name in the registry: a restorer that spandrel reads, or a published prior.
 
     Attributes:
         resolution: R, side of the crops in pixels.

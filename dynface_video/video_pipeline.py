@@ -335,6 +335,9 @@ class VideoPipeline:
         return pictures, stack_motions(motions)
 
     def _temporal_weight(self, key: FaceKey) -> float:
+        if self.stages[0].sampler is None:
+            # Nobody has read a level: a restorer alone draws anew in every frame, however sharp that is.
+            return self.pipeline.settings.temporal_weight
         level = float(self.tracks[key.track].levels[0, key.at])
         return min(1.0, level / FULL_WEIGHT_LEVEL) ** 2 * self.pipeline.settings.temporal_weight
 

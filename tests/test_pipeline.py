@@ -18,7 +18,8 @@ from dynface_video.errors import InputError, ModelError
 from dynface_video.faces.align import align_transform, extract_crop
 from dynface_video.metrics.fidelity import psnr
 from dynface_video.models.registry import model_folder
-from dynface_video.pipeline import INDEX, FacePipeline
+from dynface_video.pipeline import FacePipeline
+from dynface_video.stage_loading import INDEX
 from evaluation.faces import CleanFace, DegradedFace
 from evaluation.maps import map_sheet, with_map
 from training.degradation import Degradation, degrade

@@ -49,6 +49,9 @@ def load_settings(
     if config is not None:
         values = _merged(values, _config_values(Path(config), problems))
     given = {name: value for name, value in (overrides or {}).items() if value is not None}
+    given |= {
+        name: _anchored(given[name], Path()) for name in ("restorer", "prior") if isinstance(given.get(name), str)
+    }
     problems += [unknown_option(name) for name in given if name not in OPTIONS]
     changed = _merged(values, _by_section(given))
     before = explain(_errors(values))
@@ -106,13 +109,24 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise InputError(f"the configuration {path} must hold settings as `name: value`, like the presets do")
     # A section whose lines are all commented out reads as None: nothing given.
     values = {name: value for name, value in values.items() if value is not None}
-    _anchor_model(values.get("detection"), path.parent)
+    _anchor_models(values, path.parent)
     return values
 
 
-def _anchor_model(detection: Any, folder: Path) -> None:
+def _anchor_models(values: dict[str, Any], folder: Path) -> None:
+    """Make what a configuration file names by a path independent of the working directory."""
+    detection, restoration = values.get("detection"), values.get("restoration")
     if isinstance(detection, dict) and isinstance(detection.get("yunet_model"), str):
         detection["yunet_model"] = str(folder / detection["yunet_model"])
+    for holder, name in ((values, "models"), (restoration, "restorer"), (restoration, "prior")):
+        if isinstance(holder, dict) and isinstance(holder.get(name), str):
+            holder[name] = _anchored(holder[name], folder)
+
+
+def _anchored(given: str, folder: Path) -> str:
+    """A file or folder by its absolute path, which workers need too; anything else is a name."""
+    path = folder / given
+    return str(path.absolute()) if path.is_file() or (path / "model_index.json").is_file() else given
 
 
 def _merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:

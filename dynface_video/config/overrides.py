@@ -19,6 +19,10 @@ class PipelineOverrides(TypedDict, total=False):
     minimum_size: float
     minimum_score: float
     aligned: bool
+    method: Literal["auto", "guided", "restorer"]
+    restorer: str | None
+    fidelity: float | None
+    prior: str | None
     strength: float
     num_inference_steps: int | None
     resolution: int | Literal["auto"]
@@ -52,6 +56,10 @@ class Overrides(PipelineOverrides, total=False):
 class RestorationChanges(TypedDict, total=False):
     """Settings of `RestorationSettings` to be changed, by their names."""
 
+    method: Literal["auto", "guided", "restorer"]
+    restorer: str | None
+    fidelity: float | None
+    prior: str | None
     strength: float
     num_inference_steps: int | None
     resolution: int | Literal["auto"]

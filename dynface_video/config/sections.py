@@ -108,6 +108,25 @@ class DetectionSettings(Section):
 class RestorationSettings(Section):
     """How a face is restored."""
 
+    method: Annotated[Literal["auto", "guided", "restorer"], Option()] = Field(
+        default="auto",
+        description="guided: the whole method, in which a prior draws what the restorer cannot know; restorer: the "
+        "restorer's own faces, averaged over time; auto: guided where the model set has a prior for the restorer",
+    )
+    restorer: Annotated[str | None, Option("FILE|NAME", unset="the model set's own")] = Field(
+        default=None,
+        min_length=1,
+        description="restoration model: the checkpoint of a network that spandrel reads (GFPGAN, RestoreFormer, "
+        "CodeFormer, SwinIR and others), or the name of one that `models fetch` has fetched",
+    )
+    fidelity: Annotated[float | None, Option("0..1", unset="0.5 where the restorer has such a weight")] = Field(
+        default=None, ge=0, le=1, description="CodeFormer's weight: 0 is the prettiest face, 1 the most faithful"
+    )
+    prior: Annotated[str | None, Option("PATH|NAME", unset="the model set's own")] = Field(
+        default=None,
+        min_length=1,
+        description="prior of the guided stage: a folder that `models convert` wrote, a checkpoint, or a fetched name",
+    )
     strength: Annotated[float, Option("0..1")] = Field(
         default=0.6, ge=0, le=1, description="0 stays closest to the input, 1 invents most detail"
     )
@@ -223,6 +242,14 @@ class RestorationSettings(Section):
             raise ValueError("guidance_scale has no effect with guidance: none; remove one of them")
         if self.guidance != "closed_form" and self.guidance_map != "none":
             raise ValueError("guidance_map requires guidance: closed_form")
+        return self
+
+    @model_validator(mode="after")
+    def _restorer_has_what_it_takes(self) -> RestorationSettings:
+        if self.fidelity is not None and self.restorer is None:
+            raise ValueError("fidelity is a weight of a restorer such as CodeFormer; name it with --restorer")
+        if self.prior is not None and self.method == "restorer":
+            raise ValueError("method restorer uses no prior; remove one of them")
         return self
 
 

@@ -114,19 +114,6 @@ def file_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def folder_digest(folder: Path) -> str:
-    """SHA-256 of the names and contents of all files below a folder.
-
-    Args:
-        folder: The folder.
-    """
-    digest = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        digest.update(path.relative_to(folder).as_posix().encode())
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
-
-
 def cut_segments(frame_count: int, length: int, good_cuts: Iterable[int] = ()) -> list[Segment]:
     """Cut a video into segments of about equal length.
 

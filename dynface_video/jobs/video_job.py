@@ -17,16 +17,17 @@ from dynface_video.jobs.driver import Driver
 from dynface_video.jobs.executors.base import Call, Executor
 from dynface_video.jobs.executors.local import LocalExecutor
 from dynface_video.jobs.output import choose_output
-from dynface_video.jobs.plan import Plan, file_digest, folder_digest
+from dynface_video.jobs.plan import Plan, file_digest
 from dynface_video.jobs.signals import StopRequest, handled_signals
 from dynface_video.jobs.source import probe_source, source_digest
 from dynface_video.jobs.task import RestoreTask, RunOptions, Totals
 from dynface_video.jobs.workers import local_workers
 from dynface_video.media.io.files import MAX_NAME
 from dynface_video.media.output.write import EncodeSettings
-from dynface_video.models.registry import model_folder, used_models
+from dynface_video.models.registry import used_models
 from dynface_video.passes.analysis import Analysis
 from dynface_video.precision import resolve_precision
+from dynface_video.stage_loading import find_models
 
 
 class VideoJob:
@@ -199,6 +200,6 @@ def describe_plan(source: Path, digest: str, settings: Settings, output: dict[st
             "threads": settings.execution.threads,
             "precision": resolve_precision(settings.execution),
         },
-        model_digest=folder_digest(model_folder(settings.models)),
+        model_digest=find_models(settings).digest(),
         version=dynface_video.__version__,
     )

@@ -34,7 +34,7 @@ class LevelReading:
     Attributes:
         frame: Its number.
         centre: Of the landmarks, (2,).
-        levels: Relative levels of the stages that the face can go through, 0 in a stage without SE.
+        levels: Relative levels of the stages that the face can go through, up to the last with SE; 0 in one without.
         confidences: Of the levels, in (0, 1].
         grey: Whether the crop is without colour.
     """
@@ -147,7 +147,10 @@ class LevelReader:
         levels: list[list[float]] = [[] for _ in self._waiting]
         confidences: list[list[float]] = [[] for _ in self._waiting]
         estimates: dict[int, Tensor] = {}
-        for number, stage in enumerate(self.pipeline.stages):
+        stages = list(self.pipeline.stages)
+        while stages and stages[-1].sampler is None:
+            stages.pop()
+        for number, stage in enumerate(stages):
             rows = [row for row, face in enumerate(self._waiting) if len(face.crops) > number]
             if not rows:
                 break

@@ -7,13 +7,14 @@ from dataclasses import replace
 from dynface_video.config import Settings
 from dynface_video.passes.networks import Models, load_finders, load_identifier, load_models, load_parser
 from dynface_video.precision import resolve_precision
+from dynface_video.stage_loading import chosen_networks
 
 
 class ModelCache:
-    """Loads networks once for each set of models, device and precision, and adapts them to each video's settings."""
+    """Loads networks once for each choice of models, device and precision, and adapts them to each video's settings."""
 
     def __init__(self) -> None:
-        self._loaded: dict[tuple[str, str, str], tuple[Settings, Models]] = {}
+        self._loaded: dict[tuple[object, ...], tuple[Settings, Models]] = {}
 
     def get(self, settings: Settings) -> Models:
         """The models under some settings.
@@ -24,7 +25,8 @@ class ModelCache:
         Raises:
             ModelError: Weights are missing.
         """
-        key = (settings.models, settings.execution.device, resolve_precision(settings.execution))
+        device, precision = settings.execution.device, resolve_precision(settings.execution)
+        key = (settings.models, device, precision, *chosen_networks(settings.restoration))
         if key not in self._loaded:
             self._loaded[key] = (settings, load_models(settings))
         before, models = self._loaded[key]

@@ -189,7 +189,9 @@ def _place_faces(frame: Frame, context: PassContext, video: VideoPipeline) -> It
         for stage in stages[: analyzed.stage_count]:
             to_crop = compose(scaling(first, stage.resolution), to_first)
             crops.append(np.clip(extract_crop(region, to_crop, stage.resolution), 0, 1))
-        detail = source_detail_weight(_level_above(analyzed, at), last.resolution)
+        # Without a blur estimator nobody knows whether the source's detail above the crop is signal.
+        known = stages[0].sampler is not None
+        detail = source_detail_weight(_level_above(analyzed, at), last.resolution) if known else 0.0
         face = _PlacedFace(analyzed, at, box, to_crop, crops[-1], mask, detail)
         video.add(face.key, crops, validity)
         yield face

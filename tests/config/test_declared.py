@@ -18,6 +18,7 @@ def test_every_override_reaches_its_setting() -> None:
         "grayscale": "off", "detector": "retinaface", "minimum_size": 40.0, "minimum_score": 0.3, "aligned": True,
         "resolution": 256, "identity": "arcface", "paste_mask": "person", "precision": "bfloat16",
         "record": False,
+        "method": "guided", "restorer": "gfpgan-1.4", "fidelity": 0.7, "prior": "difface-prior",
     }  # fmt: skip
     assert values.keys() == OPTIONS.keys()
     settings = load_settings("mini", None, values)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dynface_video.errors import InputError
-from dynface_video.jobs.plan import Plan, Segment, cut_segments, file_digest, folder_digest
+from dynface_video.jobs.plan import Plan, Segment, cut_segments, file_digest
 
 
 def make_plan(**changes: object) -> Plan:
@@ -59,15 +59,6 @@ def test_a_large_file_is_sampled_at_both_ends(tmp_path: Path) -> None:
 def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nowhere"):
         file_digest(tmp_path / "nowhere")
-
-
-def test_a_folder_digest_sees_names_and_contents(tmp_path: Path) -> None:
-    (tmp_path / "a").write_text("1")
-    first = folder_digest(tmp_path)
-    (tmp_path / "a").rename(tmp_path / "b")
-    second = folder_digest(tmp_path)
-    (tmp_path / "b").write_text("2")
-    assert len({first, second, folder_digest(tmp_path)}) == 3
 
 
 def test_a_moved_file_is_the_same_job() -> None:

@@ -82,4 +82,4 @@ def stand_in(
     patch(models, "FacePipeline", type("Stub", (), {"from_settings": staticmethod(lambda settings, **_: pipeline)}))
     patch(models, "LandmarkLocator", type("Stub", (), {"from_pretrained": staticmethod(lambda folder, device: face)}))
     patch(models, "make_detector", lambda settings, **models: face)
-    patch(video_job, "folder_digest", lambda folder: "no models")
+    patch(video_job, "find_models", lambda settings: type("NoModels", (), {"digest": lambda self: "no models"})())
