@@ -44,7 +44,7 @@ class ModelFiles:
         configs: Of the stages, coarse to fine.
         restorer: Checkpoint of the restorer that is the RM of every stage; None for the set's own.
         prior: Folder or checkpoint of the prior of every stage with a sampler; None for the set's own.
-        located: Files of the registry that the stages name, by name.
+        located: Files of the registry that are used, by name.
     """
 
     folder: Path
@@ -53,11 +53,19 @@ class ModelFiles:
     prior: Path | None = None
     located: tuple[tuple[str, Path], ...] = ()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the files of the registry that are used."""
+        return tuple(name for name, _ in self.located)
+
     def digest(self) -> str:
-        """SHA-256 of the names and contents of all files that the networks are read from."""
-        digest = hashlib.sha256()
-        outside = [path for path in (self.restorer, self.prior) if path is not None]
-        for root in (self.folder, *outside, *(path for _, path in self.located)):
+        """SHA-256 of the names and contents of all files that are read, but for those of the registry.
+
+        Of the latter the digests are known.
+        """
+        digest, known = hashlib.sha256(), {path for _, path in self.located}
+        given = [path for path in (self.restorer, self.prior) if path is not None and path not in known]
+        for root in (self.folder, *given):
             files = sorted(path for path in root.rglob("*") if path.is_file()) if root.is_dir() else [root]
             for path in files:
                 digest.update(path.relative_to(root).as_posix().encode())
@@ -91,8 +99,11 @@ def find_models(settings: Settings) -> ModelFiles:
     prior = None if chosen.prior is None else _located(chosen.prior, "prior")
     names = [config.restoration for config in configs if restorer is None]
     names += [config.prior for config in configs if config.prior and prior is None]
-    needed = dict.fromkeys(name["model"] for name in names if isinstance(name, dict) and "model" in name)
-    return ModelFiles(folder, tuple(configs), restorer, prior, tuple((name, resolve(name)) for name in needed))
+    own = dict.fromkeys(name["model"] for name in names if isinstance(name, dict) and "model" in name)
+    located = {name: resolve(name) for name in own}
+    given = ((chosen.restorer, restorer), (chosen.prior, prior))
+    located |= {name: path for name, path in given if name is not None and path is not None and str(path) != name}
+    return ModelFiles(folder, tuple(configs), restorer, prior, tuple(located.items()))
 
 
 def load_stages(

@@ -2,7 +2,11 @@
 
 python scripts/build_dsst.py --prior dynface_video/models/mini/prior --out dynface_video/models/mini/starting_steps.json
 
-The prior of the second stage needs faces that were not enlarged to its resolution: --largest-scale 0.85.
+The prior of the second stage needs faces that were not enlarged to its resolution: --largest-scale 0.85. A prior whose
+weights are not at hand is described by its resolution; its schedule is then the default one:
+
+python scripts/build_dsst.py --resolution 512 --set modern_512 --largest-scale 1 --faces 250 --tolerance 0.00434 \
+    --out dynface_video/models/ffhq512/starting_steps.json
 """
 
 from __future__ import annotations
@@ -27,7 +31,10 @@ BLUR_LEVELS_512 = (0.5, 1, 1.5, 2, 3, 4, 5, 6, 8, 10, 12, 15, 18, 22, 26, 32)
 def main() -> None:
     """Parse the command line; build, save, plot."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--prior", type=Path, required=True, help="model folder the table is for")
+    described = parser.add_mutually_exclusive_group(required=True)
+    described.add_argument("--prior", type=Path, help="model folder the table is for")
+    described.add_argument("--resolution", type=int, help="of a prior trained on all steps of the default schedule")
+    parser.add_argument("--set", default="modern_256", help="faces of faces_train that it is built from")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("DYNFACE_DATA", "../shared/data")))
     parser.add_argument("--cache", type=Path, default=Path("runs/cache"))
@@ -37,10 +44,15 @@ def main() -> None:
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
 
-    config = json.loads((options.prior / CONFIG).read_text())
-    resolution, schedule = config["resolution"], NoiseSchedule(**config["schedule"])
-    last_step = config["last_timestep"] - 1
-    faces = load_faces(options.data / "faces_train", ("modern_256",), options.cache)
+    if options.prior:
+        config = json.loads((options.prior / CONFIG).read_text())
+        resolution, schedule = config["resolution"], NoiseSchedule(**(config["schedule"] or {}))
+        last_step = config["last_timestep"] - 1
+    else:
+        resolution, schedule = options.resolution, NoiseSchedule()
+        last_step = schedule.num_train_timesteps - 1
+    native = int(options.set.rpartition("_")[2])
+    faces = load_faces(options.data / "faces_train", (options.set,), options.cache, native=native)
     sharp = faces.indices(held_out=False, largest_scale=options.largest_scale)
     chosen = sharp[:: max(1, len(faces.images) // options.faces)]
     images = np.stack([plain_crop(faces, int(i), resolution) for i in chosen]) * 2 - 1

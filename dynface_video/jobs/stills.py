@@ -27,6 +27,7 @@ from dynface_video.passes.analysis import unrestored_warning
 from dynface_video.passes.networks import Models, load_models
 from dynface_video.passes.restore import Work
 from dynface_video.passes.stills import restore_still, still_settings
+from dynface_video.stage_loading import find_models
 from dynface_video.threads import network_threads
 from dynface_video.tracking.observation import NOT_SELECTED
 
@@ -97,7 +98,7 @@ class StillsJob:
             InputError: One of them cannot be used.
             ModelError: A public network that the settings name is not on this machine.
         """
-        self.used = [asdict(model) for model in used_models(settings)]
+        self.used = [asdict(model) for model in used_models(settings, find_models(settings).names)]
         source, target = source.absolute(), target.absolute()
         check_paths(source, target, overwrite=options.overwrite)
         resolve_device(settings.execution.device)

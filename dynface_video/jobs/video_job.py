@@ -49,7 +49,7 @@ class VideoJob:
             InputError: One of them cannot be used.
             ModelError: A public network that the settings name is not on this machine.
         """
-        used = used_models(settings)
+        used = used_models(settings, find_models(settings).names)
         # Workers may run in another working directory, or on another node.
         source, target = source.absolute(), target.absolute()
         published = completed(job_path(target)) is not None
@@ -187,7 +187,7 @@ def describe_plan(source: Path, digest: str, settings: Settings, output: dict[st
         output: How the output is encoded, as JSON data.
     """
     relevant = settings.model_dump(mode="json", exclude={"execution", "output"})
-    digests = {model.name: model.sha256 for model in used_models(settings)}
+    digests = {model.name: model.sha256 for model in used_models(settings, find_models(settings).names)}
     if digests:
         relevant["public_models"] = digests
     return Plan(

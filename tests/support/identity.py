@@ -71,6 +71,15 @@ def checkered(crops: np.ndarray) -> np.ndarray:
     return np.clip(crops + 0.25 * signs[..., None].astype(np.float32), 0, 1).astype(np.float32)
 
 
+class NoModels:
+    """Of a job whose pipeline has no networks."""
+
+    names = ()
+
+    def digest(self) -> str:
+        return "no models"
+
+
 def stand_in(
     patch: Callable[[Any, str, Any], None],
     *,
@@ -82,4 +91,4 @@ def stand_in(
     patch(models, "FacePipeline", type("Stub", (), {"from_settings": staticmethod(lambda settings, **_: pipeline)}))
     patch(models, "LandmarkLocator", type("Stub", (), {"from_pretrained": staticmethod(lambda folder, device: face)}))
     patch(models, "make_detector", lambda settings, **models: face)
-    patch(video_job, "find_models", lambda settings: type("NoModels", (), {"digest": lambda self: "no models"})())
+    patch(video_job, "find_models", lambda settings: NoModels())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dynface_video.config import Settings
@@ -40,7 +41,7 @@ def detector_file(settings: Settings) -> str | None:
 
 
 def used_files(settings: Settings) -> tuple[str, ...]:
-    """The names of the files that a restoration needs."""
+    """The names of the files that finding, telling apart and pasting faces need."""
     names = [
         detector_file(settings),
         "arcface" if settings.detection.identity == "arcface" else None,
@@ -49,14 +50,18 @@ def used_files(settings: Settings) -> tuple[str, ...]:
     return tuple(name for name in names if name is not None)
 
 
-def used_models(settings: Settings) -> tuple[UsedModel, ...]:
+def used_models(settings: Settings, networks: Iterable[str] = ()) -> tuple[UsedModel, ...]:
     """The files that a restoration needs, each verified.
+
+    Args:
+        settings: All of them.
+        networks: Names of the files of the stages (`stage_loading.find_models`).
 
     Raises:
         ModelError: As `resolve`: one is missing or damaged, or its licence was not accepted.
     """
     used = []
-    for name in used_files(settings):
+    for name in dict.fromkeys((*used_files(settings), *networks)):
         path, file = resolve(name), find(name)
         record, licence = read_record(file), licence_of(file.licence)
         digest = record.sha256 if record else sha256_of(path)
