@@ -66,10 +66,17 @@ class BlurLevelEstimator(ModelMixin, ConfigMixin):
 
     def forward(self, degraded: Tensor, estimate: Tensor) -> tuple[Tensor, Tensor]:
         """Crops (B, 3, R, R) in [-1, 1] to the mean of z and the log of its std, (B,) each."""
+        return self.read(degraded, estimate, self.spectra(degraded, estimate))
+
+    def spectra(self, degraded: Tensor, estimate: Tensor) -> Tensor:
+        """Log spectra of the crops, the estimates and their difference, (B, 3 bands); the same for mirrored crops."""
+        return torch.cat([self._log_spectrum(x) for x in (degraded, estimate, degraded - estimate)], dim=1)
+
+    def read(self, degraded: Tensor, estimate: Tensor, spectra: Tensor) -> tuple[Tensor, Tensor]:
+        """As `forward`, given what `spectra` made of the same crops: it has no weights, and need not be made again."""
         features = self.features(F.pixel_unshuffle(torch.cat([degraded, estimate], dim=1), self.config.unshuffle))
         pooled = [features.mean(dim=(2, 3)), features.std(dim=(2, 3))]
-        spectra = [self._log_spectrum(x) for x in (degraded, estimate, degraded - estimate)]
-        out = self.head(torch.cat([*pooled, *spectra], dim=1)).float()
+        out = self.head(torch.cat([*pooled, spectra], dim=1)).float()
         return out[:, 0], out[:, 1].clamp(-4, 2) + math.log(self.config.std_scale)
 
     def estimate_level(self, evidence: Tensor, estimate: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,150 @@
+"""Which networks the settings name, what is refused, and stages with networks of other projects at their true size."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from dynface_video.config import Settings, load_settings
+from dynface_video.diffusion.noise import NoiseKey
+from dynface_video.diffusion.schedule import NoiseSchedule
+from dynface_video.diffusion.starting_step import StartingStepTable
+from dynface_video.errors import InputError, ModelError
+from dynface_video.models.blur_level import BlurLevelEstimator
+from dynface_video.models.conversion.folder import convert_prior
+from dynface_video.models.restorer import ForeignRestorer
+from dynface_video.models.unet_prior import UNetPrior
+from dynface_video.pipeline import FacePipeline
+from dynface_video.stage import StageConfig
+from dynface_video.stage_loading import INDEX, find_models, load_stages
+from plain_unet import Shape, random_state
+
+spandrel = pytest.importorskip("spandrel", reason="the extra [models] is not installed")
+
+SMALL = Shape(512, 8, (1,) * 6, (1,) * 6, (), head=8, groups=4)
+STAGE = {
+    "resolution": 512,
+    "restoration": {"model": "difface-swinir"},
+    "blur_estimator": "blur_level",
+    "prior": {"model": "difface-prior"},
+    "starting_steps": "starting_steps.json",
+    "num_inference_steps": 2,
+    "temporal_radius": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small restorer, a small prior of 512 pixels, and a model set like ffhq512 that leaves both to the registry."""
+    from spandrel.architectures.NAFNet import NAFNet
+
+    folder = tmp_path_factory.mktemp("models")
+    torch.manual_seed(0)
+    nafnet = NAFNet(width=4, enc_blk_nums=[1], middle_blk_num=1, dec_blk_nums=[1])
+    torch.save({"params": nafnet.state_dict()}, folder / "restorer.pth")
+    torch.save(random_state(SMALL), folder / "prior.pth")
+    (folder / "prior.json").write_text(json.dumps(SMALL.config()))
+    convert_prior(folder / "prior.pth", folder / "prior", config=folder / "prior.json")
+    own = folder / "own"
+    own.mkdir()
+    (own / INDEX).write_text(json.dumps({"stages": [STAGE]}))
+    BlurLevelEstimator(resolution=512, unshuffle=16, channels=(8, 8)).save_pretrained(str(own / "blur_level"))
+    table = StartingStepTable((0.001, 0.05), (100, 900), 0.01, 512, NoiseSchedule(), "0")
+    table.save(own / "starting_steps.json")
+    return folder
+
+
+def settings(files: Path, models: str | None = "own", **restoration: Any) -> Settings:
+    chosen = {"restorer": str(files / "restorer.pth")} | restoration
+    given = load_settings("mini", None, {name: value for name, value in chosen.items() if value is not None})
+    return given if models is None else given.model_copy(update={"models": str(files / models)})
+
+
+def test_a_restorer_takes_the_place_of_the_rm_where_there_is_a_prior_for_it(files: Path) -> None:
+    found = find_models(settings(files, prior=str(files / "prior")))
+    assert [config.resolution for config in found.configs] == [512] and found.configs[0].prior == STAGE["prior"]
+    assert (found.restorer, found.prior, found.names) == (files / "restorer.pth", files / "prior", ())
+
+
+def test_a_restorer_works_alone_where_there_is_none(files: Path) -> None:
+    found = find_models(settings(files, None))
+    assert found.configs == (StageConfig(512, "", window_radius=0, temporal_radius=3),)
+    with pytest.raises(InputError, match="the models mini have no prior of 512 pixels for a restorer"):
+        find_models(settings(files, None, method="guided"))
+
+
+def test_the_method_restorer_leaves_the_sampler_out(files: Path) -> None:
+    assert find_models(settings(files, method="restorer")).configs[0].prior is None
+    own = find_models(load_settings("mini", None, {"method": "restorer"}))
+    assert len(own.configs) == 3 and not any(config.prior for config in own.configs)
+
+
+def test_what_does_not_exist_is_named(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DYNFACE_HOME", str(tmp_path))
+    with pytest.raises(InputError, match=r"/nowhere/gfpgan\.pth: no such restorer"):
+        find_models(settings(files, restorer="/nowhere/gfpgan.pth"))
+    with pytest.raises(InputError, match=r"x\.ckpt: no such prior"):
+        find_models(settings(files, prior="x.ckpt"))
+    with pytest.raises(ModelError, match=r"gfpgan-1\.4.*models fetch gfpgan-1\.4"):
+        find_models(settings(files, restorer="gfpgan-1.4"))
+    with pytest.raises(ModelError, match=r"difface-prior.*models fetch difface-prior.*--accept-license"):
+        find_models(settings(files))
+    with pytest.raises(InputError, match="a prior needs a stage that samples"):
+        find_models(settings(files, None, prior=str(files / "prior")))
+
+
+def test_settings_that_do_not_go_together_are_refused(files: Path) -> None:
+    with pytest.raises(InputError, match="fidelity is a weight of a restorer"):
+        load_settings("mini", None, {"fidelity": 0.5})
+    with pytest.raises(InputError, match="method restorer uses no prior"):
+        load_settings("mini", None, {"method": "restorer", "prior": "x"})
+    with pytest.raises(InputError, match="NAFNet has no fidelity weight"):
+        FacePipeline.from_settings(settings(files, None, fidelity=0.5))
+
+
+def test_other_weights_are_another_job(files: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "restorer.pth"
+    copy.write_bytes((files / "restorer.pth").read_bytes())
+    first = find_models(settings(files, None)).digest()
+    same = find_models(settings(files, None, restorer=str(copy))).digest()
+    copy.write_bytes(copy.read_bytes() + b"0")
+    assert first == same != find_models(settings(files, None, restorer=str(copy))).digest()
+
+
+def test_paths_do_not_depend_on_the_working_directory(
+    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(files)
+    assert load_settings("mini", None, {"restorer": "restorer.pth"}).restoration.restorer == str(files / "restorer.pth")
+    (files / "mine.yaml").write_text("models: own\nrestoration: {restorer: restorer.pth, prior: prior}\n")
+    monkeypatch.chdir(tmp_path)
+    found = load_settings("mini", files / "mine.yaml")
+    assert (found.models, found.restoration.prior) == (str(files / "own"), str(files / "prior"))
+    assert found.restoration.restorer == str(files / "restorer.pth")
+    named = load_settings("mini", None, {"restorer": "gfpgan-1.4"})
+    assert named.restoration.restorer == "gfpgan-1.4"
+
+
+@pytest.mark.parametrize("guidance", ["closed_form", "gradient"])
+def test_a_stage_of_a_foreign_restorer_and_a_published_prior_samples(guidance: str, files: Path) -> None:
+    chosen = settings(files, prior=str(files / "prior"))
+    restoration = chosen.restoration.model_copy(update={"guidance": guidance, "guide_count": 3, "strength": 0.5})
+    (stage,) = load_stages(find_models(chosen), restoration, torch.device("cpu"), torch.float32)
+    assert isinstance(stage.restoration, ForeignRestorer) and stage.sampler is not None
+    assert isinstance(stage.sampler.prior, UNetPrior) and stage.window_radius == 0
+    crops = torch.rand(1, 3, 512, 512, generator=torch.Generator().manual_seed(0))
+    estimates = stage.regress(crops)
+    level = stage.estimate_levels(estimates)[0].double().numpy()
+    made = stage.sample(estimates.estimate, level, np.array([800]), [NoiseKey(0, 0)])
+    assert made.faces.shape == (1, 3, 512, 512) and made.unet_evaluations == 2
+    assert torch.isfinite(made.faces).all() and (made.faces - estimates.estimate).abs().max() > 0.01
+
+
+def test_another_restorer_needs_another_pipeline(files: Path) -> None:
+    pipeline = FacePipeline.from_settings(settings(files, None, device="cpu"))
+    assert pipeline.with_settings(strength=0.2).stages[0].sampler is None
+    with pytest.raises(InputError, match="needs another pipeline"):
+        pipeline.with_settings(method="guided")
