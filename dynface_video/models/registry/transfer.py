@@ -34,6 +34,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0
 """Seconds before an attempt; doubled each time, or what the server asks for."""
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Status codes after which trying again is worth it."""
+UNRESOLVED = "Failed to resolve"
+"""In urllib3's message where a host name has no address. At the very beginning there is probably no network."""
 
 
 class Unavailable(Exception):
@@ -132,6 +134,8 @@ class Transfer:
         ) as error:
             raise Unavailable(_reason(error)) from error
         except requests.exceptions.RequestException as error:
+            if UNRESOLVED in str(error) and not self._received():
+                raise Unavailable(f"the address of {urlsplit(url).hostname} is unknown: no network?") from error
             raise _Passing(_reason(error)) from error
 
     def _check(self, response: Response, start: int) -> None:
@@ -249,8 +253,11 @@ def _asked_pause(response: Response) -> float:
 
 
 def _reason(error: Exception) -> str:
-    """The innermost message: requests wraps those of urllib3, which wrap those of the socket."""
+    """What happened, from the innermost message: requests wraps those of urllib3, which wrap the socket's."""
     text = str(error)
     if "timed out" in text:
         return "no answer for too long"
-    return text.partition("(Caused by")[2].rstrip(")").strip() or text or type(error).__name__
+    inner = text.partition("(Caused by ")[2] or text
+    # NewConnectionError("HTTPConnection(host='127.0.0.1', port=9): Failed to ...: [Errno 111] Connection refused")
+    said = re.search(r"\[Errno [^\]]*\] ([^\"')]+)", inner) or re.search(r"[\"']([^\"']{8,})[\"']\)*$", inner)
+    return said[1].strip() if said else inner.rstrip(")") or type(error).__name__

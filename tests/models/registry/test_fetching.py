@@ -275,7 +275,14 @@ def test_an_answer_without_a_length_is_judged_by_its_digest(net: str, server: Mo
 
 def test_a_server_that_is_not_there_is_named(own_catalogue: Add):
     own_catalogue("net", sources=["http://127.0.0.1:9/file"])
-    with pytest.raises(ModelError, match=r"127\.0\.0\.1:9/file: .*[Cc]onnection refused"):
+    with pytest.raises(ModelError, match=r"http://127\.0\.0\.1:9/file: Connection refused \(tried 5 times"):
+        fetch("net")
+
+
+def test_without_a_network_no_time_is_lost(own_catalogue: Add, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(transfer_module.time, "sleep", None)
+    own_catalogue("net", sources=["https://no-such-host.invalid/file"])
+    with pytest.raises(ModelError, match=r"file: the address of no-such-host\.invalid is unknown: no network\?"):
         fetch("net")
 
 
