@@ -20,6 +20,7 @@ class AnalyzedTrack:
         grey: Whether the source shows this face without colour.
         restore: False to skip the face.
         noise: Number of its noise: that of its face within its shot, so that a shot is the same in every video.
+        strengths: Of every frame, (T,) float64 in [0, 1], instead of the settings'; NaN, or None, for the settings'.
         person: Number of the person that it shows, from 1; tracks of one person over the whole video share it.
     """
 
@@ -30,6 +31,7 @@ class AnalyzedTrack:
     restore: bool = True
     noise: int = 0
     person: int = 1
+    strengths: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         shape = (len(self.levels), self.track.stop - self.track.start)

@@ -36,6 +36,7 @@ from dynface_video.media.io.files import write_atomically
 from dynface_video.media.io.memory_image import MemoryImage, as_image, image_file_of
 from dynface_video.media.pixels.display import to_display
 from dynface_video.passes.analysis import Analysis
+from dynface_video.passes.choosing import resolve, with_strengths
 from dynface_video.passes.face_sheet import check_picture_format, draw_sheet, read_portraits, write_picture
 from dynface_video.passes.model_cache import ModelCache
 from dynface_video.passes.networks import Models, analyze_with, load_models
@@ -412,9 +413,10 @@ def _restore_remote(
 
 def _restored_frames(info: VideoInfo, settings: Settings, progress: Progress) -> Iterator[RestoredFrame]:
     models = load_models(settings)
-    analysis, warnings = _analyze(info, settings, models, progress), list[str]()
+    analysis, warnings = resolve(_analyze(info, settings, models, progress)), list[str]()
     chosen = settings.restoration
-    context = PassContext(info, analysis, models.pipeline, chosen.seed, chosen.grain, models.parser)
+    plan = with_strengths(analysis, models.pipeline)
+    context = PassContext(info, plan, models.pipeline, chosen.seed, chosen.grain, models.parser)
     # The segments of a job: the halo of a segment decides the last bits of its frames.
     for segment in segments_of(analysis, settings):
         frames = restored_span(

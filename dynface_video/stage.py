@@ -33,6 +33,7 @@ from dynface_video.models.adjuster import sobel_guidance_map
 from dynface_video.models.protocols import BlurEstimator, Denoiser, FaceModel, GuidanceMap
 
 NetworkName = str | dict[str, str]
+Strength = float | np.ndarray
 
 SHARP_PIXELS = (0.5, 1.5)
 """Blur in pixels of the last stage up to which all of the source's finer detail is kept, and from which on none."""
@@ -254,21 +255,24 @@ class Stage:
             confidences.append(confidence.float())
         return torch.cat(levels), torch.cat(confidences)
 
-    def effective_blur_levels(self, levels: np.ndarray) -> np.ndarray:
-        """The relative levels that the sampler works with: SE's under this strength."""
-        return (np.asarray(levels, np.float64) + self.config.finest_level) * (2 * self.settings.strength)
+    def effective_blur_levels(self, levels: np.ndarray, strength: Strength | None = None) -> np.ndarray:
+        """The relative levels that the sampler works with: SE's under a strength, by default the settings'."""
+        strength = self.settings.strength if strength is None else strength
+        return np.asarray((np.asarray(levels, np.float64) + self.config.finest_level) * (2 * strength))
 
     def starting_steps(self, levels: np.ndarray) -> np.ndarray:
         """DSST: the starting step for each of SE's levels, (B,) int64; 0 leaves RM's estimate unchanged."""
         steps = self.table_steps(levels)
         return np.where(steps < self.config.least_starting_step, 0, steps)
 
-    def table_steps(self, levels: np.ndarray) -> np.ndarray:
-        """As `starting_steps`, but also below `least_starting_step`."""
+    def table_steps(self, levels: np.ndarray, strength: Strength | None = None) -> np.ndarray:
+        """As `starting_steps`, but also below `least_starting_step`, and at a strength of its own."""
         if self.sampler is None:
             return np.zeros(np.shape(levels), np.int64)
         table = self.sampler.starting_steps
-        return np.minimum(table.lookup(self.effective_blur_levels(levels)), table.schedule.num_train_timesteps - 1)
+        return np.minimum(
+            table.lookup(self.effective_blur_levels(levels, strength)), table.schedule.num_train_timesteps - 1
+        )
 
     def guides(self, blur_level: float, starting_step: int) -> tuple[Guide, ...]:
         """The guides of a face: s, s - d, s - 2d, ..., each active from its own step of the table (docs/method.md 4).
@@ -293,6 +297,7 @@ class Stage:
         starting_steps: np.ndarray,
         noise_keys: Sequence[NoiseKey],
         *,
+        strengths: np.ndarray | None = None,
         on_step: Callable[[GuidedStep], None] | None = None,
     ) -> SampledFaces:
         """Draw what RM's estimates lack.
@@ -302,12 +307,13 @@ class Stage:
             levels: SE's levels, (B,).
             starting_steps: As of `starting_steps`, (B,).
             noise_keys: Of each face.
+            strengths: Of each face, (B,) in [0, 1]; None for the settings'.
             on_step: Called after every network evaluation of the closed form; faces are numbered by their position.
         """
         if self.sampler is None or len(estimates) == 0:
             return SampledFaces(estimates, 0)
         soft = 2 * estimates - 1
-        used = self.effective_blur_levels(levels)
+        used = self.effective_blur_levels(levels, strengths)
         engine = SamplingEngine(
             self.sampler.prior, self.sampling_options(), self.device, guidance_map=self._guidance_map(), on_step=on_step
         )

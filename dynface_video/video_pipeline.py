@@ -245,7 +245,8 @@ class VideoPipeline:
         steps = np.array([plan.starting_steps[number, key.at] for plan, key in zip(plans, missing, strict=True)])
         levels = np.array([plan.levels[number, key.at] for plan, key in zip(plans, missing, strict=True)])
         # All at once: the engine's slots run empty once a call.
-        result = stage.sample(guides, levels, steps, [self._noise_key(key) for key in missing])
+        keys, strengths = [self._noise_key(key) for key in missing], np.array([self._strength(key) for key in missing])
+        result = stage.sample(guides, levels, steps, keys, strengths=strengths)
         self.unet_evaluations += result.unet_evaluations
         for key, guide, sample, step in zip(missing, guides, result.faces, steps, strict=True):
             drawn = stage.sampler is not None and step > 0
@@ -354,6 +355,10 @@ class VideoPipeline:
     def _averages_at_once(self, stage: Stage) -> int:
         pixels = (2 * stage.temporal_radius + 1) * stage.resolution**2
         return max(1, PIXELS_AT_ONCE // pixels)
+
+    def _strength(self, key: FaceKey) -> float:
+        strengths, common = self.tracks[key.track].strengths, self.pipeline.settings.strength
+        return common if strengths is None or np.isnan(strengths[key.at]) else float(strengths[key.at])
 
     def _noise_key(self, key: FaceKey) -> NoiseKey:
         settings = self.pipeline.settings

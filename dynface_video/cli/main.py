@@ -23,7 +23,7 @@ from dynface_video.cli.faces import faces
 from dynface_video.cli.files import check_writable
 from dynface_video.cli.group import HintingGroup
 from dynface_video.cli.models import models
-from dynface_video.cli.options import Config, Json, Preset, Restart, Source, Verbose, examples, setting_options
+from dynface_video.cli.options import Config, Json, Preset, Restart, Source, Verbose, examples, setting_options, span_of
 from dynface_video.cli.report import report
 from dynface_video.cli.summary import analysis_overview, analysis_summary, plan_summary, restore_summary
 from dynface_video.config import Overrides, load_settings
@@ -74,6 +74,8 @@ def _root(
     epilog=examples(
         "dynface-video restore old.mkv -o restored.mkv",
         "dynface-video restore old.mkv -o restored.mkv --strength 0.3 --faces largest --json",
+        "dynface-video restore old.mkv -o restored.mkv --faces 2 --strength 2=0.3@00:10-00:15 --exclude 2@00:20-00:30",
+        "dynface-video restore old.mkv -o restored.mkv --start 00:10 --end 00:25",
         "dynface-video restore album/ -o restored/",
         "dynface-video restore frames/ -o restored.mkv --images sequence --fps 24",
         "dynface-video restore old.mkv -o restored.mkv --analysis analysis.json",
@@ -91,6 +93,12 @@ def restore(
     overrides: Overrides,
     analysis: Annotated[
         Path | None, typer.Option(metavar="FILE", help="What analyze -o wrote, perhaps edited; INPUT is not analysed.")
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Restore from here on; what is before comes through unchanged.")
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Restore up to here; what is behind comes through unchanged.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUTPUT if it exists.")] = False,
     restart: Restart = False,
@@ -115,6 +123,7 @@ def restore(
         return f"interrupted; finished work is kept in {job}: give the same command to resume"
 
     with reporting(verbose, how_to_resume) as console:
+        overrides |= span_of(start, end, overrides)
         # Before the networks' libraries, which take seconds to load.
         load_settings(preset, config, overrides)
         from dynface_video import api

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from dynface_video.config import preset_names
+from dynface_video.config import Overrides, preset_names
 from dynface_video.config.declared import OPTIONS, DeclaredOption, choices, value_types
+from dynface_video.errors import InputError
 
 Source = Annotated[
     Path, typer.Argument(metavar="INPUT", help="The video, an image, or a folder of images.", show_default=False)
@@ -44,8 +45,10 @@ def setting_options(command: str) -> Callable[[Callable[..., None]], Callable[..
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
         def run(**arguments: Any) -> None:
-            given = {option.name: _value(option, arguments.pop(option.name)) for option in options}
-            function(**arguments, overrides={name: value for name, value in given.items() if value is not None})
+            given: dict[str, Any] = {}
+            for option in options:
+                given |= _values(option, arguments.pop(option.name), given)
+            function(**arguments, overrides=given)
 
         run.__name__, run.__doc__ = function.__name__, function.__doc__
         run.__signature__ = _with_options(inspect.signature(function, eval_str=True), options)  # type: ignore[attr-defined]
@@ -68,6 +71,8 @@ def _parameter(option: DeclaredOption) -> inspect.Parameter:
     kind: Any = kinds[0] if kinds in ((bool,), (int,), (float,), (Path,)) else str
     if kind is bool:
         flags = (f"{flags[0]}/--no-{flags[0].removeprefix('--')}", *flags[1:])
+    if option.option.repeatable or option.option.qualified:
+        kind = list[str]
     words = choices(option.field)
     shown = typer.Option(
         *flags,
@@ -88,6 +93,27 @@ def _completing(words: Callable[[], Sequence[str]]) -> Callable[[str], list[str]
     return complete
 
 
+def _values(option: DeclaredOption, value: Any, given: dict[str, Any]) -> dict[str, Any]:
+    """The settings that an option's value gives, by name; given: those of options before it."""
+    if value is None or value == []:
+        return {}
+    if option.option.repeatable:
+        return {option.name: ",".join([*value, *([given[option.name]] if option.name in given else [])])}
+    if option.option.qualified:
+        own, other = [part for part in value if "=" not in part], option.option.qualified
+        qualified = ",".join([part for part in value if "=" in part] + ([given[other]] if other in given else []))
+        return ({option.name: _number(own[-1])} if own else {}) | ({other: qualified} if qualified else {})
+    return {option.name: _value(option, value)}
+
+
+def _number(text: str) -> Any:
+    """A number; text that is none is left to the settings, which say what is allowed."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 def _value(option: DeclaredOption, value: Any) -> Any:
     """A given value as the setting takes it: an option that takes a number or a word arrives as text."""
     number = isinstance(value, str) and int in value_types(option.field) and value.lstrip("-").isdecimal()
@@ -98,6 +124,19 @@ def _help(option: DeclaredOption) -> str:
     description = option.field.description or ""
     default = "" if option.field.default is False else f" [default: {option.default}]"
     return f"{description[0].upper()}{description[1:]}.{default}"
+
+
+def span_of(start: str | None, end: str | None, overrides: Mapping[str, Any]) -> Overrides:
+    """What `--start` and `--end` mean as settings.
+
+    Raises:
+        InputError: They are given beside `--between`.
+    """
+    if start is None and end is None:
+        return {}
+    if overrides.get("between"):
+        raise InputError("--start and --end are one span, --between takes several: give one of them")
+    return {"between": f"{start or ''}-{end or ''}"}
 
 
 def examples(*commands: str) -> str:

@@ -20,6 +20,7 @@ from dynface_video.config.sections import (
     InputSettings,
     OutputSettings,
     RestorationSettings,
+    SelectionSettings,
     Settings,
 )
 
@@ -33,6 +34,7 @@ __all__ = [
     "PipelineOverrides",
     "RestorationChanges",
     "RestorationSettings",
+    "SelectionSettings",
     "Settings",
     "changed_restoration",
     "changed_settings",

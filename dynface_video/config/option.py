@@ -18,9 +18,13 @@ class Option:
         commands: Commands of the command line that have the option.
         aliases: Further flags, such as "--steps".
         unset: What applies where the setting is None, for help texts.
+        repeatable: Whether the flag may be given several times; the values are joined by commas.
+        qualified: Setting to which values of the form NAME=VALUE go, given several times.
     """
 
     metavar: str | None = None
     commands: frozenset[str] = RESTORING
     aliases: tuple[str, ...] = ()
     unset: str = ""
+    repeatable: bool = False
+    qualified: str = ""

@@ -18,7 +18,13 @@ class PipelineOverrides(TypedDict, total=False):
     identity: Literal["embedded", "arcface"]
     minimum_size: float
     minimum_score: float
+    skip_blurred_background: bool
     aligned: bool
+    faces: str
+    exclude: str | None
+    between: str | None
+    strengths: str | None
+    reference: Path | None
     method: Literal["auto", "guided", "restorer"]
     restorer: str | None
     fidelity: float | None
@@ -26,7 +32,6 @@ class PipelineOverrides(TypedDict, total=False):
     strength: float
     num_inference_steps: int | None
     resolution: int | Literal["auto"]
-    faces: Literal["all", "largest"]
     seed: int
     paste_mask: Literal["crop", "person"]
     grayscale: Literal["auto", "on", "off"]
@@ -63,7 +68,6 @@ class RestorationChanges(TypedDict, total=False):
     strength: float
     num_inference_steps: int | None
     resolution: int | Literal["auto"]
-    faces: Literal["all", "largest"]
     seed: int
     guide_count: int
     guide_spacing: float

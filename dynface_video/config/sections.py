@@ -13,8 +13,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from dynface_video.config.choice import EVERYBODY, Rule, parse_exclusions, parse_people, parse_spans, parse_strengths
 from dynface_video.config.option import ALL, ANALYZE, RESTORE, Option
+from dynface_video.config.times import TimeSpan
 
+LARGEST = "largest"
 SMALLEST_SIDE = 32
 RATE = re.compile(r"\d+(\.\d+|/[1-9]\d*)?")
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
@@ -84,7 +87,7 @@ class DetectionSettings(Section):
         default=0.06, gt=0, description="faces with less certain landmarks are skipped: share of the face's side"
     )
     minimum_brightness: float = Field(default=0.06, ge=0, le=1, description="darker faces are skipped")
-    skip_blurred_background: bool = Field(
+    skip_blurred_background: Annotated[bool, Option(commands=ALL)] = Field(
         default=True,
         description="faces that the camera left out of focus are skipped: far more blurred than the main face of the "
         "shot, or than the edges around them",
@@ -103,6 +106,94 @@ class DetectionSettings(Section):
         default=None,
         description="ONNX file of the detector yunet, in a configuration relative to that file; null: the fetched one",
     )
+
+
+class SelectionSettings(Section):
+    """Who is restored, when and how strongly; everything else comes through as it is."""
+
+    faces: Annotated[str, Option("all|largest|N,N", commands=ALL, repeatable=True)] = Field(
+        default="all",
+        description="who is restored: all, largest (one face per shot), or numbers of people as dynface-video faces "
+        "shows them, such as 1,3",
+    )
+    exclude: Annotated[str | None, Option("N[@SPAN]", commands=ALL, unset="nobody", repeatable=True)] = Field(
+        default=None,
+        description="who is not: numbers of people, also for a span of time only, such as 2 or 2@00:20-00:30; all is "
+        "everybody",
+    )
+    between: Annotated[str | None, Option("SPAN", commands=ALL, unset="the whole video", repeatable=True)] = Field(
+        default=None,
+        description="when: spans of time, such as 00:10-00:25, 1:02:03.5- or -90; outside of them nothing is changed",
+    )
+    strengths: Annotated[
+        str | None, Option("N=0..1[@SPAN]", commands=ALL, unset="the same for all", repeatable=True)
+    ] = Field(
+        default=None,
+        description="strengths of single people, also for a span of time only, such as 1=0.4 or 2=0.3@00:10-00:15; all "
+        "is everybody",
+    )
+    reference: Annotated[
+        Path | None, Field(strict=False), Option("PICTURE", commands=ALL, unset="all that are chosen otherwise")
+    ] = Field(default=None, description="picture of the person to restore; nobody else is")
+
+    @field_validator("faces", "exclude", "between", "strengths", mode="before")
+    @classmethod
+    def _lists_are_written_with_commas(cls, value: Any) -> Any:
+        # YAML reads 2 as a number, and a list is as natural there.
+        if isinstance(value, list | tuple):
+            return ",".join(str(part) for part in value)
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @field_validator("faces")
+    @classmethod
+    def _faces_are_known_words_or_numbers(cls, faces: str) -> str:
+        if faces not in (EVERYBODY, LARGEST):
+            try:
+                parse_people(faces)
+            except ValueError as error:
+                raise ValueError(f"it must be {EVERYBODY}, {LARGEST} or numbers such as 1,3: {error}") from error
+        return faces
+
+    @field_validator("exclude")
+    @classmethod
+    def _exclusions_can_be_read(cls, exclude: str | None) -> str | None:
+        if exclude is not None:
+            parse_exclusions(exclude)
+        return exclude
+
+    @field_validator("between")
+    @classmethod
+    def _spans_can_be_read(cls, between: str | None) -> str | None:
+        if between is not None:
+            parse_spans(between)
+        return between
+
+    @field_validator("strengths")
+    @classmethod
+    def _strengths_can_be_read(cls, strengths: str | None) -> str | None:
+        if strengths is not None:
+            parse_strengths(strengths)
+        return strengths
+
+    @property
+    def numbers(self) -> tuple[int, ...] | None:
+        """The people who are restored; None for everybody."""
+        return None if self.faces in (EVERYBODY, LARGEST) else parse_people(self.faces)
+
+    @property
+    def exclusions(self) -> tuple[Rule, ...]:
+        """Who is left as in the source, and when."""
+        return () if self.exclude is None else parse_exclusions(self.exclude)
+
+    @property
+    def spans(self) -> tuple[TimeSpan, ...]:
+        """When faces are restored; empty for the whole video."""
+        return () if self.between is None else parse_spans(self.between)
+
+    @property
+    def strength_rules(self) -> tuple[Rule, ...]:
+        """Whose strength differs, and when."""
+        return () if self.strengths is None else parse_strengths(self.strengths)
 
 
 class RestorationSettings(Section):
@@ -127,7 +218,7 @@ class RestorationSettings(Section):
         min_length=1,
         description="prior of the guided stage: a folder that `models convert` wrote, a checkpoint, or a fetched name",
     )
-    strength: Annotated[float, Option("0..1")] = Field(
+    strength: Annotated[float, Option("0..1", qualified="strengths")] = Field(
         default=0.6, ge=0, le=1, description="0 stays closest to the input, 1 invents most detail"
     )
     num_inference_steps: Annotated[int | None, Option("N", aliases=("--steps",), unset="the stage's own")] = Field(
@@ -139,9 +230,6 @@ class RestorationSettings(Section):
     resolution: Annotated[int | Literal["auto"], Option("N|auto")] = Field(
         default="auto",
         description="largest stage that a face goes through, pixels; auto: 256 on a CPU, no limit on a GPU",
-    )
-    faces: Annotated[Literal["all", "largest"], Option(commands=ALL)] = Field(
-        default="all", description="which faces are restored; largest: one per shot"
     )
     seed: Annotated[int, Option("N")] = Field(
         default=0, ge=0, lt=2**32, description="seed of the noise from which detail is generated"
@@ -353,6 +441,7 @@ class Settings(Section):
     models: str = Field(default="mini", min_length=1, description="model set in the package")
     input: InputSettings = InputSettings()
     detection: DetectionSettings = DetectionSettings()
+    selection: SelectionSettings = SelectionSettings()
     restoration: RestorationSettings = RestorationSettings()
     output: OutputSettings = OutputSettings()
     execution: ExecutionSettings = ExecutionSettings()

@@ -22,7 +22,7 @@ class TimeSpan:
         return (self.start is None or time >= self.start) and (self.stop is None or time < self.stop)
 
     def __str__(self) -> str:
-        ends = ("" if time is None else format_time(time) for time in (self.start, self.stop))
+        ends = ("" if time is None else format_time(time, 6) for time in (self.start, self.stop))
         return "-".join(ends)
 
 
@@ -48,10 +48,10 @@ def parse_span(text: str) -> TimeSpan:
     return TimeSpan(start, stop)
 
 
-def format_time(seconds: Fraction | float) -> str:
-    """Seconds as minutes and seconds, with hours where there are any, to a hundredth: `00:12.5`, `1:02:03`."""
-    hundredths = round(Fraction(seconds) * 100)
-    minutes, rest = divmod(hundredths, 6000)
-    text = f"{rest // 100:02d}" + (f".{rest % 100:02d}".rstrip("0") if rest % 100 else "")
+def format_time(seconds: Fraction | float, digits: int = 2) -> str:
+    """Minutes and seconds, with hours where there are any: `00:12.5`, `1:02:03`; digits: most behind the point."""
+    unit = 10**digits
+    minutes, rest = divmod(round(Fraction(seconds) * unit), 60 * unit)
+    text = f"{rest // unit:02d}" + (f".{rest % unit:0{digits}d}".rstrip("0") if rest % unit else "")
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{text}" if hours else f"{minutes:02d}:{text}"

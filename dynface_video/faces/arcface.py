@@ -26,6 +26,9 @@ SAME_PERSON = 0.4
 of 0.23 on (a squared distance of 1.54). Mean vectors are closer to each other, and two people who are joined are worse
 than one who is split."""
 
+SAME_PICTURE = 0.3
+"""The same of a picture and a person, between that figure and `SAME_PERSON`; not measured here."""
+
 
 class IdentityModel(Protocol):
     """Embeds faces so that those of one person lie close to each other."""
@@ -98,10 +101,12 @@ class ArcFaceIdentifier:
     Attributes:
         model: Embeds the crops.
         same_person: As of `FaceIdentifier`.
+        same_picture: As of `FaceIdentifier`.
     """
 
     model: IdentityModel
     same_person: float = SAME_PERSON
+    same_picture: float = SAME_PICTURE
 
     def embed(self, picture: np.ndarray, landmarks: Sequence[np.ndarray]) -> np.ndarray:
         """See `FaceIdentifier`: the mean of each face's embedding and that of its mirror image."""

@@ -32,6 +32,11 @@ class FaceIdentifier(Protocol):
         """Cosine similarity of the mean vectors of two tracks from which they count as one person."""
         ...
 
+    @property
+    def same_picture(self) -> float:
+        """The same of a single picture and the mean vector of a person."""
+        ...
+
     def embed(self, picture: np.ndarray, landmarks: Sequence[np.ndarray]) -> np.ndarray:
         """Vectors of the faces of a picture.
 
@@ -72,6 +77,11 @@ class EmbeddedIdentifier:
     def same_person(self) -> float:
         """See `FaceIdentifier`."""
         return self.network.same_person
+
+    @property
+    def same_picture(self) -> float:
+        """See `FaceIdentifier`."""
+        return self.network.same_picture
 
     def embed(self, picture: np.ndarray, landmarks: Sequence[np.ndarray]) -> np.ndarray:
         """See `FaceIdentifier`."""

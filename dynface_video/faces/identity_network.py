@@ -33,6 +33,7 @@ class IdentityNetwork(ModelMixin, ConfigMixin):
         channels: of the stem and of each stage after it.
         dimensions: of the vector.
         same_person: cosine similarity of two tracks from which they count as one person.
+        same_picture: the same of a single picture and a person.
     """
 
     @register_to_config
@@ -41,10 +42,11 @@ class IdentityNetwork(ModelMixin, ConfigMixin):
         size: int = 80,
         channels: Sequence[int] = (24, 48, 96, 192),
         dimensions: int = 128,
-        same_person: float = 0.5,
+        same_person: float = 0.72,
+        same_picture: float = 0.65,
     ) -> None:
         super().__init__()
-        self.size, self.same_person = size, same_person
+        self.size, self.same_person, self.same_picture = size, same_person, same_picture
         self.stem = nn.Sequential(_conv(3, channels[0], stride=2), nn.ReLU(inplace=True))
         self.stages = nn.Sequential(
             *(

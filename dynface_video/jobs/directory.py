@@ -258,7 +258,8 @@ def _update_with_track(digest: Any, analyzed: AnalyzedTrack) -> None:
     track = analyzed.track
     shown = np.array([track.shown_at(at) for at in range(len(track.landmarks))])
     digest.update(f"{track.number}:{track.start}:{track.stop}:{analyzed.grey}:{analyzed.noise}".encode())
-    for values in (track.landmarks, track.observed, shown, analyzed.levels, analyzed.starting_steps):
+    strengths = np.zeros(0) if analyzed.strengths is None else analyzed.strengths
+    for values in (track.landmarks, track.observed, shown, analyzed.levels, analyzed.starting_steps, strengths):
         digest.update(values.tobytes())
 
 

@@ -151,8 +151,8 @@ def _csv_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _cell(name: str, value: str, separator: str) -> Any:
-    """The value of a cell: text in `COLUMNS`, else what YAML makes of it, as in the settings files."""
-    if name in COLUMNS:
+    """The value of a cell: text in `COLUMNS` and in lists of people and times, else what YAML makes of it."""
+    if name in COLUMNS or (name in OPTIONS and OPTIONS[name].option.repeatable):
         return value
     if separator != "," and DECIMAL_COMMA.fullmatch(value):
         value = value.replace(",", ".")
@@ -186,4 +186,6 @@ def _entry(row: dict[str, Any], where: str, base: Path, folder: str) -> Entry:
         output = join(folder, Path(output))
     config = base / row["config"] if row.get("config") else None
     overrides = {name: value for name, value in row.items() if name not in COLUMNS}
+    if overrides.get("reference"):
+        overrides["reference"] = base / str(overrides["reference"])
     return Entry(source, output, row.get("preset"), config, overrides)

@@ -25,6 +25,7 @@ from dynface_video.media.io.read import Frame, read_span, to_display
 from dynface_video.media.output.encoding import encoded_colour
 from dynface_video.media.output.write import read_segment
 from dynface_video.passes.analysis import Analysis
+from dynface_video.passes.choosing import resolve
 from dynface_video.passes.networks import load_finders, load_identifier
 from dynface_video.record.archive import SUFFIX, Record, add_result, record_path
 from dynface_video.record.measure import FaceReaders
@@ -56,7 +57,7 @@ def make_record(
     Raises:
         JobError: Source or segments cannot be read.
     """
-    analysis = Analysis.load(job.analysis_path)
+    analysis = resolve(Analysis.load(job.analysis_path))
     finished = [one for one in segments_of(analysis, settings) if job.finished(one, analysis) is not None]
     spans = [(one.start, one.stop) for one in finished]
     moments = choose_moments(analysis, info.display.height, spans)

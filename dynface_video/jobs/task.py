@@ -27,6 +27,7 @@ from dynface_video.jobs.segments import segments_of
 from dynface_video.jobs.worker import VideoPerformer
 from dynface_video.jobs.workers import local_workers
 from dynface_video.passes.analysis import Analysis, unrestored_warning
+from dynface_video.passes.choosing import resolve
 from dynface_video.passes.face_account import face_accounts
 from dynface_video.precision import resolve_precision
 
@@ -207,7 +208,7 @@ class RestoreTask:
     def unfinished_segments(self) -> list[Segment]:
         """See `VideoTask`."""
         self._record_time(ANALYZE)
-        analysis = Analysis.load(self.directory.analysis_path)
+        analysis = resolve(Analysis.load(self.directory.analysis_path))
         self.totals.frames = analysis.frame_count
         self.totals.tracks = sum(track.restore for track in analysis.tracks)
         self.totals.skipped_faces = analysis.skipped_face_count

@@ -26,6 +26,8 @@ from dynface_video.media.io.files import MAX_NAME
 from dynface_video.media.output.write import EncodeSettings
 from dynface_video.models.registry import used_models
 from dynface_video.passes.analysis import Analysis
+from dynface_video.passes.choosing import choose
+from dynface_video.passes.networks import choose_with, load_models, reference_vector
 from dynface_video.precision import resolve_precision
 from dynface_video.stage_loading import find_models
 
@@ -57,7 +59,7 @@ class VideoJob:
         if local_workers(settings.execution) == 1:
             resolve_device(settings.execution.device)
         output = choose_output(probe_source(source, settings), target, settings.output)
-        given = read_analysis(analysis) if analysis is not None else None
+        given = chosen_analysis(analysis, settings) if analysis is not None else None
         self.task = RestoreTask(
             output, settings, lambda: make_plan(source, settings, output.encoding, analysis), options, given
         )
@@ -158,6 +160,24 @@ def read_analysis(path: Path) -> Analysis:
         raise InputError(str(error)) from error
 
 
+def chosen_analysis(path: Path, settings: Settings) -> Analysis:
+    """Read an analysis that the user gives, and write the settings' choice of faces into it.
+
+    Args:
+        path: As of `read_analysis`.
+        settings: All of them.
+
+    Raises:
+        InputError: It is not an analysis, or a chosen person is not in it.
+        ModelError: A reference picture is given, and weights are missing.
+    """
+    analysis = read_analysis(path)
+    if settings.selection.reference is None:
+        return choose(analysis, settings.selection)
+    models = load_models(settings)
+    return choose_with(models, analysis, settings, reference_vector(models, settings))
+
+
 def make_plan(source: Path, settings: Settings, encoding: EncodeSettings, analysis: Path | None = None) -> Plan:
     """Make the plan of restoring a video.
 
@@ -172,6 +192,9 @@ def make_plan(source: Path, settings: Settings, encoding: EncodeSettings, analys
         "interlaced": settings.output.interlaced,
     }
     plan = describe_plan(source, source_digest(source), settings, output)
+    if settings.selection.reference is not None:
+        digest = file_digest(settings.selection.reference)
+        plan = dataclasses.replace(plan, settings=plan.settings | {"reference": digest})
     if analysis is None:
         return plan
     return dataclasses.replace(plan, settings=plan.settings | {"analysis": file_digest(analysis)})

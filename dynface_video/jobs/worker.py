@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import socket
@@ -29,6 +30,7 @@ from dynface_video.media.io.read import Frame
 from dynface_video.media.output.stream_copy import copy_segment
 from dynface_video.media.output.write import EncodeSettings, write_segment
 from dynface_video.passes.analysis import Analysis
+from dynface_video.passes.choosing import resolve, with_strengths
 from dynface_video.passes.model_cache import ModelCache
 from dynface_video.passes.networks import Models, analyze_with
 from dynface_video.passes.prefetch import Prefetch, frames_ahead
@@ -98,7 +100,7 @@ class VideoPerformer:
 
     def _assemble(self, cache: dict[str, Any], on_frame: Callable[[int], None]) -> tuple[str, ...]:
         # From the file, like every worker: its numbers are rounded, and a user may have edited it.
-        analysis = Analysis.load(self.job.analysis_path)
+        analysis = resolve(Analysis.load(self.job.analysis_path))
         segments = segments_of(analysis, self.settings)
         paths = [self.job.segment_path(segment, analysis) for segment in segments]
         warnings: tuple[str, ...] = ()
@@ -133,7 +135,12 @@ class SegmentWorker:
         self, job: JobDirectory, info: VideoInfo, encoding: EncodeSettings, settings: Settings, models: Models
     ) -> None:
         self.job, self.info, self.encoding, self.settings, self.models = job, info, encoding, settings, models
-        self.analysis = Analysis.load(job.analysis_path)
+        self.analysis = resolve(Analysis.load(job.analysis_path))
+
+    @functools.cached_property
+    def _plan(self) -> Analysis:
+        """The analysis with the starting steps of all strengths; segments are named by the one without."""
+        return with_strengths(self.analysis, self.models.pipeline)
 
     def run(self, segment: Segment, on_frame: Callable[[int], None]) -> SegmentResult:
         """Restore, encode and record a segment, unless it is finished.
@@ -177,7 +184,7 @@ class SegmentWorker:
             return copy_segment(path, self.info, self.analysis.frames, segment.start, segment.stop)
         chosen = self.settings.restoration
         frames = restored_span(
-            PassContext(self.info, self.analysis, self.models.pipeline, chosen.seed, chosen.grain, self.models.parser),
+            PassContext(self.info, self._plan, self.models.pipeline, chosen.seed, chosen.grain, self.models.parser),
             segment.start,
             segment.stop,
             keep_fields=self.encoding.interlaced,

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dynface_video.analyzed_track import AnalyzedTrack
+from dynface_video.config.choice import Rule
+from dynface_video.config.times import TimeSpan, parse_span
 from dynface_video.errors import RESTART, JobError
 from dynface_video.media.io.files import write_atomically
 from dynface_video.media.io.read import FrameIndex
@@ -36,7 +38,10 @@ class Analysis:
         tracks: The faces that can be restored.
         skipped_faces: The others, with reasons.
         warnings: For the user.
-        people: Whom the tracks show.
+        people: Whom the tracks show, and who of them is restored.
+        between: When faces are restored; empty for the whole video.
+        rules: Exceptions for some people and times; a later one takes precedence.
+        strength: At which the starting steps were taken from their tables, in [0, 1].
     """
 
     frames: FrameIndex
@@ -45,6 +50,9 @@ class Analysis:
     skipped_faces: tuple[SkippedFace, ...] = ()
     warnings: tuple[str, ...] = field(default=())
     people: tuple[Person, ...] = ()
+    between: tuple[TimeSpan, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    strength: float = 0.6
 
     @property
     def frame_count(self) -> int:
@@ -69,7 +77,7 @@ class Analysis:
 
     def faces_in(self, start: int, stop: int) -> list[AnalyzedTrack]:
         """Tracks to restore that meet the frames start .. stop - 1."""
-        return [t for t in self.tracks if t.restore and t.track.start < stop and t.track.stop > start]
+        return [t for t in self.tracks if t.restore and t.track.is_shown(start, stop)]
 
     def untouched(self) -> list[tuple[int, int]]:
         """The longest runs of frames, start and stop, that hold no face to restore and whose packets can be copied."""
@@ -90,7 +98,10 @@ class Analysis:
         document = {
             "format": FORMAT,
             "about": ABOUT,
+            "strength": self.strength,
             "people": people,
+            "between": [str(span) for span in self.between],
+            "spans": [_rule_to_json(rule) for rule in self.rules],
             "frames": self.frames.to_json(),
             "shots": [[shot.start, shot.stop] for shot in self.shots],
             "tracks": [_track_to_json(track) for track in self.tracks],
@@ -109,15 +120,16 @@ class Analysis:
             frames, shots = FrameIndex.from_json(raw["frames"]), tuple(Shot(*span) for span in raw["shots"])
             _check_shots(shots, len(frames.pts))
             people = tuple(_person_from_json(person) for person in raw["people"])
-            skipped = {person.number for person in people if not person.restore}
-            tracks = [_track_from_json(track) for track in raw["tracks"]]
             return cls(
                 frames=frames,
                 shots=shots,
-                tracks=tuple(replace(one, restore=one.restore and one.person not in skipped) for one in tracks),
+                tracks=tuple(_track_from_json(track) for track in raw["tracks"]),
                 skipped_faces=tuple(SkippedFace.from_json(face) for face in raw["skipped_faces"]),
                 warnings=tuple(raw["warnings"]),
                 people=people,
+                between=tuple(parse_span(span) for span in raw["between"]),
+                rules=tuple(_rule_from_json(rule) for rule in raw["spans"]),
+                strength=_strength(raw["strength"], "strength"),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise JobError(f"{path}: not an analysis: {error}; correct it, or {RESTART}") from error
@@ -160,7 +172,7 @@ def _compact(value: Any) -> str:
 def _person_to_json(person: Person, found: PersonSummary) -> dict[str, Any]:
     summary = found.as_dict()
     identity = None if person.vector is None else [round(float(value), 4) for value in person.vector]
-    chosen = {"number": person.number, "restore": person.restore}
+    chosen = {"number": person.number, "restore": person.restore, "strength": person.strength}
     return chosen | {name: summary[name] for name in summary if name not in chosen} | {"identity": identity}
 
 
@@ -169,7 +181,38 @@ def _person_from_json(raw: dict[str, Any]) -> Person:
     if not isinstance(raw["restore"], bool):
         raise ValueError(f"person {number}: restore is {raw['restore']!r}, it must be true or false")
     vector = raw.get("identity")
-    return Person(int(number), None if vector is None else np.array(vector, np.float32), raw["restore"])
+    strength = None if raw["strength"] is None else _strength(raw["strength"], f"person {number}: strength")
+    return Person(int(number), None if vector is None else np.array(vector, np.float32), raw["restore"], strength)
+
+
+def _strength(value: Any, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ValueError(f"{name} is {value!r}, it must be a number from 0 to 1")
+    return float(value)
+
+
+def _rule_to_json(rule: Rule) -> dict[str, Any]:
+    return {
+        "people": list(rule.people),
+        "time": "" if rule.span is None else str(rule.span),
+        "restore": rule.restore,
+        "strength": rule.strength,
+    }
+
+
+def _rule_from_json(raw: dict[str, Any]) -> Rule:
+    unknown = raw.keys() - {"people", "time", "restore", "strength"}
+    if unknown:
+        raise ValueError(f"a span has the entry {sorted(unknown)[0]!r}; it may have people, time, restore and strength")
+    restore, strength = raw.get("restore", True), raw.get("strength")
+    if not isinstance(restore, bool):
+        raise ValueError(f"a span's restore is {restore!r}, it must be true or false")
+    return Rule(
+        tuple(int(number) for number in raw.get("people", [])),
+        parse_span(raw["time"]) if raw.get("time") else None,
+        restore,
+        None if strength is None else _strength(strength, "a span's strength"),
+    )
 
 
 def _track_to_json(analyzed: AnalyzedTrack) -> dict[str, Any]:

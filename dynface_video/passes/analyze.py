@@ -101,10 +101,14 @@ def analyze(
     analyzed = _with_levels(tracks, reader.readings, pipeline, settings, shot_list)
     analyzed, people = _with_people(analyzed, identities)
     skipped_faces += _never_read(tracks, analyzed)
-    if settings.restoration.faces == "largest":
-        analyzed = keep_largest(analyzed, shot_list)
     return Analysis(
-        frames, tuple(shot_list), tuple(analyzed), tuple(skipped_faces), tuple(dict.fromkeys(warnings)), people
+        frames,
+        tuple(shot_list),
+        tuple(analyzed),
+        tuple(skipped_faces),
+        tuple(dict.fromkeys(warnings)),
+        people,
+        strength=settings.restoration.strength,
     )
 
 
@@ -281,20 +285,3 @@ def assign_readings(tracks: Sequence[FaceTrack], readings: Sequence[Reading]) ->
         if near:
             belonging[min(near)[1]].setdefault(reading.frame, reading)
     return [[own[frame] for frame in sorted(own)] for own in belonging]
-
-
-def keep_largest(tracks: Sequence[AnalyzedTrack], shots: Sequence[Shot]) -> list[AnalyzedTrack]:
-    """Mark all tracks but the most prominent one of each shot (size times duration) as not to be restored.
-
-    The choice is made per shot, because a choice per frame could alternate between two faces.
-    """
-
-    def covered(analyzed: AnalyzedTrack) -> float:
-        return float(analyzed.track.size * (analyzed.track.stop - analyzed.track.start))
-
-    largest = set()
-    for shot in shots:
-        inside = [t for t in tracks if shot.start <= t.track.start < shot.stop]
-        if inside:
-            largest.add(max(inside, key=covered).track.number)
-    return [t if t.track.number in largest else replace(t, restore=False) for t in tracks]

@@ -76,6 +76,7 @@ def _track_by_field(analyzed: AnalyzedTrack) -> AnalyzedTrack:
         track=doubled,
         levels=np.repeat(analyzed.levels, 2, axis=1),
         starting_steps=np.repeat(analyzed.starting_steps, 2, axis=1),
+        strengths=None if analyzed.strengths is None else np.repeat(analyzed.strengths, 2),
     )
 
 

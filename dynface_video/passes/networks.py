@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from dynface_video.config import Settings
+from dynface_video.errors import InputError
 from dynface_video.faces.arcface import ArcFace, ArcFaceIdentifier
 from dynface_video.faces.detection.aligned import AlignedFaces
 from dynface_video.faces.detection.detector import FaceDetector, FaceLocator
@@ -16,9 +18,12 @@ from dynface_video.faces.identity import EmbeddedIdentifier, FaceIdentifier
 from dynface_video.faces.landmark_locator import LandmarkLocator
 from dynface_video.faces.parsing import FaceParser, ParseNetMasks
 from dynface_video.media.io.probe import VideoInfo
+from dynface_video.media.pixels.frame import Frame
 from dynface_video.models.registry import detection_folder, detector_file, resolve
 from dynface_video.passes.analysis import Analysis
 from dynface_video.passes.analyze import analyze
+from dynface_video.passes.choosing import choose
+from dynface_video.passes.reference import matching_people, read_reference
 from dynface_video.pipeline import FacePipeline
 from dynface_video.precision import resolve_precision, torch_dtype
 
@@ -111,21 +116,73 @@ def load_finders(settings: Settings, device: torch.device) -> tuple[FaceLocator,
     )
 
 
-def analyze_with(models: Models, info: VideoInfo, settings: Settings, on_frame: Callable[[int], None]) -> Analysis:
-    """Run the first pass over a video.
+def analyze_with(
+    models: Models,
+    info: VideoInfo,
+    settings: Settings,
+    on_frame: Callable[[int], None] | None = None,
+    *,
+    decoded: Iterable[Frame] | None = None,
+) -> Analysis:
+    """Run the first pass over a video, and write the settings' choice of faces into its result.
 
     Args:
         models: Loaded for `settings`.
         info: The video.
         settings: All of them.
         on_frame: Called with the number of frames done.
+        decoded: Frames in memory, instead of the file's.
+
+    Raises:
+        InputError: The video cannot be decoded, or a chosen person is not in it.
     """
-    return analyze(
+    # The picture is read first: it would be a pity to find out after an hour that it shows nobody.
+    reference = reference_vector(models, settings)
+    analysis = analyze(
         info,
         models.detector,
         models.locator,
         models.pipeline,
         settings,
         identifier=models.identifier,
+        decoded=decoded,
         on_frame=on_frame,
     )
+    return choose_with(models, analysis, settings, reference)
+
+
+def choose_with(
+    models: Models, analysis: Analysis, settings: Settings, reference: np.ndarray | None = None
+) -> Analysis:
+    """Write the settings' choice of faces into an analysis.
+
+    Args:
+        models: Loaded for `settings`.
+        analysis: Of a video.
+        settings: All of them.
+        reference: See `reference_vector`.
+
+    Raises:
+        InputError: A chosen person is not in the video.
+    """
+    people = None
+    if reference is not None and models.identifier is not None:
+        people = matching_people(analysis, reference, models.identifier.same_picture)
+    return choose(analysis, settings.selection, people)
+
+
+def reference_vector(models: Models, settings: Settings) -> np.ndarray | None:
+    """The vector of the face in the settings' reference picture, (D,); None where there is no such picture.
+
+    Raises:
+        InputError: There is no network that tells people apart, or the picture shows no face, or several.
+    """
+    path = settings.selection.reference
+    if path is None:
+        return None
+    if models.identifier is None:
+        raise InputError(
+            f"--reference needs a network that tells people apart, which the models {settings.models!r} lack; choose "
+            "people by their numbers (--faces), as dynface-video faces shows them"
+        )
+    return read_reference(path, models.detector, models.identifier)

@@ -22,11 +22,13 @@ class Person:
         number: From 1, by the first frame.
         vector: (D,) float32 of length 1, by which the person is told from others; None if it was not measured.
         restore: False to leave the person as in the source.
+        strength: In [0, 1], instead of the settings'; None for the settings'.
     """
 
     number: int
     vector: np.ndarray | None = None
     restore: bool = True
+    strength: float | None = None
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from dynface_video.media.io.images import ImageFile, read_image, write_image
 from dynface_video.media.io.sequence import image_info, picture_of, samples_of
 from dynface_video.media.pixels.frame import Frame
 from dynface_video.passes.analysis import Analysis
-from dynface_video.passes.analyze import analyze
+from dynface_video.passes.choosing import resolve, with_strengths
 from dynface_video.passes.face_account import FaceAccount, face_accounts
-from dynface_video.passes.networks import Models
+from dynface_video.passes.networks import Models, analyze_with
 from dynface_video.passes.restore import PassContext, Work, restored_frames
 
 IN_MEMORY = Path("the image")
@@ -106,7 +106,7 @@ def restored_samples(image: ImageFile, models: Models, settings: Settings, work:
     info = image_info(image, image.path or IN_MEMORY)
     frame = Frame(0, 0, info.time_base, picture_of(image), info.colour)
     began = time.perf_counter()
-    analysis = analyze(info, models.detector, models.locator, models.pipeline, settings, decoded=[frame])
+    analysis = with_strengths(resolve(analyze_with(models, info, settings, decoded=[frame])), models.pipeline)
     work.seconds["analyze"] = work.seconds.get("analyze", 0.0) + time.perf_counter() - began
     chosen = settings.restoration
     context = PassContext(info, analysis, models.pipeline, chosen.seed, chosen.grain, models.parser)

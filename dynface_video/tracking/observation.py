@@ -84,6 +84,13 @@ class FaceTrack:
         """Number of its face within its shot, by which it is restored alike when it comes back."""
         return self.number if self.face is None else self.face
 
+    def is_shown(self, start: int, stop: int) -> bool:
+        """Whether anything of the restored face is shown in the frames start .. stop - 1."""
+        first, last = max(start, self.start), min(stop, self.stop)
+        if first >= last:
+            return False
+        return self.shown is None or bool(self.shown[first - self.start : last - self.start].any())
+
     def shown_at(self, position: int) -> float:
         """How much of the restored face is shown in the frame `start + position`, in [0, 1]."""
         return 1.0 if self.shown is None else float(self.shown[position])

@@ -44,6 +44,46 @@ def test_what_is_not_given_is_left_to_the_preset(api: FakeApi, command: Command)
     assert given == {"source": Path("in.mkv"), "target": Path("out.mkv"), "preset": "mini", "resume": True}
 
 
+@pytest.mark.parametrize(
+    ("flags", "given"),
+    [
+        (["--strength", "0.3"], {"strength": 0.3}),
+        (
+            ["--strength", "2=0.1", "--strength", "0.5", "--strength", "3=0@1-2"],
+            {"strength": 0.5, "strengths": "2=0.1,3=0@1-2"},
+        ),
+        (["--strengths", "1=1", "--strength", "2=0"], {"strengths": "2=0,1=1"}),
+        (["--between", "1-2", "--between", "5-"], {"between": "1-2,5-"}),
+        (["--start", "0:10", "--end", "0:25"], {"between": "0:10-0:25"}),
+        (["--start", "0:10"], {"between": "0:10-"}),
+        (["--faces", "1", "--faces", "3", "--exclude", "2@1-2"], {"faces": "1,3", "exclude": "2@1-2"}),
+    ],
+)
+def test_a_choice_may_be_given_in_parts(
+    api: FakeApi, command: Command, flags: list[str], given: dict[str, object]
+) -> None:
+    code, _, err = command("restore", "in.mkv", "-o", "out.mkv", *flags)
+    assert code == 0, err
+    names = ("strength", "strengths", "between", "faces", "exclude")
+    assert {name: api.calls[0][name] for name in names if name in api.calls[0]} == given
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--strength", "much"], "strength is 'much'"),
+        (["--start", "5", "--end", "2"], "'5-2' ends before it begins"),
+        (["--start", "5", "--between", "1-2"], "give one of them"),
+        (["--between", "1:99-2"], "more than 59 seconds"),
+    ],
+)
+def test_a_choice_that_cannot_be_read_is_named_at_once(
+    api: FakeApi, command: Command, flags: list[str], message: str
+) -> None:
+    code, _, err = command("restore", "in.mkv", "-o", "out.mkv", *flags)
+    assert code == 2 and message in err and not api.calls
+
+
 @pytest.mark.parametrize("flag", ["--mezzanine", "--no-mezzanine"])
 def test_a_flag_can_be_turned_off_again(api: FakeApi, command: Command, flag: str) -> None:
     command("restore", "in.mkv", "-o", "out.mkv", flag)

@@ -19,6 +19,8 @@ def test_every_override_reaches_its_setting() -> None:
         "resolution": 256, "identity": "arcface", "paste_mask": "person", "precision": "bfloat16",
         "record": False,
         "method": "guided", "restorer": "gfpgan-1.4", "fidelity": 0.7, "prior": "difface-prior",
+        "exclude": "2", "between": "0-9", "strengths": "1=0.4", "reference": Path("her.jpg"),
+        "skip_blurred_background": False,
     }  # fmt: skip
     assert values.keys() == OPTIONS.keys()
     settings = load_settings("mini", None, values)
@@ -30,7 +32,7 @@ def test_a_fields_type_choices_and_range_can_be_read() -> None:
     fields = section_fields("restoration") | section_fields("execution") | section_fields("output")
     assert value_types(fields["strength"]) == (float,) and value_types(fields["crf"]) == (int,)
     assert value_types(fields["workers"]) == (int, Literal["auto"])
-    assert choices(fields["faces"]) == ("all", "largest") and choices(fields["workers"]) == ("auto",)
+    assert choices(fields["grayscale"]) == ("auto", "on", "off") and choices(fields["workers"]) == ("auto",)
     assert choices(fields["image_format"])[:2] == ("png", "jpg") and choices(fields["crf"]) == ()
     assert value_range(fields["temperature"]) == "more than 0 and at most 2" and value_range(fields["codec"]) == ""
 
@@ -38,7 +40,7 @@ def test_a_fields_type_choices_and_range_can_be_read() -> None:
 def test_an_option_knows_its_flags_placeholder_and_default() -> None:
     steps, codec, mezzanine = OPTIONS["num_inference_steps"], OPTIONS["codec"], OPTIONS["mezzanine"]
     assert steps.flags == ("--num-inference-steps", "--steps")
-    assert (OPTIONS["faces"].metavar, steps.metavar, mezzanine.metavar) == ("all|largest", "N", None)
+    assert (OPTIONS["grayscale"].metavar, steps.metavar, mezzanine.metavar) == ("auto|on|off", "N", None)
     assert (codec.default, mezzanine.default) == ("by the source and the container", "false")
 
 

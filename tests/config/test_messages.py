@@ -22,7 +22,10 @@ def write(folder: Path, text: str) -> Path:
         ({"strength": float("nan")}, "strength is nan; it must be a finite number"),
         ({"num_inference_steps": 0}, "num_inference_steps is 0; it must be at least 1 and at most 1000"),
         ({"num_inference_steps": True}, "num_inference_steps is True; it must be a valid integer"),
-        ({"faces": "both"}, "faces is 'both'; it must be 'all' or 'largest'"),
+        (
+            {"faces": "both"},
+            "faces is 'both'; it must be all, largest or numbers such as 1,3: 'both' is no person's number",
+        ),
         ({"seed": -1}, "seed is -1; it must be at least 0 and less than 4294967296"),
         ({"workers": 0}, "workers is 0; it must be at least 1"),
         ({"device": "gpu"}, "device is 'gpu'; use auto, cpu, cuda, cuda:N or mps"),

@@ -17,6 +17,7 @@ from dynface_video.errors import JobError
 from dynface_video.media.io.read import FrameIndex
 from dynface_video.media.timing.shots import Shot
 from dynface_video.passes.analysis import Analysis, AnalyzedTrack, unrestored_warning
+from dynface_video.passes.choosing import resolve
 from dynface_video.passes.people import Person
 from dynface_video.tracking.observation import HIDDEN, FaceTrack, SkippedFace
 
@@ -63,7 +64,7 @@ def test_the_file_tells_of_each_person_in_a_line(analysis: Analysis, tmp_path: P
 def test_a_person_that_is_not_to_be_restored_takes_its_tracks_along(analysis: Analysis, tmp_path: Path) -> None:
     analysis.save(tmp_path / "a.json")
     edit(tmp_path / "a.json", lambda raw: raw["people"][0].update(restore=False))
-    loaded = Analysis.load(tmp_path / "a.json")
+    loaded = resolve(Analysis.load(tmp_path / "a.json"))
     assert [track.restore for track in loaded.tracks] == [False]
     assert loaded.faces_in(0, 20) == [] and not loaded.summarize_people()[0].restore
 

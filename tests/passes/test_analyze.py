@@ -11,7 +11,8 @@ from dynface_video.analyzed_track import AnalyzedTrack
 from dynface_video.media.io.read import FrameIndex
 from dynface_video.media.timing.shots import Shot, ShotDetector
 from dynface_video.passes.analysis import Analysis
-from dynface_video.passes.analyze import assign_readings, keep_largest
+from dynface_video.passes.analyze import assign_readings
+from dynface_video.passes.choosing import keep_largest
 from dynface_video.passes.level_reader import LevelReading
 from dynface_video.passes.restore import fade
 from dynface_video.tracking.observation import FADE_FRAMES, FaceTrack
