@@ -245,8 +245,8 @@ class VideoPipeline:
         steps = np.array([plan.starting_steps[number, key.at] for plan, key in zip(plans, missing, strict=True)])
         levels = np.array([plan.levels[number, key.at] for plan, key in zip(plans, missing, strict=True)])
         # All at once: the engine's slots run empty once a call.
-        keys, strengths = [self._noise_key(key) for key in missing], np.array([self._strength(key) for key in missing])
-        result = stage.sample(guides, levels, steps, keys, strengths=strengths)
+        noise, strengths = [self._noise_key(key) for key in missing], np.array([self._strength(key) for key in missing])
+        result = stage.sample(guides, levels, steps, noise, strengths=strengths)
         self.unet_evaluations += result.unet_evaluations
         for key, guide, sample, step in zip(missing, guides, result.faces, steps, strict=True):
             drawn = stage.sampler is not None and step > 0
