@@ -2,6 +2,7 @@
 
 At every stage, with w, r of that stage:
 
+    crops t-w .. t+w --damage of single frames removed--> crop t
     crops t-w .. t+w (and the coarser face t) --RM--> estimate t
     estimates t-r .. t+r --flow-guided average--> guide t --sampler--> sample t
     samples t-r .. t+r --flow-guided average--> face t
@@ -40,6 +41,7 @@ from dynface_video.faces.colour_transfer import (
 from dynface_video.models.restoration import enlarge_coarse
 from dynface_video.pipeline import FacePipeline, to_array, to_tensor
 from dynface_video.stage import Estimates, Stage
+from dynface_video.temporal.damage import FEWEST_NEIGHBOURS, remove_damage
 from dynface_video.temporal.flow_averaging import temporal_average, warp_neighbours
 from dynface_video.temporal.motion import Motion, absent_motions, stack_motions
 from dynface_video.temporal.pair_motions import PairMotions, split
@@ -215,20 +217,30 @@ class VideoPipeline:
         stage = self.stages[number]
         for part in _batches(missing, stage.settings.batch_size):
             records = [self._records[key] for key in part]
-            crops = self._stack(number, "crop", part)
+            crops = self._without_damage(number, part)
             coarse = None
             if number > 0 and stage.restoration.reads_coarse:
                 faces = torch.stack([_present(record.stages[number - 1].face) for record in records])
                 coarse = enlarge_coarse(2 * faces - 1, stage.resolution) / 2 + 0.5
-            windows = self._windows(number, part) if stage.window_radius else []
+            windows = self._windows(number, part, crops) if stage.window_radius else []
             estimates: Estimates = stage.regress(crops, coarse, windows)
             for record, estimate in zip(records, estimates.estimate, strict=True):
                 record.stages[number].estimate = estimate
 
-    def _windows(self, number: int, keys: Sequence[FaceKey]) -> list[Tensor]:
-        """The neighbouring crops of each face, warped onto it, (K, 3, R, R)."""
+    def _without_damage(self, number: int, keys: Sequence[FaceKey]) -> Tensor:
+        """The crops of a stage without the damage that their neighbours do not show, (B, 3, R, R)."""
+        radius = self.stages[0].window_radius if self.pipeline.settings.remove_damage else 0
+        repaired = []
+        for part in _batches(keys, max(1, PIXELS_AT_ONCE // ((2 * radius + 1) * self.stages[number].resolution ** 2))):
+            crops, near = self._stack(number, "crop", part), self._others(part, radius)
+            if max(map(len, near)) >= FEWEST_NEIGHBOURS:
+                crops = remove_damage(crops, *self._neighbours(number, part, near, ("crop", "crop")))
+            repaired.append(crops)
+        return torch.cat(repaired)
+
+    def _windows(self, number: int, keys: Sequence[FaceKey], own: Tensor) -> list[Tensor]:
+        """The neighbouring crops of each face, warped onto its own crop (B, 3, R, R): (K, 3, R, R) each."""
         near = self._others(keys, self.stages[number].window_radius)
-        own = self._stack(number, "crop", keys)
         neighbours, motions = self._neighbours(number, keys, near, ("crop", "crop"))
         windows = warp_neighbours(own, neighbours, motions)
         return [window[: len(others)] for window, others in zip(windows, near, strict=True)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -69,6 +70,28 @@ def test_segments_make_what_the_whole_makes(cuts: list[int], stages: int) -> Non
     assert whole[0].shape == (SIZE * stages, SIZE * stages, 3)
     for a, b in zip(whole, parts, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("stages", [1, 2])
+def test_damage_of_single_frames_goes_whatever_the_segments(stages: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    clean, at, spot = list(CROPS), 11, np.s_[14:17, 4:28]
+    damaged = CROPS[at].copy()
+    damaged[spot] = 1
+    monkeypatch.setattr(sys.modules[__name__], "CROPS", [*clean[:at], damaged, *clean[at + 1 :]])
+
+    def made(cuts: list[int], *, remove: bool) -> list[np.ndarray]:
+        pipeline = tracing(2, stages=stages, radius=2, temporal_weight=0.0, remove_damage=remove)
+        one = analyzed(track(), stages=stages)
+        return [face for start, stop in pairwise(cuts) for face in restore(pipeline, one, start, stop, block=4)]
+
+    whole, kept = made([0, LENGTH], remove=True), made([0, LENGTH], remove=False)
+    for a, b in zip(whole, made([0, 7, 11, 13, 24], remove=True), strict=True):
+        np.testing.assert_array_equal(a, b)
+    scale = 1 << (stages - 1)
+    place = np.s_[spot[0].start * scale : spot[0].stop * scale, spot[1].start * scale : spot[1].stop * scale]
+    wanted = cv2.resize(clean[at], (SIZE * scale, SIZE * scale), interpolation=cv2.INTER_CUBIC)[place]
+    errors = [np.abs(faces[at][place] - wanted).mean() for faces in (whole, kept)]
+    assert errors[0] < 0.5 * errors[1]
 
 
 def test_what_crops_show_beyond_the_border_has_no_part_in_the_rest() -> None:

@@ -84,6 +84,7 @@ class RestorationChanges(TypedDict, total=False):
     step_hysteresis: float
     noise_correlation: float
     window_radius: int | None
+    remove_damage: bool
     temporal_radius: int | None
     temporal_weight: float
     paste_mask: Literal["crop", "person"]

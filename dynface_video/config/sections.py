@@ -289,6 +289,10 @@ class RestorationSettings(Section):
         le=8,
         description="neighbouring crops on either side that the restoration model reads, frames; null: the stage's own",
     )
+    remove_damage: bool = Field(
+        default=True,
+        description="remove scratches, dust and tears of single frames by what the frames around them show",
+    )
     temporal_radius: int | None = Field(
         default=None,
         ge=0,
