@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
 
 from dynface_video.errors import InputError
@@ -83,7 +83,7 @@ def _source(place: str) -> Source:
 
 
 def _local(url: str) -> Path:
-    return Path(url2pathname(unquote(urlsplit(url).path)))
+    return Path(url2pathname(urlsplit(url).path))
 
 
 def _on_hub(place: str) -> Source:

@@ -314,7 +314,7 @@ def test_an_entry_without_a_source_says_so(own_catalogue: Add):
 def test_a_mirror_folder_comes_first_and_needs_no_network(
     net: str, server: ModelServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, as_url: bool
 ):
-    mirror = tmp_path / "a mirror"
+    mirror = tmp_path / "a mirror, 50%25 off"
     (mirror / place).parent.mkdir(parents=True)
     (mirror / place).write_bytes(CONTENT)
     monkeypatch.setenv("DYNFACE_MODEL_MIRROR", mirror.as_uri() if as_url else str(mirror))
