@@ -16,7 +16,7 @@ from dynface_video.jobs.batch import BatchInterrupted, make_output_folder, run_b
 from dynface_video.jobs.estimate import restoring_seconds
 from dynface_video.jobs.journal import LOG
 from dynface_video.jobs.manifest import Entry, read_entries
-from dynface_video.jobs.record import open_record, report_path
+from dynface_video.jobs.record import open_record, record_of, report_path, upload_output
 from dynface_video.jobs.remote import (
     as_given,
     check_uploadable,
@@ -24,7 +24,6 @@ from dynface_video.jobs.remote import (
     exists,
     is_remote,
     local_name,
-    upload,
     working_folder,
 )
 from dynface_video.jobs.segments import segments_of
@@ -43,6 +42,7 @@ from dynface_video.passes.networks import Models, analyze_with, load_models
 from dynface_video.passes.restore import PassContext, Work
 from dynface_video.passes.span import restored_span
 from dynface_video.passes.stills import restored_samples, still_settings
+from dynface_video.record.archive import SUFFIX
 from dynface_video.report.page import render_page
 from dynface_video.results import BatchResult, ListedPerson, RestoredFrame, RestorePlan, RestoreResult
 from dynface_video.threads import network_threads
@@ -384,7 +384,8 @@ def _restore_local(
         if analysis is not None:
             raise InputError(f"{source} is not a video, and only videos can be restored by an analysis")
         return RestoreResult.of_stills(target, StillsJob(source, target, settings, options).run())
-    return RestoreResult.of_video(target, VideoJob(source, target, settings, options, analysis).run())
+    result = RestoreResult.of_video(target, VideoJob(source, target, settings, options, analysis).run())
+    return replace(result, record=record_of(target))
 
 
 def _restore_remote(
@@ -407,8 +408,9 @@ def _restore_remote(
         result = RestoreResult(made, 0, 0, 0, 0, 0, {}, ("restored by an earlier run; it only had to be uploaded",))
     if not is_remote(target):
         return result
-    upload(made, target)
-    return replace(result, output=target)
+    record = None if record_of(made) is None else f"{target}{SUFFIX}"
+    upload_output(made, target)
+    return replace(result, output=target, record=record)
 
 
 def _restored_frames(info: VideoInfo, settings: Settings, progress: Progress) -> Iterator[RestoredFrame]:

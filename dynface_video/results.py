@@ -38,6 +38,7 @@ class RestoreResult:
         pictures: Of images: what became of each, with its faces.
         models: The public networks that took part, with their digests and licences (`name`, `sha256`, `licence`,
             `commercial_use`); empty with the embedded ones.
+        record: Where the record of the restoration is, from which `write_report` makes a page; None without one.
     """
 
     output: Path | str
@@ -52,6 +53,7 @@ class RestoreResult:
     found_faces: tuple[FaceAccount, ...] = ()
     pictures: tuple[PictureAccount, ...] = ()
     models: tuple[Mapping[str, Any], ...] = ()
+    record: Path | str | None = None
 
     @classmethod
     def of_video(cls, output: Path, totals: Totals) -> RestoreResult:
@@ -89,7 +91,8 @@ class RestoreResult:
 
     def as_dict(self) -> dict[str, Any]:
         """The result as JSON data."""
-        return asdict(self) | {"output": str(self.output), "warnings": list(self.warnings)}
+        record = None if self.record is None else str(self.record)
+        return asdict(self) | {"output": str(self.output), "warnings": list(self.warnings), "record": record}
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ def test_a_videos_result_is_json() -> None:
         "found_faces": [
             {"start": 2, "stop": 50, "centre": [40.0, 30.5], "size": 24.0, "restored": True, "reason": "", "track": 3}
         ],
-        "pictures": [], "models": [],
+        "pictures": [], "models": [], "record": None,
     }  # fmt: skip
 
 

@@ -43,6 +43,7 @@ def restore_summary(result: RestoreResult) -> list[str]:
         *models_used(result.models),
         _times(result),
         *next_steps(result.skip_reasons),
+        *([] if result.record is None else [f"what was done to whom: dynface-video report {result.output}"]),
     ]
 
 

@@ -17,7 +17,8 @@ from dynface_video.jobs.directory import job_path
 from dynface_video.jobs.estimate import format_bytes, format_time_range, work_done
 from dynface_video.jobs.journal import DONE, FAILED, UNFINISHED, WAITING, PlannedVideo, write_batch_record
 from dynface_video.jobs.manifest import Entry
-from dynface_video.jobs.remote import check_uploadable, download, exists, is_remote, local_name, upload, working_folder
+from dynface_video.jobs.record import upload_output
+from dynface_video.jobs.remote import check_uploadable, download, exists, is_remote, local_name, working_folder
 from dynface_video.jobs.status import kept_work
 from dynface_video.jobs.task import Progress, RunOptions, Totals
 from dynface_video.jobs.video_job import VideoJob, drive
@@ -175,7 +176,7 @@ def _prepare(
         own = replace(options, overwrite=options.overwrite or elsewhere, report=progress.of(entry.output))
         job = VideoJob(source, target, settings, own)
         if elsewhere:
-            job.task.publish = partial(upload, target, entry.output)
+            job.task.publish = partial(upload_output, target, entry.output)
         elif job.task.already_published():
             row.status, row.totals = DONE, job.task.totals
             return None

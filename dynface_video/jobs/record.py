@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,14 @@ from dynface_video.errors import InputError
 from dynface_video.jobs.directory import PLAN, JobDirectory, job_path, read_plan
 from dynface_video.jobs.directory import SUFFIX as JOB_SUFFIX
 from dynface_video.jobs.plan import Segment
+from dynface_video.jobs.remote import upload
 from dynface_video.jobs.segments import segments_of
 from dynface_video.jobs.source import probe_source
 from dynface_video.media.io.probe import VideoInfo
 from dynface_video.media.io.read import Frame, read_span, to_display
 from dynface_video.media.output.encoding import encoded_colour
 from dynface_video.media.output.write import read_segment
+from dynface_video.media.pixels.interlace import first_fields
 from dynface_video.passes.analysis import Analysis
 from dynface_video.passes.choosing import resolve
 from dynface_video.passes.networks import load_finders, load_identifier
@@ -68,7 +70,8 @@ def make_record(
         "model_digest": job.plan.model_digest,
         "restored_frames": sum(stop - start for start, stop in spans),
     }
-    pairs = _pairs(job, info, analysis, finished, (pixel_format, moments.frames()))
+    keeps_fields = settings.output.interlaced != "deinterlace"
+    pairs = _JobFrames(job, info, analysis, finished, pixel_format, keeps_fields).pairs(moments.frames())
     return observe(pairs, moments, analysis, info, readers, facts)
 
 
@@ -98,8 +101,10 @@ def save_record(
 def publish_record(job: Path, made: Path, target: Path, totals: dict[str, Any]) -> Path | None:
     """Complete the record of a job with its result and move it beside the output.
 
+    Without a record, one of an earlier output of that name is deleted: it would tell of another file.
+
     Args:
-        job: The job's directory; without a record nothing is done.
+        job: The job's directory.
         made: The complete output, where it still is.
         target: The output's final name.
         totals: What was done, as JSON values.
@@ -112,13 +117,39 @@ def publish_record(job: Path, made: Path, target: Path, totals: dict[str, Any]) 
     """
     path = job / MADE
     if not path.exists():
+        record_path(target).unlink(missing_ok=True)
         return None
     output: dict[str, Any] = {"name": target.name, "bytes": None, "sha256": None}
     if made.is_file():
         output |= {"bytes": made.stat().st_size, "sha256": sha256_of(made)}
-    add_result(path, {"output": output, "finished": now(), **totals})
+    # What became of each face is in the analysis.
+    kept = {name: value for name, value in totals.items() if name != "found_faces"}
+    add_result(path, {"output": output, "finished": now(), **kept})
     os.replace(path, record_path(target))
     return record_path(target)
+
+
+def record_of(output: Path) -> Path | None:
+    """The record beside an output; None if there is none."""
+    path = record_path(output)
+    return path if path.is_file() else None
+
+
+def upload_output(made: Path, url: str) -> None:
+    """Upload an output and its record, `URL.record.zip`, and delete the local copies.
+
+    Args:
+        made: The output.
+        url: Where it goes.
+
+    Raises:
+        JobError: One cannot be uploaded; the same command tries again.
+    """
+    record = record_of(made)
+    # The output comes last: where it is, all of it is there.
+    if record is not None:
+        upload(record, f"{url}{SUFFIX}")
+    upload(made, url)
 
 
 def open_record(path: Path) -> Record:
@@ -133,8 +164,9 @@ def open_record(path: Path) -> Record:
     """
     if path.name.endswith(SUFFIX) and path.is_file():
         return Record.load(path)
-    if record_path(path).is_file():
-        return Record.load(record_path(path))
+    beside = record_of(path)
+    if beside is not None:
+        return Record.load(beside)
     for job in (path, job_path(path.absolute())):
         if (job / PLAN).is_file():
             return _record_of_job(job)
@@ -173,35 +205,54 @@ def _record_of_job(path: Path) -> Record:
     return make_record(job, info, settings, pixel_format, readers)
 
 
-def _pairs(
-    job: JobDirectory, info: VideoInfo, analysis: Analysis, finished: Sequence[Segment], form: tuple[str, np.ndarray]
-) -> Iterator[FramePair]:
-    """The wanted frames of source and segments in order; form: pixel format of the segments, wanted frames."""
-    colour, wanted = encoded_colour(info, form[0]), form[1]
-    restored = {frame: segment for segment in finished for frame in range(segment.start, segment.stop)}
-    for group in np.split(wanted, 1 + np.flatnonzero(_segment_changes(wanted, restored))):
-        if not len(group):
-            continue
-        source = (to_display(frame.working_rgb(), info.display) for frame in _source(info, analysis, group))
-        segment = restored.get(int(group[0]))
-        output: Iterable[np.ndarray | None] = repeat(None)
-        if segment is not None:
-            frames = read_segment(job.segment_path(segment, analysis), info, segment.start)
-            picked = _picked(frames, group)
-            output = (to_display(replace(one, colour=colour).working_rgb(), info.display) for one in picked)
-        for index, before, after in zip(group, source, output, strict=False):
-            yield FramePair(int(index), before, after)
+@dataclass(frozen=True, eq=False)
+class _JobFrames:
+    """The frames of a job, before and after.
 
+    Attributes:
+        job: Its directory.
+        info: The source.
+        analysis: Of the first pass.
+        finished: Segments that can be read.
+        pixel_format: Of the segments.
+        keeps_fields: Whether segments of interlaced video are interlaced.
+    """
 
-def _segment_changes(wanted: np.ndarray, restored: Mapping[int, Segment]) -> np.ndarray:
-    """Whether each frame but the first belongs to another segment than the one before it, (N - 1,) bool."""
-    numbers = np.array([restored[int(n)].number if int(n) in restored else -1 for n in wanted])
-    return np.asarray(np.diff(numbers) != 0)
+    job: JobDirectory
+    info: VideoInfo
+    analysis: Analysis
+    finished: Sequence[Segment]
+    pixel_format: str
+    keeps_fields: bool
 
+    def pairs(self, wanted: np.ndarray) -> Iterator[FramePair]:
+        """The frames with these numbers, (N,) rising, as displayed; those of interlaced video by their first field."""
+        segments = {frame: one for one in self.finished for frame in range(one.start, one.stop)}
+        numbers = np.array([segments[n].number if n in segments else -1 for n in wanted.tolist()])
+        for group in np.split(wanted, 1 + np.flatnonzero(np.diff(numbers))):
+            segment = segments.get(int(group[0])) if len(group) else None
+            output: Iterable[np.ndarray | None] = repeat(None) if segment is None else self._output(segment, group)
+            for index, before, after in zip(group.tolist(), self._source(group), output, strict=False):
+                yield FramePair(index, before, after)
 
-def _source(info: VideoInfo, analysis: Analysis, wanted: np.ndarray) -> Iterator[Frame]:
-    for group in np.split(wanted, 1 + np.flatnonzero(np.diff(wanted) > NEAR)):
-        yield from _picked(read_span(info, analysis.frames, int(group[0]), int(group[-1]) + 1), group)
+    def _source(self, wanted: np.ndarray) -> Iterator[np.ndarray]:
+        for group in np.split(wanted, 1 + np.flatnonzero(np.diff(wanted) > NEAR)) if len(wanted) else ():
+            frames = read_span(self.info, self.analysis.frames, int(group[0]), int(group[-1]) + 1)
+            if self.info.interlaced:
+                frames = first_fields(frames, marked_only=not self.keeps_fields)
+            yield from self._shown(frames, group)
+
+    def _output(self, segment: Segment, wanted: np.ndarray) -> Iterator[np.ndarray]:
+        colour = encoded_colour(self.info, self.pixel_format)
+        frames = read_segment(self.job.segment_path(segment, self.analysis), self.info, segment.start)
+        frames = (replace(frame, colour=colour) for frame in frames)
+        if self.info.interlaced and self.keeps_fields:
+            frames = first_fields(frames, marked_only=False)
+        yield from self._shown(frames, wanted)
+
+    def _shown(self, frames: Iterator[Frame], wanted: np.ndarray) -> Iterator[np.ndarray]:
+        for frame in _picked(frames, wanted):
+            yield to_display(frame.working_rgb(), self.info.display)
 
 
 def _picked(frames: Iterator[Frame], wanted: np.ndarray) -> Iterator[Frame]:

@@ -105,6 +105,22 @@ def test_a_record_that_cannot_be_made_is_a_warning(
     assert (tmp_path / "out.mp4").exists() and not (tmp_path / "out.mp4.record.zip").exists()
 
 
+def test_a_new_output_without_a_record_leaves_no_old_one(clip: Path, tmp_path: Path, options: dict[str, Any]) -> None:
+    first = restore_video(clip, tmp_path / "out.mp4", **options)
+    assert first.record == tmp_path / "out.mp4.record.zip" and first.as_dict()["record"] == str(first.record)
+    again = restore_video(clip, tmp_path / "out.mp4", record=False, overwrite=True, **options)
+    assert again.record is None and not first.record.exists()
+
+
+def test_an_output_elsewhere_has_its_record_beside_it(clip: Path, tmp_path: Path, options: dict[str, Any]) -> None:
+    (tmp_path / "far").mkdir()
+    url = f"file://{tmp_path / 'far' / 'out.mp4'}"
+    result = restore_video(clip, url, work=tmp_path / "work", **options)
+    assert result.record == f"{url}.record.zip"
+    assert open_record(tmp_path / "far" / "out.mp4").result is not None
+    assert sorted(path.name for path in (tmp_path / "far").iterdir()) == ["out.mp4", "out.mp4.record.zip"]
+
+
 def test_a_folder_of_images_has_its_record_beside_it(clip: Path, tmp_path: Path, options: dict[str, Any]) -> None:
     restore_video(clip, tmp_path / "frames", **options)
     record = open_record(tmp_path / "frames")

@@ -38,7 +38,8 @@ def test_a_video_of_another_place_is_restored_to_another_place(place: str, clip:
     assert (result.output, result.frames) == (f"{root}/out/done.mp4", 8)
     restore_video(clip, tmp_path / "here.mp4", device="cpu")
     assert system.cat_file(f"{folder}/out/done.mp4") == (tmp_path / "here.mp4").read_bytes()
-    assert [Path(name).name for name in system.ls(f"{folder}/out", detail=False)] == ["done.mp4"]
+    names = sorted(Path(name).name for name in system.ls(f"{folder}/out", detail=False))
+    assert names == ["done.mp4", "done.mp4.record.zip"]
     assert not local_name(f"{root}/out/done.mp4", work).exists()
     with pytest.raises(InputError, match="already exists"):
         restore_video(f"{root}/in.mp4", f"{root}/out/done.mp4", device="cpu", work=work)

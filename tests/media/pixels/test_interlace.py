@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 from dynface_video.api import restore_video
 from dynface_video.config import load_preset
 from dynface_video.errors import InputError
+from dynface_video.jobs.record import open_record
 from dynface_video.media.io.probe import probe
 from dynface_video.media.io.read import read_frames
 from dynface_video.media.output.write import choose_encoding
@@ -93,6 +96,22 @@ def test_deinterlaced_video_has_the_same_times_and_no_comb(kit, monkeypatch: pyt
         assert not probe(target).interlaced
         assert kit.times(target) == kit.times(source)
         assert [checksum(f.picture) for f in read_frames(probe(target))] == wanted
+
+
+def test_the_record_shows_the_first_field_before_and_after(kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch.setattr, centre=CENTRE)
+    source = kit.clip("a.mp4", **TOP_FIRST)
+    restore_video(source, kit.folder / "out.mkv", codec="ffv1")
+    excerpt = open_record(kit.folder / "out.mkv").media["excerpts/0.mp4"]
+    with av.open(io.BytesIO(excerpt)) as container:
+        shown = next(container.decode(video=0)).to_ndarray(format="rgb24").astype(float)
+    info = probe(source)
+    woven = next(read_frames(info)).rgb().astype(float)
+    field = next(first_fields(read_frames(info), marked_only=False)).rgb().astype(float)
+    combed = np.abs(field - woven) > 12
+    assert combed.sum() > 100
+    for half in np.split(shown, 2):
+        assert np.abs(half - field)[combed].mean() < 0.7 * np.abs(half - woven)[combed].mean()
 
 
 def test_marks_that_lie_can_be_ignored(kit, monkeypatch: pytest.MonkeyPatch) -> None:
