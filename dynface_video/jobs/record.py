@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from dynface_video.config import Settings
 from dynface_video.errors import InputError
@@ -27,9 +26,9 @@ from dynface_video.media.output.encoding import encoded_colour
 from dynface_video.media.output.write import read_segment
 from dynface_video.media.pixels.interlace import first_fields
 from dynface_video.passes.analysis import Analysis
-from dynface_video.passes.choosing import resolve
-from dynface_video.passes.networks import load_finders, load_identifier
-from dynface_video.record.archive import SUFFIX, Record, add_result, record_path
+from dynface_video.passes.choosing import resolve, with_strengths
+from dynface_video.passes.networks import Models, load_models
+from dynface_video.record.archive import SUFFIX, Record, add_result, changed_steps, record_path
 from dynface_video.record.measure import FaceReaders
 from dynface_video.record.moments import choose_moments
 from dynface_video.record.observe import FramePair, observe
@@ -44,9 +43,7 @@ NEAR = 24
 """Frames up to which the source is decoded on rather than sought anew."""
 
 
-def make_record(
-    job: JobDirectory, info: VideoInfo, settings: Settings, pixel_format: str, readers: FaceReaders
-) -> Record:
+def make_record(job: JobDirectory, info: VideoInfo, settings: Settings, pixel_format: str, models: Models) -> Record:
     """Make the record of what a job has restored so far.
 
     Args:
@@ -54,12 +51,13 @@ def make_record(
         info: The source.
         settings: All of them.
         pixel_format: Of the segments.
-        readers: Of the faces in crops.
+        models: Loaded for `settings`.
 
     Raises:
         JobError: Source or segments cannot be read.
     """
-    analysis = resolve(Analysis.load(job.analysis_path))
+    found = Analysis.load(job.analysis_path)
+    analysis = resolve(found)
     finished = [one for one in segments_of(analysis, settings) if job.finished(one, analysis) is not None]
     spans = [(one.start, one.stop) for one in finished]
     moments = choose_moments(analysis, info.display.height, spans)
@@ -72,11 +70,13 @@ def make_record(
     }
     keeps_fields = settings.output.interlaced != "deinterlace"
     pairs = _JobFrames(job, info, analysis, finished, pixel_format, keeps_fields).pairs(moments.frames())
-    return observe(pairs, moments, analysis, info, readers, facts)
+    record = observe(pairs, moments, analysis, info, FaceReaders(models.locator, models.identifier), facts)
+    plan = with_strengths(analysis, models.pipeline)
+    return replace(record, analysis=found, starting_steps=changed_steps(analysis, plan))
 
 
 def save_record(
-    job: JobDirectory, info: VideoInfo, settings: Settings, pixel_format: str, readers: FaceReaders
+    job: JobDirectory, info: VideoInfo, settings: Settings, pixel_format: str, models: Models
 ) -> tuple[str, ...]:
     """Make the record of a job whose segments are all finished, and keep it in the job's directory.
 
@@ -85,13 +85,13 @@ def save_record(
         info: As of `make_record`.
         settings: As of `make_record`.
         pixel_format: As of `make_record`.
-        readers: As of `make_record`.
+        models: As of `make_record`.
 
     Returns:
         A warning if none could be made: a restored film is not given up for its record.
     """
     try:
-        make_record(job, info, settings, pixel_format, readers).save(job.path / MADE)
+        make_record(job, info, settings, pixel_format, models).save(job.path / MADE)
     except Exception as error:  # of any kind, as said above
         logger.info("no record", exc_info=True)
         return (f"no record of the restoration was kept ({type(error).__name__}: {error})",)
@@ -200,9 +200,8 @@ def _record_of_job(path: Path) -> Record:
     except (KeyError, ValueError) as error:
         raise InputError(f"{path / PLAN} does not hold the settings of a video ({error})") from error
     info = probe_source(Path(plan.source), settings)
-    device = torch.device("cpu")
-    readers = FaceReaders(load_finders(settings, device)[0], load_identifier(settings, device))
-    return make_record(job, info, settings, pixel_format, readers)
+    models = load_models(settings)
+    return make_record(job, info, settings, pixel_format, models)
 
 
 @dataclass(frozen=True, eq=False)

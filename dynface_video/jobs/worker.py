@@ -36,7 +36,6 @@ from dynface_video.passes.networks import Models, analyze_with
 from dynface_video.passes.prefetch import Prefetch, frames_ahead
 from dynface_video.passes.restore import PassContext, Work
 from dynface_video.passes.span import restored_span
-from dynface_video.record.measure import FaceReaders
 from dynface_video.threads import network_threads
 
 logger = logging.getLogger(__name__)
@@ -106,9 +105,8 @@ class VideoPerformer:
         warnings: tuple[str, ...] = ()
         if self.settings.output.record:
             # Before joining: a folder of images is published by it.
-            models, pixel_format = self._models(cache), self.output.encoding.pixel_format
-            readers = FaceReaders(models.locator, models.identifier)
-            warnings = save_record(self.job, self.info, self.settings, pixel_format, readers)
+            pixel_format = self.output.encoding.pixel_format
+            warnings = save_record(self.job, self.info, self.settings, pixel_format, self._models(cache))
         self.job.output_folder.mkdir(exist_ok=True)
         return (*self.output.finish(paths, analysis.frames.pts, self.job.path, on_frame), *warnings)
 

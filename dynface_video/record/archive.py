@@ -18,13 +18,17 @@ import os
 import tempfile
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from dynface_video.errors import InputError, JobError
 from dynface_video.media.io.files import MAX_NAME, complete_or_nothing
 from dynface_video.passes.analysis import Analysis
+from dynface_video.passes.choosing import resolve
 from dynface_video.record.measure import RunMeasures
 
 FORMAT = 1
@@ -38,7 +42,7 @@ class Record:
 
     Attributes:
         facts: JSON values: version, created, settings, models, source, encoding, restored_frames.
-        analysis: Of the first pass.
+        analysis: Of the first pass, with the choice as it was made.
         measures: Of runs of frames.
         stills: Entries with person, track, frame, and the member names of the pictures, before and after.
         skipped: Entries with the position in `Analysis.skipped_faces`, frame and picture.
@@ -46,6 +50,8 @@ class Record:
         excerpts: Entries with person (None for the whole picture), start, stop, width, height, seconds and video.
         media: The pictures and videos by member name.
         result: JSON values: output, finished, and what `jobs.task.Totals` holds; None while it is not finished.
+        starting_steps: Of the tracks, by number, whose steps are not those of the analysis because their strength is
+            another, (S, T) each.
     """
 
     facts: dict[str, Any]
@@ -57,12 +63,22 @@ class Record:
     excerpts: tuple[dict[str, Any], ...] = ()
     media: Mapping[str, bytes] = field(default_factory=dict)
     result: dict[str, Any] | None = None
+    starting_steps: Mapping[int, np.ndarray] = field(default_factory=dict)
+
+    @cached_property
+    def plan(self) -> Analysis:
+        """The analysis with what was done to every frame: restored or not, shown how much, from which step."""
+        plan = resolve(self.analysis)
+        steps = self.starting_steps
+        tracks = (replace(one, starting_steps=steps.get(one.track.number, one.starting_steps)) for one in plan.tracks)
+        return replace(plan, tracks=tuple(tracks))
 
     def save(self, path: Path) -> None:
         """Write the archive, which appears only when it is complete; raises OSError if it cannot be written."""
         document = {
             "format": FORMAT,
             **self.facts,
+            "starting_steps": {str(number): steps.tolist() for number, steps in self.starting_steps.items()},
             "measures": [one.to_json() for one in self.measures],
             "stills": list(self.stills),
             "skipped": list(self.skipped),
@@ -94,15 +110,26 @@ class Record:
                 media = {name: archive.read(name) for name in sorted(names - {RECORD, RESULT, ANALYSIS})}
                 result = json.loads(archive.read(RESULT)) if RESULT in names else None
             lists = {name: tuple(raw.pop(name)) for name in ("stills", "skipped", "shots", "excerpts")}
+            steps = {int(number): np.array(rows, np.int64) for number, rows in raw.pop("starting_steps").items()}
             measures = tuple(RunMeasures.from_json(one) for one in raw.pop("measures"))
         except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError, JobError) as error:
             raise InputError(f"{path} is not the record of a restoration ({error})") from error
-        return cls(raw, analysis, measures, media=media, result=result, **lists)
+        return cls(raw, analysis, measures, media=media, result=result, starting_steps=steps, **lists)
 
     def _analysis_text(self) -> bytes:
         with tempfile.TemporaryDirectory() as folder:
             self.analysis.save(Path(folder) / ANALYSIS)
             return (Path(folder) / ANALYSIS).read_bytes()
+
+
+def changed_steps(analysis: Analysis, plan: Analysis) -> dict[int, np.ndarray]:
+    """The starting steps, by track, in which a plan differs from the analysis it was made from."""
+    pairs = zip(analysis.tracks, plan.tracks, strict=True)
+    return {
+        one.track.number: planned.starting_steps
+        for one, planned in pairs
+        if not np.array_equal(one.starting_steps, planned.starting_steps)
+    }
 
 
 def add_result(path: Path, result: dict[str, Any]) -> None:

@@ -43,6 +43,17 @@ class SeenPerson:
         return sum(analyzed.track.size * (analyzed.track.stop - analyzed.track.start) for analyzed in self.tracks)
 
 
+def restored_spans(analyzed: AnalyzedTrack) -> list[tuple[int, int]]:
+    """The frames of a resolved track in which the restored face is shown, as runs (start, stop)."""
+    track = analyzed.track
+    if not analyzed.restore:
+        return []
+    if track.shown is None:
+        return [(track.start, track.stop)]
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], (track.shown > 0).astype(np.int8), [0]])))
+    return [(track.start + int(a), track.start + int(b)) for a, b in edges.reshape(-1, 2)]
+
+
 def people_of(analysis: Analysis) -> list[SeenPerson]:
     """The people of an analysis, most prominent first.
 

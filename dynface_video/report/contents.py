@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from dynface_video.analyzed_track import AnalyzedTrack
 from dynface_video.record.archive import Record
 from dynface_video.record.measure import RunMeasures
-from dynface_video.record.people import SeenPerson, people_of
+from dynface_video.record.people import SeenPerson, people_of, restored_spans
 from dynface_video.report.plots import Scale, bars, line, nice_top, ticks
 from dynface_video.tracking.observation import HIDDEN
 
@@ -59,7 +60,7 @@ class Timeline:
     @classmethod
     def of(cls, record: Record) -> Timeline:
         """Of a record's video, from 0."""
-        index = record.analysis.frames
+        index = record.plan.frames
         if not len(index.pts):
             return cls(np.zeros(1))
         seconds = (index.pts - index.pts[0]) * float(index.time_base)
@@ -114,12 +115,12 @@ def contents(record: Record) -> dict[str, Any]:
         record: Of a restoration.
     """
     timeline = Timeline.of(record)
-    people = people_of(record.analysis)
+    people = people_of(record.plan)
     settings = _settings(record.facts["settings"])
     by_track: dict[int, list[RunMeasures]] = {}
     for measures in record.measures:
         by_track.setdefault(measures.track, []).append(measures)
-    shots = ticks([shot.start for shot in record.analysis.shots[1:]], _scale(record))
+    shots = ticks([shot.start for shot in record.plan.shots[1:]], _scale(record))
     return {
         "title": (record.result or {}).get("output", {}).get("name") or record.facts["source"]["name"],
         "finished": record.result is not None,
@@ -133,16 +134,16 @@ def contents(record: Record) -> dict[str, Any]:
         "more_people": [_row(person, timeline) for person in people[DETAILED_PEOPLE : DETAILED_PEOPLE + LISTED_PEOPLE]],
         "unlisted_people": max(0, len(people) - DETAILED_PEOPLE - LISTED_PEOPLE),
         "shot_ticks": shots,
-        "shot_count": len(record.analysis.shots),
+        "shot_count": len(record.plan.shots),
         "shots": [
             {
                 "picture": picture(record, one["picture"]),
-                "time": timeline.clock(record.analysis.shots[one["shot"]].start),
+                "time": timeline.clock(record.plan.shots[one["shot"]].start),
                 "number": one["shot"] + 1,
             }
             for one in record.shots
         ],
-        "end": timeline.clock(record.analysis.frame_count),
+        "end": timeline.clock(record.plan.frame_count),
         "skipped": _skipped(record, timeline),
         "steps": _stages(record),
         "settings": settings,
@@ -163,11 +164,11 @@ def picture(record: Record, name: str | None) -> str | None:
 
 
 def _scale(record: Record, top: float = 1.0) -> Scale:
-    return Scale(record.analysis.frame_count, top)
+    return Scale(record.plan.frame_count, top)
 
 
 def _facts(record: Record, timeline: Timeline, people: Sequence[SeenPerson]) -> list[Fact]:
-    source, analysis = record.facts["source"], record.analysis
+    source, analysis = record.facts["source"], record.plan
     restored = [one for one in people if one.restored]
     total = record.result["faces"] if record.result else None
     measures = _means(record.measures)
@@ -225,10 +226,11 @@ def _person(person: SeenPerson, record: Record, timeline: Timeline, measures: Se
     return {
         **_row(person, timeline),
         "stills": stills,
-        "facts": _person_facts(person, means),
+        "facts": _person_facts(person, means, _common_strength(record)),
         "measured": bool(means),
         "plots": _plots(person, record, measures),
-        "bars": bars([(one.track.start, one.track.stop) for one in person.tracks], _scale(record)),
+        "seen": bars([(one.track.start, one.track.stop) for one in person.tracks], _scale(record)),
+        "done": bars([span for one in person.tracks for span in restored_spans(one)], _scale(record)),
         "excerpt": next((n for n, one in enumerate(record.excerpts) if one["person"] == person.number), None),
     }
 
@@ -248,7 +250,7 @@ def _row(person: SeenPerson, timeline: Timeline) -> dict[str, Any]:
     }
 
 
-def _person_facts(person: SeenPerson, means: dict[str, Any]) -> list[Fact]:
+def _person_facts(person: SeenPerson, means: dict[str, Any], strength: float) -> list[Fact]:
     resolution = max(one.stage_count for one in person.tracks)
     grey = sum(one.grey for one in person.tracks)
     facts = [
@@ -256,6 +258,10 @@ def _person_facts(person: SeenPerson, means: dict[str, Any]) -> list[Fact]:
         Fact("Blur level", f"{100 * _mean_level(person):.2f} %", "of the crop's side, mean"),
         Fact("Starting step", f"{_mean_step(person):.0f}", f"of {STEPS}, mean"),
     ]
+    if person.restored:
+        strengths = np.unique(np.concatenate([_strengths(one, strength) for one in person.tracks if one.restore]))
+        shown = f"{strengths[0]:g}" if len(strengths) == 1 else f"{strengths[0]:g} to {strengths[-1]:g}"
+        facts.append(Fact("Strength", shown, "0 closest to the source, 1 draws most"))
     if grey:
         facts.append(Fact("Colour", "none", "the source shows this face without colour"))
     if means:
@@ -296,7 +302,7 @@ def _means(measures: Sequence[RunMeasures]) -> dict[str, Any]:
     }
 
 
-def _level(one: Any) -> np.ndarray:
+def _level(one: AnalyzedTrack) -> np.ndarray:
     """Levels over time of the finest stage that read any, (T,)."""
     read = [row for row in one.levels if row.any()]
     return np.asarray(read[-1] if read else np.zeros(one.levels.shape[1]))
@@ -310,6 +316,17 @@ def _mean_step(person: SeenPerson) -> float:
     return float(np.concatenate([one.starting_steps.max(axis=0) for one in person.tracks]).mean())
 
 
+def _common_strength(record: Record) -> float:
+    return float(record.facts["settings"]["restoration"]["strength"])
+
+
+def _strengths(one: AnalyzedTrack, common: float) -> np.ndarray:
+    """Strength of every frame of a resolved track, (T,)."""
+    if one.strengths is None:
+        return np.full(len(one.track.landmarks), common)
+    return np.where(np.isnan(one.strengths), common, one.strengths)
+
+
 def _plots(person: SeenPerson, record: Record, measures: Sequence[RunMeasures]) -> list[Plot]:
     frames = [np.arange(one.track.start, one.track.stop) for one in person.tracks]
     levels = [100 * _level(one) for one in person.tracks]
@@ -318,6 +335,9 @@ def _plots(person: SeenPerson, record: Record, measures: Sequence[RunMeasures]) 
         _plot("Blur level", "blur", "%", record, [("after", list(zip(frames, levels, strict=True)))]),
         _plot("Starting step", "step", "", record, [("after", list(zip(frames, steps, strict=True)))]),
     ]
+    strengths = [_strengths(one, _common_strength(record)) for one in person.tracks]
+    if len(np.unique(np.concatenate(strengths))) > 1:
+        plots.append(_plot("Strength", "strength", "", record, [("after", list(zip(frames, strengths, strict=True)))]))
     if not measures:
         return plots
     tracks = {one.track: [m for m in measures if m.track == one.track] for one in measures}
@@ -378,10 +398,10 @@ def _plot(
 
 
 def _skipped(record: Record, timeline: Timeline) -> dict[str, Any]:
-    faces = [(n, face) for n, face in enumerate(record.analysis.skipped_faces) if face.reason != HIDDEN]
+    faces = [(n, face) for n, face in enumerate(record.plan.skipped_faces) if face.reason != HIDDEN]
     pictures = {one["face"]: one["picture"] for one in record.skipped}
     reasons = Counter(face.reason.partition(":")[0] for _, face in faces)
-    unselected = sum(not track.restore for track in record.analysis.tracks)
+    unselected = sum(not track.restore for track in record.plan.tracks)
     if unselected:
         reasons["not selected for restoration"] = unselected
     shown = sorted(faces, key=lambda item: (item[0] not in pictures, item[1].start))[:LISTED_SKIPPED]
@@ -449,7 +469,7 @@ def _language(language: str | None) -> str:
 
 def _output_facts(record: Record) -> list[Fact]:
     if record.result is None:
-        frames = f"{record.facts['restored_frames']:,} of {record.analysis.frame_count:,}"
+        frames = f"{record.facts['restored_frames']:,} of {record.plan.frame_count:,}"
         return [Fact("State", "not finished"), Fact("Frames restored", frames)]
     output, encoding = record.result["output"], record.facts["encoding"]
     facts = [Fact("File", output["name"])]

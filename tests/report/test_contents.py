@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from dynface_video.config.choice import Rule
+from dynface_video.config.times import TimeSpan
+from dynface_video.passes.people import Person
 from dynface_video.record.archive import Record
 from dynface_video.report.contents import clock, contents, data_size, duration
 from dynface_video.report.page import render_page
@@ -93,3 +98,15 @@ def test_the_top_of_a_plot_is_a_round_number(value: float, top: float) -> None:
 def test_an_unfinished_record_says_so(tmp_path: Path) -> None:
     analysis = made_analysis([made_track(0, 0, 30)], 30, 1)
     assert "The restoration is not finished" in render_page(made_record(analysis, tmp_path, finished=False))
+
+
+def test_a_choice_of_times_and_strengths_is_shown_as_it_was_done(tmp_path: Path) -> None:
+    analysis = made_analysis([made_track(0, 0, 72)], 72, 1)
+    half = TimeSpan(Fraction(0), Fraction(36, 24))
+    lowered = Rule((1,), TimeSpan(Fraction(0), Fraction(18, 24)), True, 0.3)
+    chosen = replace(analysis, people=(Person(1),), between=(half,), rules=(lowered,))
+    person = contents(made_record(chosen, tmp_path))["people"][0]
+    facts = {fact.name: fact.value for fact in person["facts"]}
+    assert facts["Strength"] == "0.3 to 0.6"
+    assert "Strength" in [plot.name for plot in person["plots"]]
+    assert person["seen"] == "M0.0 0V100H1000.0V0z" and person["done"] == "M0.0 0V100H500.0V0z"
