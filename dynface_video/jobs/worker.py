@@ -104,7 +104,8 @@ class VideoPerformer:
         paths = [self.job.segment_path(segment, analysis) for segment in segments]
         warnings: tuple[str, ...] = ()
         if self.settings.output.record:
-            # Before joining: a folder of images is published by it.
+            # Before joining, which publishes a folder of images; its time is that of joining.
+            on_frame(0)
             pixel_format = self.output.encoding.pixel_format
             warnings = save_record(self.job, self.info, self.settings, pixel_format, self._models(cache))
         self.job.output_folder.mkdir(exist_ok=True)
