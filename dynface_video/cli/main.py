@@ -26,6 +26,7 @@ from dynface_video.cli.models import models
 from dynface_video.cli.options import Config, Json, Preset, Restart, Source, Verbose, examples, setting_options, span_of
 from dynface_video.cli.report import report
 from dynface_video.cli.summary import analysis_overview, analysis_summary, plan_summary, restore_summary
+from dynface_video.cli.ui import ui
 from dynface_video.config import Overrides, load_settings
 from dynface_video.config.option import ANALYZE, RESTORE
 from dynface_video.config.reference import settings_yaml
@@ -233,6 +234,8 @@ main.command(epilog=examples("dynface-video status restored/", "dynface-video st
 
 main.command(epilog=examples("dynface-video doctor", "dynface-video doctor --json"))(doctor)
 main.add_typer(models)
+
+main.command(epilog=examples("dynface-video ui", "dynface-video ui films/ --folder work --port 8000"))(ui)
 
 
 def _progress(console: Console) -> AbstractContextManager[Report]:

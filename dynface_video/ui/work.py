@@ -1,0 +1,225 @@
+"""A process that carries out the request of one project: `python -m dynface_video.ui.work FOLDER OPTIONS`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dynface_video.errors import DynfaceError, JobMismatchError
+from dynface_video.jobs.lock import job_lock
+from dynface_video.media.io.files import complete_or_nothing, write_atomically
+from dynface_video.ui.project import COMPARE, FIND, PREVIEW, RESTORE, WORK, Project, Request
+
+if TYPE_CHECKING:
+    from dynface_video.ui.clips import Pair
+
+logger = logging.getLogger(__name__)
+
+REPORT_INTERVAL = 0.5
+"""Seconds between two reports of progress."""
+LOOK_INTERVAL = 0.3
+"""Seconds between two looks whether the request is to be stopped."""
+
+
+@dataclass
+class ProgressFile:
+    """Writes the progress of a request to a file, for the page. path: the file"""
+
+    path: Path
+    _written: float = field(default=0.0, init=False)
+
+    def __call__(self, stage: str, done: int, total: int | None) -> None:
+        """Take a report."""
+        if time.monotonic() - self._written < REPORT_INTERVAL and done != total:
+            return
+        self._written = time.monotonic()
+        with suppress(OSError):
+            self.path.write_text(json.dumps({"stage": stage, "done": done, "total": total}))
+
+
+def work_on(project: Project, options: dict[str, Any]) -> None:
+    """Carry out a project's request. It stays in the queue if this process is told to end.
+
+    Args:
+        project: The project.
+        options: Arguments of the functions of `dynface_video.api`: preset, config, device.
+
+    Raises:
+        InputError: Another process is working on the project.
+    """
+    with job_lock(project.folder / WORK):
+        request = project.request
+        if request is None or request.stop:
+            return
+        report = ProgressFile(project.progress_path)
+        report("begin", 0, None)
+        failure = ""
+        try:
+            with _stopping(project):
+                _carry_out(project, request, options, report)
+        except KeyboardInterrupt:
+            return
+        except DynfaceError as error:
+            failure = str(error)
+        except Exception as error:  # of any kind: the page shows it
+            traceback.print_exc()
+            failure = f"unexpected {type(error).__name__}: {error}"
+        finally:
+            project.progress_path.unlink(missing_ok=True)
+        project.end(failure)
+
+
+def _carry_out(project: Project, request: Request, options: dict[str, Any], report: ProgressFile) -> None:
+    if request.action == FIND:
+        _find_people(project, options, report)
+    elif request.action == PREVIEW:
+        _preview(project, request, options, report)
+    elif request.action == COMPARE:
+        _compare(project, request, report)
+    else:
+        _restore(project, options, report)
+
+
+def _find_people(project: Project, options: dict[str, Any], report: ProgressFile) -> None:
+    from PIL import Image
+
+    from dynface_video import api
+    from dynface_video.config import load_settings
+    from dynface_video.jobs.source import probe_source
+    from dynface_video.passes.face_sheet import read_portraits
+
+    found = api.analyze_video(project.source, progress=report, **options)
+    settings = load_settings(**_arguments(options))
+    project.portrait(0).parent.mkdir(exist_ok=True)
+    for portrait in read_portraits(probe_source(project.source, settings), found):
+        with complete_or_nothing(project.portrait(portrait.person.number)) as partial:
+            Image.fromarray(portrait.picture).save(partial, "PNG")
+    # The analysis comes last: with it the people count as found.
+    partial = project.analysis.with_suffix(".partial")
+    found.save(partial)
+    _, people = api.list_people(project.source, analysis=partial, **options)
+    project.save_people([person.as_dict() for person in people])
+    partial.replace(project.analysis)
+
+
+def _restore(project: Project, options: dict[str, Any], report: ProgressFile) -> None:
+    from dynface_video import api
+
+    chosen = project.folder / "chosen.json"
+    _write_choice(project, chosen)
+
+    def restore(resume: bool) -> None:
+        api.restore_video(
+            project.source, project.output, analysis=chosen, overwrite=True, resume=resume, progress=report, **options
+        )
+
+    try:
+        restore(resume=True)
+    except JobMismatchError:
+        # Another choice than that of the unfinished job.
+        restore(resume=False)
+
+
+def _preview(project: Project, request: Request, options: dict[str, Any], report: ProgressFile) -> None:
+    from dynface_video.config import load_settings
+    from dynface_video.jobs.source import probe_source
+    from dynface_video.passes.analysis import Analysis
+    from dynface_video.passes.networks import load_models
+    from dynface_video.passes.restore import PassContext, Work
+    from dynface_video.threads import network_threads
+    from dynface_video.ui.clips import frames_between, preview_pairs, write_side_by_side
+
+    chosen = project.folder / "chosen.json"
+    _write_choice(project, chosen)
+    settings, analysis = load_settings(**_arguments(options)), Analysis.load(chosen)
+    info = probe_source(project.source, settings)
+    start, stop = frames_between(analysis.frames, request.start, request.seconds)
+    with network_threads(settings.execution.threads):
+        pipeline, restoration = load_models(settings).pipeline, settings.restoration
+        context = PassContext(info, analysis, pipeline, restoration.seed, restoration.grain)
+        pairs = preview_pairs(context, start, stop, Work())
+        write_side_by_side(project.preview, _reported(pairs, stop - start, RESTORE, report))
+
+
+def _compare(project: Project, request: Request, report: ProgressFile) -> None:
+    from dynface_video.ui.clips import compared_pairs, write_side_by_side
+
+    pairs = compared_pairs(project.source, project.output, request.start, request.seconds)
+    write_side_by_side(project.comparison, _reported(pairs, None, COMPARE, report))
+
+
+def _reported(pairs: Iterable[Pair], total: int | None, stage: str, report: ProgressFile) -> Iterator[Pair]:
+    for done, pair in enumerate(pairs, 1):
+        yield pair
+        report(stage, done, total)
+
+
+def _arguments(options: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of `load_settings` from those of the functions of `dynface_video.api`."""
+    overrides = {name: value for name, value in options.items() if name not in ("preset", "config")}
+    return {"preset": options["preset"], "config": options["config"], "overrides": overrides}
+
+
+def _write_choice(project: Project, path: Path) -> None:
+    """Write the analysis with the people that were chosen, and the strength for each."""
+    analysis, choice = json.loads(project.analysis.read_text()), project.choice
+    for person in analysis["people"]:
+        person["restore"], person["strength"] = person["number"] in choice, choice.get(person["number"])
+    write_atomically(path, json.dumps(analysis))
+
+
+@contextmanager
+def _stopping(project: Project) -> Iterator[None]:
+    """Inside the block, a request that is to be stopped interrupts the main thread, as Ctrl-C does."""
+    ended = threading.Event()
+
+    def look() -> None:
+        before = ""
+        while not ended.wait(LOOK_INTERVAL):
+            request = project.request
+            wanted = request.stop if request is not None else ""
+            if wanted != before:
+                # The first signal stops after the segment under way, the second at once.
+                for _ in range(2 if wanted == "now" and not before else 1):
+                    _interrupt()
+                    time.sleep(LOOK_INTERVAL)
+            before = wanted
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _interrupt() -> None:
+    main = threading.main_thread().ident
+    if hasattr(signal, "pthread_kill") and main is not None:
+        signal.pthread_kill(main, signal.SIGINT)
+    else:
+        signal.raise_signal(signal.SIGINT)
+
+
+def main(arguments: list[str]) -> None:
+    """Carry out the request of the project in a folder; options as a JSON object."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    # A server that ends tells it by SIGTERM; Ctrl-C in its terminal does not come here.
+    signal.signal(signal.SIGTERM, lambda number, frame: signal.default_int_handler(number, frame))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    work_on(Project(Path(arguments[0])), json.loads(arguments[1]))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
