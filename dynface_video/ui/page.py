@@ -17,7 +17,7 @@ from dynface_video.errors import DynfaceError
 from dynface_video.jobs.manifest import VIDEOS
 from dynface_video.ui import views
 from dynface_video.ui.endpoints import Endpoints
-from dynface_video.ui.project import DEFAULT_STRENGTH, QUEUED, RUNNING, STOPPED, Project
+from dynface_video.ui.project import QUEUED, RUNNING, STOPPED, Project
 from dynface_video.ui.workspace import MOST_PREVIEW, Workspace
 
 REFRESH = 1.0
@@ -263,7 +263,7 @@ class _Page:
             gr.HTML(views.portrait_html(project.portrait(number), label, person))
         restored = gr.Checkbox(number in choice, label=f"Restore person {number}")
         strength = gr.Slider(
-            0, 1, choice.get(number, DEFAULT_STRENGTH), step=0.05, label=f"Strength of person {number}"
+            0, 1, choice.get(number, project.usual_strength), step=0.05, label=f"Strength of person {number}"
         )
 
         def change(wanted: bool, strength: float) -> None:

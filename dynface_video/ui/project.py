@@ -143,12 +143,17 @@ class Project:
     @property
     def people(self) -> list[dict[str, Any]]:
         """The people found, as `ListedPerson.as_dict` gives them; empty before they were searched."""
-        found: list[dict[str, Any]] = _read(self.folder / "people.json", [])
+        found: list[dict[str, Any]] = _read(self.folder / "people.json").get("people", [])
         return found
 
-    def save_people(self, people: list[dict[str, Any]]) -> None:
-        """Keep the people found."""
-        write_atomically(self.folder / "people.json", json.dumps(people))
+    @property
+    def usual_strength(self) -> float:
+        """The strength of the settings, in [0, 1], for people for whom none was chosen."""
+        return float(_read(self.folder / "people.json").get("strength", 0.0))
+
+    def save_people(self, people: list[dict[str, Any]], strength: float) -> None:
+        """Keep the people found, and the settings' strength."""
+        write_atomically(self.folder / "people.json", json.dumps({"strength": strength, "people": people}))
 
     def portrait(self, number: int) -> Path:
         """A good picture of a person."""
@@ -159,7 +164,7 @@ class Project:
         """The people to restore, with the strength for each; at first all of them."""
         raw = _read(self.folder / "choice.json", None)
         if raw is None:
-            return {person["number"]: DEFAULT_STRENGTH for person in self.people}
+            return {person["number"]: self.usual_strength for person in self.people}
         return {int(number): float(strength) for number, strength in raw.items()}
 
     def choose(self, choice: Mapping[int, float]) -> None:
@@ -225,9 +230,6 @@ class Project:
                 if path.exists()
             },
         }
-
-
-DEFAULT_STRENGTH = 0.6
 
 
 def _read(path: Path, missing: Any = {}) -> Any:  # noqa: B006 - never changed

@@ -11,6 +11,9 @@ from dynface_video.ui.dispatcher import Dispatcher
 from dynface_video.ui.server import App, Guard, address
 from dynface_video.ui.workspace import Workspace
 
+GRACE = 2
+"""Seconds for answers under way when the server ends."""
+
 
 @dataclass(frozen=True)
 class Binding:
@@ -73,7 +76,13 @@ def serve(workspace: Workspace, binding: Binding, options: Mapping[str, Any], on
 
     dispatcher = Dispatcher(workspace, options)
     config = uvicorn.Config(
-        make_app(workspace, binding.token), host=binding.host, port=binding.port, log_level="warning", access_log=False
+        make_app(workspace, binding.token),
+        host=binding.host,
+        port=binding.port,
+        log_level="warning",
+        access_log=False,
+        # Pages that are open hold connections, for which it would wait.
+        timeout_graceful_shutdown=GRACE,
     )
 
     class Server(uvicorn.Server):

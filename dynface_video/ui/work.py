@@ -108,7 +108,7 @@ def _find_people(project: Project, options: dict[str, Any], report: ProgressFile
     partial = project.analysis.with_suffix(".partial")
     found.save(partial)
     _, people = api.list_people(project.source, analysis=partial, **options)
-    project.save_people([person.as_dict() for person in people])
+    project.save_people([person.as_dict() for person in people], found.strength)
     partial.replace(project.analysis)
 
 
@@ -134,6 +134,7 @@ def _preview(project: Project, request: Request, options: dict[str, Any], report
     from dynface_video.config import load_settings
     from dynface_video.jobs.source import probe_source
     from dynface_video.passes.analysis import Analysis
+    from dynface_video.passes.choosing import resolve, with_strengths
     from dynface_video.passes.networks import load_models
     from dynface_video.passes.restore import PassContext, Work
     from dynface_video.threads import network_threads
@@ -141,12 +142,13 @@ def _preview(project: Project, request: Request, options: dict[str, Any], report
 
     chosen = project.folder / "chosen.json"
     _write_choice(project, chosen)
-    settings, analysis = load_settings(**_arguments(options)), Analysis.load(chosen)
+    settings, analysis = load_settings(**_arguments(options)), resolve(Analysis.load(chosen))
     info = probe_source(project.source, settings)
     start, stop = frames_between(analysis.frames, request.start, request.seconds)
     with network_threads(settings.execution.threads):
-        pipeline, restoration = load_models(settings).pipeline, settings.restoration
-        context = PassContext(info, analysis, pipeline, restoration.seed, restoration.grain)
+        models, restoration = load_models(settings), settings.restoration
+        plan = with_strengths(analysis, models.pipeline)
+        context = PassContext(info, plan, models.pipeline, restoration.seed, restoration.grain, models.parser)
         pairs = preview_pairs(context, start, stop, Work())
         write_side_by_side(project.preview, _reported(pairs, stop - start, RESTORE, report))
 

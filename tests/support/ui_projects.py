@@ -23,7 +23,7 @@ def found(workspace: Workspace, name: str = "film.mp4", people: int = 2) -> Proj
     known = [
         {"number": n, "times": [[0.0, 1.5]], "frames": 36, "size": 80.0, "seconds": 5.2} for n in range(1, people + 1)
     ]
-    project.save_people(known)
+    project.save_people(known, 0.55)
     project.analysis.write_text(json.dumps({"people": [{"number": n, "restore": True} for n in range(1, people + 1)]}))
     project.end()
     return project

@@ -9,7 +9,6 @@ import pytest
 from dynface_video.errors import InputError
 from dynface_video.jobs.lock import job_lock
 from dynface_video.ui.project import (
-    DEFAULT_STRENGTH,
     FAILED,
     FINISHED,
     FOUND,
@@ -59,7 +58,7 @@ def test_a_request_is_read_as_it_was_written(workspace: Workspace) -> None:
 
 def test_at_first_everybody_is_chosen_and_then_those_who_were_with_their_strengths(workspace: Workspace) -> None:
     project = found(workspace)
-    assert project.choice == {1: DEFAULT_STRENGTH, 2: DEFAULT_STRENGTH}
+    assert project.choice == {1: 0.55, 2: 0.55}
     project.choose({2: 0.3})
     assert Project(project.folder).choice == {2: 0.3}
     with pytest.raises(InputError, match="no person 3; known: 1, 2"):
@@ -77,5 +76,5 @@ def test_the_output_keeps_a_container_that_keeps_times(workspace: Workspace) -> 
 def test_a_damaged_file_counts_as_missing(workspace: Workspace) -> None:
     project = found(workspace)
     (project.folder / "choice.json").write_text("{")
-    (project.folder / "people.json").write_text("[")
+    (project.folder / "people.json").write_text("{")
     assert project.people == [] and project.choice == {}
