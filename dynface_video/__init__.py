@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dynface_video.api import analyze_video as analyze_video
+    from dynface_video.api import compare_videos as compare_videos
     from dynface_video.api import iter_restored_frames as iter_restored_frames
     from dynface_video.api import list_people as list_people
     from dynface_video.api import plan_video as plan_video
+    from dynface_video.api import preview_video as preview_video
     from dynface_video.api import restore_batch as restore_batch
     from dynface_video.api import restore_image as restore_image
     from dynface_video.api import restore_video as restore_video
@@ -59,10 +61,12 @@ _HOMES = {
     "RestoredFrame": "dynface_video.results",
     "Settings": "dynface_video.config",
     "analyze_video": "dynface_video.api",
+    "compare_videos": "dynface_video.api",
     "iter_restored_frames": "dynface_video.api",
     "load_settings": "dynface_video.config",
     "list_people": "dynface_video.api",
     "plan_video": "dynface_video.api",
+    "preview_video": "dynface_video.api",
     "restore_batch": "dynface_video.api",
     "restore_image": "dynface_video.api",
     "restore_video": "dynface_video.api",

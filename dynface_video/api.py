@@ -8,14 +8,16 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Literal, Unpack
 
 from dynface_video.config import Overrides, Settings, load_settings
 from dynface_video.errors import OVERWRITE, InputError
 from dynface_video.jobs.batch import BatchInterrupted, make_output_folder, run_batch
+from dynface_video.jobs.compare import check_comparison_name, make_comparison
 from dynface_video.jobs.estimate import restoring_seconds
 from dynface_video.jobs.journal import LOG
 from dynface_video.jobs.manifest import Entry, read_entries
+from dynface_video.jobs.preview import PreviewRequest, PreviewResult, make_preview, parse_preview
 from dynface_video.jobs.record import open_record, record_of, report_path, upload_output
 from dynface_video.jobs.remote import (
     as_given,
@@ -33,6 +35,7 @@ from dynface_video.jobs.task import Progress, RunOptions, ignore_progress, uses_
 from dynface_video.jobs.video_job import VideoJob, check_paths, read_analysis
 from dynface_video.media.io.files import write_atomically
 from dynface_video.media.io.memory_image import MemoryImage, as_image, image_file_of
+from dynface_video.media.output.clip import check_clip_name
 from dynface_video.media.pixels.display import to_display
 from dynface_video.passes.analysis import Analysis
 from dynface_video.passes.choosing import resolve, with_strengths
@@ -304,6 +307,94 @@ def analyze_video(
             )
         settings = still_settings(settings)
     return _analyze(probe_source(path, settings), settings, load_models(settings), progress or ignore_progress)
+
+
+def preview_video(
+    source: Path | str,
+    target: Path | str,
+    span: str,
+    *,
+    versions: Sequence[float] = (),
+    compare: Literal["side", "split", "flip"] | None = None,
+    analysis: Path | str | None = None,
+    preset: str = "mini",
+    config: Path | str | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    **overrides: Unpack[Overrides],
+) -> PreviewResult:
+    """Restore a short span of a video into a clip to be looked at; the rest of the video is not read.
+
+    Args:
+        source: A video, or a folder of images that are its frames; a path or a URL.
+        target: The clip: .mp4, .m4v, .mov or .mkv; H.264 as displayed, with the sound of the span.
+        span: `LENGTH@START`, such as "5s@00:30", of up to 120 s.
+        versions: Strengths, one picture each beside the source, to choose by.
+        compare: Shows the source as well: beside the restored picture, in its left half, or in turn with it. None shows
+            the restored pictures alone, but "side" with several versions.
+        analysis: File that `analyze -o` wrote; needed where people are chosen by number.
+        preset: As of `restore_video`.
+        config: As of `restore_video`.
+        overwrite: Replace an existing target.
+        progress: As of `restore_video`.
+        overrides: As of `restore_video`; those of the encoding have no effect.
+
+    Raises:
+        InputError: An argument cannot be used.
+        ModelError: Weights are missing.
+    """
+    settings, target = load_settings(preset, config, overrides), Path(target)
+    request = PreviewRequest(
+        parse_preview(span), _checked_strengths(versions), compare, None if analysis is None else Path(analysis)
+    )
+    check_clip_name(target)
+    path = _local(source, settings)
+    check_paths(path, target, overwrite=overwrite)
+    if is_stills(path, settings.input):
+        raise InputError(f"{source} is not a video; restore the picture itself")
+    with network_threads(settings.execution.threads):
+        return make_preview(probe_source(path, settings), target, settings, request, progress or ignore_progress)
+
+
+def compare_videos(
+    first: Path | str,
+    second: Path | str,
+    target: Path | str,
+    *,
+    mode: Literal["side", "split", "flip"] = "side",
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> int:
+    """Compare two videos, or two pictures, by eye: a clip of both, or a sheet of moments.
+
+    Args:
+        first: A video, an image, or a folder of images that are the frames of a video.
+        second: The same; its pictures are brought to the size of the first's and shown at their times.
+        target: A clip (.mp4, .m4v, .mov, .mkv), or a picture (.png, .jpg) for a sheet of both side by side.
+        mode: "side" puts them beside each other, "split" shows the left of one and the right of the other, "flip" shows
+            them in turn, a second each.
+        overwrite: Replace an existing target.
+        progress: As of `restore_video`.
+
+    Returns:
+        Number of moments compared.
+
+    Raises:
+        InputError: An argument cannot be used.
+    """
+    settings, target = load_settings(), Path(target)
+    check_comparison_name(target)
+    paths = Path(first), Path(second)
+    for path in paths:
+        check_paths(path, target, overwrite=overwrite)
+    return make_comparison(paths, target, settings, mode, progress or ignore_progress)
+
+
+def _checked_strengths(strengths: Sequence[float]) -> tuple[float, ...]:
+    for strength in strengths:
+        if not 0 <= strength <= 1:
+            raise InputError(f"the strength {strength} is not a number from 0 to 1")
+    return tuple(strengths)
 
 
 def list_people(

@@ -17,6 +17,8 @@ import typer
 
 import dynface_video
 from dynface_video.cli.batch import batch, status
+from dynface_video.cli.compare import Compare, checked_mode, preview_summary, versions_of
+from dynface_video.cli.compare import compare as compare_command
 from dynface_video.cli.console import complain, reporting
 from dynface_video.cli.doctor import doctor
 from dynface_video.cli.faces import faces
@@ -30,6 +32,7 @@ from dynface_video.cli.ui import ui
 from dynface_video.config import Overrides, load_settings
 from dynface_video.config.option import ANALYZE, RESTORE
 from dynface_video.config.reference import settings_yaml
+from dynface_video.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -77,6 +80,8 @@ def _root(
         "dynface-video restore old.mkv -o restored.mkv --strength 0.3 --faces largest --json",
         "dynface-video restore old.mkv -o restored.mkv --faces 2 --strength 2=0.3@00:10-00:15 --exclude 2@00:20-00:30",
         "dynface-video restore old.mkv -o restored.mkv --start 00:10 --end 00:25",
+        "dynface-video restore old.mkv -o preview.mp4 --preview 5s@00:30 --compare split",
+        "dynface-video restore old.mkv -o preview.mp4 --preview 5s@00:30 --strength 0.3,0.6,0.9",
         "dynface-video restore album/ -o restored/",
         "dynface-video restore frames/ -o restored.mkv --images sequence --fps 24",
         "dynface-video restore old.mkv -o restored.mkv --analysis analysis.json",
@@ -101,6 +106,15 @@ def restore(
     end: Annotated[
         str | None, typer.Option(metavar="TIME", help="Restore up to here; what is behind comes through unchanged.")
     ] = None,
+    preview: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LENGTH@START",
+            help="Only restore so much, such as 5s@00:30, quickly into a short clip; several strengths "
+            "(--strength 0.3,0.6,0.9) are shown beside each other.",
+        ),
+    ] = None,
+    compare: Compare = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUTPUT if it exists.")] = False,
     restart: Restart = False,
     dry_run: Annotated[
@@ -125,11 +139,30 @@ def restore(
 
     with reporting(verbose, how_to_resume) as console:
         overrides |= span_of(start, end, overrides)
+        versions = versions_of(overrides) if preview is not None else ()
+        if compare is not None and preview is None:
+            raise InputError("--compare belongs to --preview; dynface-video compare makes a clip of two videos")
         # Before the networks' libraries, which take seconds to load.
         load_settings(preset, config, overrides)
         from dynface_video import api
 
-        if dry_run:
+        if preview is not None:
+            with _progress(console) as report:
+                shown = api.preview_video(
+                    source,
+                    output,
+                    preview,
+                    versions=versions,
+                    compare=checked_mode(compare),
+                    analysis=analysis,
+                    preset=preset,
+                    config=config,
+                    overwrite=overwrite,
+                    progress=report,
+                    **overrides,
+                )
+            answer = shown.as_dict() if as_json else preview_summary(shown)
+        elif dry_run:
             plan = api.plan_video(source, output, preset=preset, config=config, overwrite=overwrite, **overrides)
             answer = plan.as_dict() if as_json else plan_summary(plan)
         else:
@@ -219,6 +252,14 @@ main.command(
         "dynface-video faces old.mkv -o sheet.png --analysis analysis.json --json",
     )
 )(faces)
+main.command(
+    "compare",
+    epilog=examples(
+        "dynface-video compare old.mkv restored.mkv -o side_by_side.mp4",
+        "dynface-video compare old.mkv restored.mkv -o split.mp4 --compare split",
+        "dynface-video compare old.mkv restored.mkv -o sheet.png",
+    ),
+)(compare_command)
 main.command(
     epilog=examples(
         "dynface-video batch films/ -o restored/",

@@ -14,7 +14,7 @@ from fake_api import Command, FakeApi
 def api(monkeypatch: pytest.MonkeyPatch) -> FakeApi:
     fake = FakeApi()
     module = ModuleType("dynface_video.api")
-    for name in ("restore_video", "analyze_video", "list_people", "plan_video"):
+    for name in ("restore_video", "analyze_video", "list_people", "plan_video", "preview_video", "compare_videos"):
         setattr(module, name, getattr(fake, name))
     monkeypatch.setitem(sys.modules, "dynface_video.api", module)
     monkeypatch.setattr(dynface_video, "api", module, raising=False)

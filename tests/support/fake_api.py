@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from dynface_video.config import load_settings
+from dynface_video.jobs.preview import PreviewResult
 from dynface_video.passes.people import PersonSummary, Sighting
 from dynface_video.results import ListedPerson, RestorePlan
 
@@ -66,6 +67,17 @@ class FakeApi:
             warnings=self.warnings,
             save=lambda path: path.write_text("{}"),
         )
+
+    def preview_video(
+        self, source: Path, target: Path, span: str, *, progress: Callable[..., None], **options: Any
+    ) -> Any:
+        self.calls.append({"source": source, "target": target, "span": span, **options})
+        progress("restore", 50, 50)
+        return PreviewResult(target, 50, 48, (2,), Fraction(30))
+
+    def compare_videos(self, *paths: Path, progress: Callable[..., None], **options: Any) -> int:
+        self.calls.append({"paths": paths, **options})
+        return 6
 
     def list_people(self, source: Path, *, progress: Callable[..., None], **options: Any) -> Any:
         self.calls.append({"source": source, **options})
