@@ -45,7 +45,7 @@ def test_without_json_a_person_gets_a_short_summary(api: FakeApi, command: Comma
     ("flags", "message"),
     [
         (["--strength", "2"], "error: strength is 2.0; it must be at least 0 and at most 1"),
-        (["--faces", "some"], "error: faces is 'some'; it must be 'all' or 'largest'"),
+        (["--faces", "some"], "error: faces is 'some'; it must be all, largest or numbers such as 1,3"),
         (["--device", "cuda:1", "--workers", "2"], "or 1 worker on cuda:1"),
         (["--preset", "huge"], "error: unknown preset 'huge'"),
         (["--config", "absent.yaml"], "error: the configuration absent.yaml cannot be read"),

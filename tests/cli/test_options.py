@@ -109,7 +109,7 @@ def test_the_help_of_each_command_has_the_options_that_settings_declare(command:
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["restore"], ["batch"], ["analyze"], ["faces"], ["status"], ["demo"], ["settings"]]
+    "words", [[], ["restore"], ["batch"], ["analyze"], ["faces"], ["compare"], ["status"], ["demo"], ["settings"]]
 )
 def test_every_help_ends_with_examples(command: Command, words: list[str]) -> None:
     examples = command(*words, "--help")[1].split("Examples:\n")[1].splitlines()
