@@ -229,7 +229,7 @@ class RestorationSettings(Section):
     )
     resolution: Annotated[int | Literal["auto"], Option("N|auto")] = Field(
         default="auto",
-        description="largest stage that a face goes through, pixels; auto: 256 on a CPU, no limit on a GPU",
+        description="largest stage that a face goes through, pixels; auto: 256 for videos on a CPU, else no limit",
     )
     seed: Annotated[int, Option("N")] = Field(
         default=0, ge=0, lt=2**32, description="seed of the noise from which detail is generated"

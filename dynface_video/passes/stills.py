@@ -25,6 +25,10 @@ IN_MEMORY = Path("the image")
 WORKING_SIZE = 1280
 """Least size of the picture that the detector sees, pixels: a photograph is searched once, and holds smaller faces."""
 
+LARGEST_SIDE = 1 << 16
+"""Side of the largest stage, pixels, where the settings say "auto": no limit, a photograph has the time for all stages
+on a CPU, too."""
+
 
 @dataclass(frozen=True)
 class StillResult:
@@ -48,7 +52,7 @@ class StillResult:
 
 
 def still_settings(settings: Settings) -> Settings:
-    """Adapt settings to single pictures: a face that is seen once counts, and small ones are found.
+    """Adapt settings to single pictures: a face that is seen once counts, small ones are found, large ones kept large.
 
     Args:
         settings: Those of videos.
@@ -62,7 +66,13 @@ def still_settings(settings: Settings) -> Settings:
             "working_size": max(settings.detection.working_size, WORKING_SIZE),
         }
     )
-    restoration = settings.restoration.model_copy(update={"level_interval": 1, "level_smoothing": 0.0})
+    restoration = settings.restoration.model_copy(
+        update={
+            "level_interval": 1,
+            "level_smoothing": 0.0,
+            "resolution": settings.restoration.largest_side or LARGEST_SIDE,
+        }
+    )
     return settings.model_copy(update={"detection": detection, "restoration": restoration})
 
 

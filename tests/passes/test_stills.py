@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dynface_video.config import Settings
+from dynface_video.config import Settings, load_settings
 from dynface_video.faces.detection.aligned import AlignedFaces
 from dynface_video.media.io.images import ImageFile, read_image
 from dynface_video.passes.networks import Models
 from dynface_video.passes.restore import Work
 from dynface_video.passes.stills import restore_still, restored_samples, still_settings
+from dynface_video.pipeline import FacePipeline
 from identity import REACH, FoundFace, changing_pipeline, checkered
 
 CENTRE = (70, 60)
@@ -95,3 +96,15 @@ def test_a_face_that_is_seen_once_counts() -> None:
     settings = still_settings(Settings())
     assert settings.detection.minimum_length == settings.detection.interval == 1
     assert settings.detection.working_size >= 1280
+
+
+def test_a_photograph_has_the_time_for_every_stage_unless_a_largest_one_is_asked_for() -> None:
+    pipeline = FacePipeline.from_pretrained("mini", device="cpu")
+
+    def sides(settings: Settings) -> list[int]:
+        chosen = pipeline.with_settings(**settings.restoration.model_dump())
+        return [stage.resolution for stage in chosen.stages_for(600)]
+
+    asked = load_settings("mini", None, {"resolution": 256})
+    assert sides(Settings()) == [128, 256] == sides(still_settings(asked))
+    assert sides(still_settings(Settings())) == [128, 256, 512]
