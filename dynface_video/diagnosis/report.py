@@ -12,7 +12,7 @@ from typing import Any
 
 from dynface_video.diagnosis.machine import Device, devices, has_unused_driver, optional_packages, versions
 from dynface_video.errors import DynfaceError
-from dynface_video.models.registry import FileState, catalogue, embedded_models, home, licence_of, local_path, state
+from dynface_video.models.registry import DEFAULT, FileState, catalogue, home, licence_of, local_path, state
 from dynface_video.models.registry.cache import fetch_command
 from dynface_video.models.registry.licences import accepted
 from dynface_video.models.registry.sources import MIRROR_VARIABLE, is_offline
@@ -46,7 +46,7 @@ class Diagnosis:
         optional: Of packages that are not always needed.
         devices: That networks can run on.
         encoders: What is wrong with each; "" for one that works.
-        embedded: What is wrong with each embedded model set; "" for one that loads.
+        embedded: What is wrong with the embedded models; "" if they load.
         models: The catalogue: name, state, licence, whether it is accepted, and the command that fetches the file.
         storage: `home`, `free` bytes there, `mirror`, `offline`.
         ray: `version`, and the `cluster` that runs on this machine or that RAY_ADDRESS names.
@@ -78,7 +78,8 @@ def diagnose() -> Diagnosis:
     problems = list[Problem]()
     found = _attempted(devices, "the libraries of the networks cannot be loaded", problems) or []
     encoders = _attempted(_encoders, "PyAV cannot be loaded", problems) or {}
-    embedded = {name: _loading_fault(name) for name in embedded_models()}
+    # Other model sets of the package need public networks, whose files the catalogue lists.
+    embedded = {DEFAULT: _loading_fault(DEFAULT)}
     models, storage = _models(problems), _storage(problems)
     problems += [*_device_problems(found), *_encoder_problems(encoders), *_embedded_problems(embedded)]
     return Diagnosis(
