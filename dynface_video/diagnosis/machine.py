@@ -15,6 +15,7 @@ LIBRARIES = ("torch", "torchvision", "diffusers", "av", "opencv-python", "scened
 OPTIONAL = {
     "spandrel": "public face restorers (--restorer): pip install 'dynface-video[models]'",
     "spandrel_extra_arches": "CodeFormer; not for commercial use: pip install spandrel_extra_arches",
+    "gradio": "the page in the browser: pip install 'dynface-video[ui]'",
     "pillow-heif": "HEIF photographs: pip install 'dynface-video[heif]'",
     "s3fs": "s3:// addresses: pip install 'dynface-video[s3]'",
     "gcsfs": "gs:// addresses: pip install 'dynface-video[gs]'",
