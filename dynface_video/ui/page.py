@@ -149,7 +149,13 @@ class _Page:
         with gr.Row(elem_id="actions"):
             self.start = gr.Textbox("0:00", label="From (12.5, 1:02:03)", min_width=120)
             self.seconds = gr.Number(
-                PREVIEW_SECONDS, label="Seconds", minimum=0.2, maximum=MOST_PREVIEW, precision=1, min_width=100
+                PREVIEW_SECONDS,
+                label="Seconds",
+                minimum=0.2,
+                maximum=MOST_PREVIEW,
+                step=0.1,
+                precision=1,
+                min_width=100,
             )
             self.preview = gr.Button("Preview", interactive=False, min_width=120)
             self.compare = gr.Button("Compare", interactive=False, min_width=120)
@@ -261,9 +267,14 @@ class _Page:
         label = f"Person {number}"
         if project.portrait(number).exists():
             gr.HTML(views.portrait_html(project.portrait(number), label, person))
-        restored = gr.Checkbox(number in choice, label=f"Restore person {number}")
+        restored = gr.Checkbox(number in choice, label=f"Restore person {number}", interactive=True)
         strength = gr.Slider(
-            0, 1, choice.get(number, project.usual_strength), step=0.05, label=f"Strength of person {number}"
+            0,
+            1,
+            choice.get(number, project.usual_strength),
+            step=0.05,
+            label=f"Strength of person {number}",
+            interactive=True,
         )
 
         def change(wanted: bool, strength: float) -> None:
