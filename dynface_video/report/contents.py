@@ -254,7 +254,7 @@ def _person_facts(person: SeenPerson, means: dict[str, Any], strength: float) ->
     resolution = max(one.stage_count for one in person.tracks)
     grey = sum(one.grey for one in person.tracks)
     facts = [
-        Fact("Size", f"{person.size:.0f} px", f"median side of the face; {resolution} of the pipeline's stages"),
+        Fact("Size", f"{person.size:.0f} px", f"median side; {resolution} {'stage' if resolution == 1 else 'stages'}"),
         Fact("Blur level", f"{100 * _mean_level(person):.2f} %", "of the crop's side, mean"),
         Fact("Starting step", f"{_mean_step(person):.0f}", f"of {STEPS}, mean"),
     ]
@@ -267,8 +267,8 @@ def _person_facts(person: SeenPerson, means: dict[str, Any], strength: float) ->
     if means:
         facts += [
             Fact("Invented detail", f"{100 * means['invented']:.0f} %", "not in the same frame of the source"),
-            _change("Flicker", means["flicker"], "levels of 255"),
-            _change("Landmark motion", means["landmark_motion"], "% of the eye distance a frame"),
+            _change("Flicker", means["flicker"], "of 255"),
+            _change("Landmark motion", means["landmark_motion"], "% of the eye distance"),
         ]
         if means["identity"] is not None:
             facts.append(Fact("Identity distance", f"{1 - means['identity']:.3f}", "source to output; 0 is equal"))

@@ -63,13 +63,16 @@ def wait(driver: Any, script: str, seconds: float = 10.0) -> Any:
     raise AssertionError(f"still false after {seconds} s: {script}")
 
 
-def seconds_to_open(driver: Any, path: Path) -> float:
-    """Until the page is complete and its player shows a frame."""
+def seconds_to_open(driver: Any, path: Path) -> tuple[float, float]:
+    """Until the page is complete and its player shows a frame: time passed, and what its thread computed of it."""
     driver.get("about:blank")
+    driver.execute_cdp_cmd("Performance.enable", {"timeDomain": "threadTicks"})
     began = time.perf_counter()
     driver.get(path.as_uri())
     wait(driver, "return document.getElementById('player').dataset.ready === 'true'")
-    return time.perf_counter() - began
+    passed = time.perf_counter() - began
+    metrics = {one["name"]: one["value"] for one in driver.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]}
+    return passed, metrics["ThreadTime"]
 
 
 def divider(driver: Any, kind: str = "video") -> Any:
@@ -210,8 +213,10 @@ def test_the_page_of_a_long_film_opens_at_once_and_stays_small(driver: Any, fold
     path = folder / "film.html"
     path.write_text(render_page(made_record(analysis, folder, noise=40)), encoding="utf-8")
     assert path.stat().st_size < LARGEST
-    # The best of a few: the machine may be busy with something else.
-    opened = min(seconds_to_open(driver, path) for _ in range(3))
-    record_property("page", f"{path.stat().st_size / 1e6:.1f} MB, open in {opened:.2f} s")
-    assert opened < SLOWEST and console_errors(driver) == []
+    opened, computed = min(seconds_to_open(driver, path) for _ in range(2))
+    record_property(
+        "page", f"{path.stat().st_size / 1e6:.1f} MB, open in {opened:.2f} s, {computed:.2f} s of them its own"
+    )
+    # On a machine that is busy with something else the time that passes says nothing of the page.
+    assert computed < SLOWEST / 2 and console_errors(driver) == []
     screenshot(driver, "report-film", folder)
