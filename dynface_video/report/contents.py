@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,14 @@ from dynface_video.analyzed_track import AnalyzedTrack
 from dynface_video.record.archive import Record
 from dynface_video.record.measure import RunMeasures
 from dynface_video.record.people import SeenPerson, people_of, restored_spans
-from dynface_video.report.plots import Scale, bars, line, nice_top, ticks
+from dynface_video.report.plots import Scale, bars, line, nice_top, part_of, ticks
 from dynface_video.tracking.observation import HIDDEN
 
 DETAILED_PEOPLE = 60
 LISTED_PEOPLE = 400
 LISTED_SKIPPED = 200
+MOST_MARKS = 150
+"""Shots that are marked on one axis."""
 STEPS = 1000
 """Starting steps of the schedule: 0 draws nothing, this many begins with noise alone."""
 
@@ -134,6 +136,7 @@ def contents(record: Record) -> dict[str, Any]:
         "more_people": [_row(person, timeline) for person in people[DETAILED_PEOPLE : DETAILED_PEOPLE + LISTED_PEOPLE]],
         "unlisted_people": max(0, len(people) - DETAILED_PEOPLE - LISTED_PEOPLE),
         "shot_ticks": shots,
+        "marked": _marks(record, _scale(record)),
         "shot_count": len(record.plan.shots),
         "shots": [
             {
@@ -163,8 +166,14 @@ def picture(record: Record, name: str | None) -> str | None:
     return f"data:image/jpeg;base64,{base64.b64encode(record.media[name]).decode()}"
 
 
-def _scale(record: Record, top: float = 1.0) -> Scale:
-    return Scale(record.plan.frame_count, top)
+def _scale(record: Record) -> Scale:
+    return Scale(record.plan.frame_count, 1.0)
+
+
+def _marks(record: Record, axis: Scale) -> bool:
+    """Whether shots can be marked on an axis: more of them would fill it."""
+    starts = [shot.start for shot in record.plan.shots]
+    return sum(axis.first < start < axis.frames for start in starts) <= MOST_MARKS
 
 
 def _facts(record: Record, timeline: Timeline, people: Sequence[SeenPerson]) -> list[Fact]:
@@ -223,12 +232,18 @@ def _person(person: SeenPerson, record: Record, timeline: Timeline, measures: Se
         if one["person"] == person.number
     ]
     means = _means(measures)
+    axis = Scale(max(one.track.stop for one in person.tracks), 1.0, person.tracks[0].track.start)
     return {
         **_row(person, timeline),
         "stills": stills,
         "facts": _person_facts(person, means, _common_strength(record)),
         "measured": bool(means),
-        "plots": _plots(person, record, measures),
+        "plots": _plots(person, record, measures, axis),
+        "begin": timeline.clock(axis.first),
+        "end": timeline.clock(axis.frames),
+        "first_second": f"{timeline.at(axis.first):.3f}",
+        "seconds": f"{timeline.at(axis.frames) - timeline.at(axis.first):.3f}",
+        "marks": part_of(_scale(record), axis) if _marks(record, axis) else None,
         "seen": bars([(one.track.start, one.track.stop) for one in person.tracks], _scale(record)),
         "done": bars([span for one in person.tracks for span in restored_spans(one)], _scale(record)),
         "excerpt": next((n for n, one in enumerate(record.excerpts) if one["person"] == person.number), None),
@@ -327,17 +342,17 @@ def _strengths(one: AnalyzedTrack, common: float) -> np.ndarray:
     return np.where(np.isnan(one.strengths), common, one.strengths)
 
 
-def _plots(person: SeenPerson, record: Record, measures: Sequence[RunMeasures]) -> list[Plot]:
+def _plots(person: SeenPerson, record: Record, measures: Sequence[RunMeasures], axis: Scale) -> list[Plot]:
     frames = [np.arange(one.track.start, one.track.stop) for one in person.tracks]
     levels = [100 * _level(one) for one in person.tracks]
     steps = [one.starting_steps.max(axis=0).astype(np.float64) for one in person.tracks]
     plots = [
-        _plot("Blur level", "blur", "%", record, [("after", list(zip(frames, levels, strict=True)))]),
-        _plot("Starting step", "step", "", record, [("after", list(zip(frames, steps, strict=True)))]),
+        _plot("Blur level", "blur", "%", axis, [("after", list(zip(frames, levels, strict=True)))]),
+        _plot("Starting step", "step", "", axis, [("after", list(zip(frames, steps, strict=True)))]),
     ]
     strengths = [_strengths(one, _common_strength(record)) for one in person.tracks]
     if len(np.unique(np.concatenate(strengths))) > 1:
-        plots.append(_plot("Strength", "strength", "", record, [("after", list(zip(frames, strengths, strict=True)))]))
+        plots.append(_plot("Strength", "strength", "", axis, [("after", list(zip(frames, strengths, strict=True)))]))
     if not measures:
         return plots
     tracks = {one.track: [m for m in measures if m.track == one.track] for one in measures}
@@ -350,19 +365,19 @@ def _plots(person: SeenPerson, record: Record, measures: Sequence[RunMeasures]) 
 
     return [
         *plots,
-        _plot("Invented detail", "invented", "%", record, [("after", over(lambda m: 100 * m.invented))]),
+        _plot("Invented detail", "invented", "%", axis, [("after", over(lambda m: 100 * m.invented))]),
         _plot(
             "Flicker",
             "flicker",
             "",
-            record,
+            axis,
             [("before", over(lambda m: m.flicker[0])), ("after", over(lambda m: m.flicker[1]))],
         ),
         _plot(
             "Landmark motion",
             "motion",
             "%",
-            record,
+            axis,
             [("before", over(lambda m: m.landmark_motion[0])), ("after", over(lambda m: m.landmark_motion[1]))],
         ),
     ]
@@ -372,7 +387,7 @@ def _plot(
     name: str,
     key: str,
     unit: str,
-    record: Record,
+    axis: Scale,
     lines: Sequence[tuple[str, list[tuple[np.ndarray, np.ndarray]]]],
 ) -> Plot:
     cleaned = [
@@ -392,7 +407,7 @@ def _plot(
         name,
         key,
         f"{top:g}{space}",
-        tuple((kind, line(pieces, _scale(record, top))) for kind, pieces in cleaned),
+        tuple((kind, line(pieces, replace(axis, top=top))) for kind, pieces in cleaned),
         f"{name} over time{f' in {unit}' if unit else ''}. {'; '.join(said)}.",
     )
 

@@ -6,7 +6,7 @@ from importlib.resources import files
 from typing import Any
 
 from dynface_video.record.archive import Record
-from dynface_video.report.contents import Timeline, contents
+from dynface_video.report.contents import contents
 
 TEMPLATES = "templates"
 
@@ -30,12 +30,10 @@ def render_page(record: Record) -> str:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     values: dict[str, Any] = contents(record)
-    seconds = Timeline.of(record).at(record.analysis.frame_count)
     return environment.get_template("page").render(
         # Ours, and without a closing tag in them.
         style=Markup(_template("page.css")),
         script=Markup(_template("page.js")),
-        seconds=f"{seconds:.3f}",
         **values,
     )
 

@@ -23,16 +23,18 @@ class Scale:
     """The axes of a plot.
 
     Attributes:
-        frames: Of the video: the x axis.
+        frames: At the right edge: one past the last.
         top: Value at the top edge; 0 is at the bottom.
+        first: Frame at the left edge.
     """
 
     frames: int
     top: float
+    first: int = 0
 
     def x(self, frame: float) -> float:
         """Position of a frame."""
-        return WIDTH * frame / max(self.frames, 1)
+        return WIDTH * (frame - self.first) / max(self.frames - self.first, 1)
 
     def y(self, value: float) -> float:
         """Position of a value."""
@@ -94,6 +96,12 @@ def bars(spans: Sequence[tuple[int, int]], scale: Scale) -> str:
         else:
             parts.append((left, right))
     return "".join(f"M{left:.1f} 0V{HEIGHT}H{max(right, left + 0.8):.1f}V0z" for left, right in parts)
+
+
+def part_of(whole: Scale, part: Scale) -> str:
+    """The SVG transform that shows a part of an axis of what was drawn for the whole of it."""
+    stretch = (whole.frames - whole.first) / max(part.frames - part.first, 1)
+    return f"scale({stretch:.5f} 1) translate({-whole.x(part.first):.4f} 0)"
 
 
 def ticks(frames: Sequence[int], scale: Scale) -> str:

@@ -16,7 +16,7 @@ from dynface_video.passes.people import Person
 from dynface_video.record.archive import Record
 from dynface_video.report.contents import clock, contents, data_size, duration
 from dynface_video.report.page import render_page
-from dynface_video.report.plots import Scale, bars, line, nice_top, thinned, ticks
+from dynface_video.report.plots import Scale, bars, line, nice_top, part_of, thinned, ticks
 from made_records import made_analysis, made_record, made_skipped, made_track
 
 
@@ -84,6 +84,12 @@ def test_a_line_breaks_between_its_pieces_and_shows_single_points() -> None:
 def test_bars_that_touch_are_one_and_short_ones_are_seen() -> None:
     assert bars([(0, 10), (10, 20)], Scale(100, 1)) == "M0.0 0V100H200.0V0z"
     assert bars([(5, 6)], Scale(1_000_000, 1)) == "M0.0 0V100H0.8V0z"
+
+
+def test_marks_of_the_whole_are_shown_where_a_part_has_them() -> None:
+    whole, part = Scale(1000, 1), Scale(600, 1, first=500)
+    assert part_of(whole, part) == "scale(10.00000 1) translate(-500.0000 0)"
+    assert (whole.x(550) - 500) * 10 == part.x(550)
 
 
 def test_marks_that_coincide_are_drawn_once() -> None:

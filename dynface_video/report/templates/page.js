@@ -151,7 +151,6 @@
   }
 
   // Plots: time and values under the pointer, read off the lines.
-  const length = Number(document.body.dataset.seconds);
   const value = (path, x) => {
     if (!path.points) {
       path.points = [...path.getAttribute("d").matchAll(/([ML])(-?[\d.]+) (-?[\d.]+)/g)].map((m) => [m[1], Number(m[2]), Number(m[3])]);
@@ -185,7 +184,7 @@
         area.append(cursor);
       }
       cursor.style.left = `${x / 10}%`;
-      read.textContent = `${clock((length * Math.min(1000, Math.max(0, x))) / 1000)}${values.length ? `: ${values.join(" → ")}${unit ? ` ${unit}` : ""}` : ""}`;
+      read.textContent = `${clock(Number(plot.dataset.first) + (Number(plot.dataset.seconds) * Math.min(1000, Math.max(0, x))) / 1000)}${values.length ? `: ${values.join(" → ")}${unit ? ` ${unit}` : ""}` : ""}`;
     });
     area.addEventListener("pointerleave", () => {
       if (cursor) cursor.remove();
