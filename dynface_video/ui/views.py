@@ -87,8 +87,9 @@ def download_html(path: Path, name: str) -> str:
     """A link to a file under a name of its own; empty while there is none."""
     if not path.exists():
         return ""
-    size, link = path.stat().st_size / 1e6, f'href="{_link(path)}" download="{escape(name)}"'
-    return f"<p><a {link}>Download {escape(name)}</a> ({size:.1f} MB)</p>"
+    length, link = path.stat().st_size, f'href="{_link(path)}" download="{escape(name)}"'
+    size = f"{length / 1e6:.1f} MB" if length >= 1e6 else f"{length / 1e3:.0f} kB"
+    return f"<p><a {link}>Download {escape(name)}</a> ({size})</p>"
 
 
 def _link(path: Path) -> str:
