@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dynface_video.cli.console import complain, reporting
+from dynface_video.cli.model_making import convert, fit
 from dynface_video.cli.options import Json, Verbose, examples
 from dynface_video.errors import InputError, ModelError
 
@@ -175,6 +176,20 @@ def remove(names: Names, verbose: Verbose = False) -> None:
             removed = registry.remove(file.name)
             lines.append(f"removed {removed}" if removed else f"{file.name} was not on this machine")
     typer.echo("\n".join(lines))
+
+
+models.command(
+    epilog=examples(
+        "dynface-video models convert iddpm_ffhq512_ema500000.pth -o prior/",
+        "dynface-video models convert mine.pth -o prior/ --config mine.json",
+    )
+)(convert)
+models.command(
+    epilog=examples(
+        "dynface-video models fit --restorer gfpgan-1.4 --faces crops/ -o fitted/",
+        "dynface-video models fit --adjuster --faces crops/ -o fitted/ --device cuda",
+    )
+)(fit)
 
 
 def _nothing_changed() -> str:

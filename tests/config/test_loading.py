@@ -32,7 +32,7 @@ def test_archive_material_is_smoothed_longer() -> None:
 
 
 def test_an_unknown_preset_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(InputError, match=r"'huge'.*archive, mini"):
+    with pytest.raises(InputError, match=r"'huge'.*archive, ffhq512, mini"):
         load_preset("huge")
     with pytest.raises(InputError, match="did you mean mini"):
         load_preset("mimi")
@@ -56,7 +56,7 @@ def test_all_errors_are_told_at_once_each_once(tmp_path: Path) -> None:
         load_settings("hugo", config, {"strength": 3.0, "crf": 99, "colour": True})
     assert str(caught.value).splitlines() == [
         "7 settings cannot be used:",
-        "  unknown preset 'hugo'; known: archive, mini",
+        "  unknown preset 'hugo'; known: archive, ffhq512, mini",
         f"  {UNKNOWN_COLOUR}",
         f"  {config}: detection.maximum_gap is -1; it must be at least 0",
         f"  {config}: strength is 2; it must be at least 0 and at most 1",
