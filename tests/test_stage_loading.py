@@ -1,6 +1,5 @@
 """Which networks the settings name, what is refused, and stages with networks of other projects at their true size."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,51 +9,20 @@ import torch
 
 from dynface_video.config import Settings, load_settings
 from dynface_video.diffusion.noise import NoiseKey
-from dynface_video.diffusion.schedule import NoiseSchedule
-from dynface_video.diffusion.starting_step import StartingStepTable
 from dynface_video.errors import InputError, ModelError
-from dynface_video.models.blur_level import BlurLevelEstimator
-from dynface_video.models.conversion.folder import convert_prior
 from dynface_video.models.restorer import ForeignRestorer
 from dynface_video.models.unet_prior import UNetPrior
 from dynface_video.pipeline import FacePipeline
 from dynface_video.stage import StageConfig
-from dynface_video.stage_loading import INDEX, find_models, load_stages
-from plain_unet import Shape, random_state
+from dynface_video.stage_loading import find_models, load_stages
+from small_models import STAGE, make_small_models
 
 spandrel = pytest.importorskip("spandrel", reason="the extra [models] is not installed")
-
-SMALL = Shape(512, 8, (1,) * 6, (1,) * 6, (), head=8, groups=4)
-STAGE = {
-    "resolution": 512,
-    "restoration": {"model": "difface-swinir"},
-    "blur_estimator": "blur_level",
-    "prior": {"model": "difface-prior"},
-    "starting_steps": "starting_steps.json",
-    "num_inference_steps": 2,
-    "temporal_radius": 1,
-}
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small restorer, a small prior of 512 pixels, and a model set like ffhq512 that leaves both to the registry."""
-    from spandrel.architectures.NAFNet import NAFNet
-
-    folder = tmp_path_factory.mktemp("models")
-    torch.manual_seed(0)
-    nafnet = NAFNet(width=4, enc_blk_nums=[1], middle_blk_num=1, dec_blk_nums=[1])
-    torch.save({"params": nafnet.state_dict()}, folder / "restorer.pth")
-    torch.save(random_state(SMALL), folder / "prior.pth")
-    (folder / "prior.json").write_text(json.dumps(SMALL.config()))
-    convert_prior(folder / "prior.pth", folder / "prior", config=folder / "prior.json")
-    own = folder / "own"
-    own.mkdir()
-    (own / INDEX).write_text(json.dumps({"stages": [STAGE]}))
-    BlurLevelEstimator(resolution=512, unshuffle=16, channels=(8, 8)).save_pretrained(str(own / "blur_level"))
-    table = StartingStepTable((0.001, 0.05), (100, 900), 0.01, 512, NoiseSchedule(), "0")
-    table.save(own / "starting_steps.json")
-    return folder
+    return make_small_models(tmp_path_factory.mktemp("models"))
 
 
 def settings(files: Path, models: str | None = "own", **restoration: Any) -> Settings:
