@@ -86,6 +86,7 @@ class RestorationChanges(TypedDict, total=False):
     window_radius: int | None
     remove_damage: bool
     temporal_radius: int | None
+    repeat_tolerance: float | None
     temporal_weight: float
     paste_mask: Literal["crop", "person"]
     grayscale: Literal["auto", "on", "off"]

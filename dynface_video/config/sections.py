@@ -299,6 +299,12 @@ class RestorationSettings(Section):
         le=16,
         description="most neighbours on either side of flow-guided averaging, frames; 0: off; null: the stage's own",
     )
+    repeat_tolerance: float | None = Field(
+        default=2.0,
+        ge=0,
+        description="a frame gets the faces of an earlier one if no square of 16 pixels differs by more on average, "
+        "levels of 255; 0: equal pictures only; null: every frame is restored",
+    )
     temporal_weight: float = Field(
         default=1.0, ge=0, description="weight of a neighbour in flow-guided averaging relative to the face itself"
     )

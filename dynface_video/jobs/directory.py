@@ -250,6 +250,9 @@ def segment_digest(plan: Plan, segment: Segment, analysis: Analysis) -> str:
             digest.update(f"shot {shot.start}:{shot.stop}".encode())
     for analyzed in analysis.faces_in(segment.start, segment.stop):
         _update_with_track(digest, analyzed)
+        track = analyzed.track
+        repeats = [run for run in analysis.repeats if run[0] < track.stop and run[1] > track.start]
+        digest.update(str(repeats).encode() if repeats else b"")
     return digest.hexdigest()[:12]
 
 

@@ -7,8 +7,10 @@ person or of a track to false to skip it.
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,7 @@ class Analysis:
         between: When faces are restored; empty for the whole video.
         rules: Exceptions for some people and times; a later one takes precedence.
         strength: At which the starting steps were taken from their tables, in [0, 1].
+        repeats: Runs of frames, start and stop, that all show the first one's picture.
     """
 
     frames: FrameIndex
@@ -53,6 +56,7 @@ class Analysis:
     between: tuple[TimeSpan, ...] = ()
     rules: tuple[Rule, ...] = ()
     strength: float = 0.6
+    repeats: tuple[tuple[int, int], ...] = ()
 
     @property
     def frame_count(self) -> int:
@@ -74,6 +78,25 @@ class Analysis:
     def summarize_people(self) -> list[PersonSummary]:
         """Who is seen when, how large and how blurred, by number."""
         return summarize_people(self.tracks, self.frames)
+
+    def face_frame(self, analyzed: AnalyzedTrack, frame: int) -> int:
+        """The frame whose restored face a track has at a frame: an earlier one where the picture is a repeat.
+
+        It is in the track, and the face is to be shown, at the same strength, in all frames from there on.
+        """
+        run = bisect_right(self.repeats, (frame, self.frame_count)) - 1
+        if run < 0 or frame >= self.repeats[run][1]:
+            return frame
+        first, track = max(self.repeats[run][0], analyzed.track.start), analyzed.track
+        here = slice(first - track.start, frame - track.start + 1)
+        other = np.zeros(frame - first + 1, bool)
+        if track.shown is not None:
+            hidden = track.shown[here] == 0
+            other |= hidden != hidden[-1]
+        if analyzed.strengths is not None:
+            strengths = np.nan_to_num(analyzed.strengths[here], nan=-1.0)
+            other |= strengths != strengths[-1]
+        return first + (int(np.flatnonzero(other)[-1]) + 1 if other.any() else 0)
 
     def faces_in(self, start: int, stop: int) -> list[AnalyzedTrack]:
         """Tracks to restore that meet the frames start .. stop - 1."""
@@ -107,6 +130,7 @@ class Analysis:
             "tracks": [_track_to_json(track) for track in self.tracks],
             "skipped_faces": [face.to_json() for face in self.skipped_faces],
             "warnings": list(self.warnings),
+            "repeats": [list(run) for run in self.repeats],
         }
         write_atomically(path, _in_lines(document))
 
@@ -130,6 +154,7 @@ class Analysis:
                 between=tuple(parse_span(span) for span in raw["between"]),
                 rules=tuple(_rule_from_json(rule) for rule in raw["spans"]),
                 strength=_strength(raw["strength"], "strength"),
+                repeats=_repeats_from_json(raw.get("repeats", []), len(frames.pts)),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise JobError(f"{path}: not an analysis: {error}; correct it, or {RESTART}") from error
@@ -213,6 +238,14 @@ def _rule_from_json(raw: dict[str, Any]) -> Rule:
         restore,
         None if strength is None else _strength(strength, "a span's strength"),
     )
+
+
+def _repeats_from_json(raw: list[list[int]], frame_count: int) -> tuple[tuple[int, int], ...]:
+    runs = tuple((int(start), int(stop)) for start, stop in raw)
+    bounds = [0, *(bound for run in runs for bound in run), frame_count]
+    if any(a > b for a, b in pairwise(bounds)) or any(start + 2 > stop for start, stop in runs):
+        raise ValueError("the repeats are not runs of at least two frames, one after the other")
+    return runs
 
 
 def _track_to_json(analyzed: AnalyzedTrack) -> dict[str, Any]:

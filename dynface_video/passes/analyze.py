@@ -18,6 +18,7 @@ from dynface_video.media.io.probe import VideoInfo
 from dynface_video.media.io.read import Frame, IndexBuilder, read_frames, to_display
 from dynface_video.media.output.stream_copy import closed_spans
 from dynface_video.media.pixels.interlace import first_fields
+from dynface_video.media.timing.repeats import RepeatFinder
 from dynface_video.media.timing.shots import Shot, ShotDetector
 from dynface_video.passes.analysis import Analysis, Person
 from dynface_video.passes.identity_reader import IdentityReader, IdentityReading, mean_vector
@@ -76,7 +77,10 @@ def analyze(
         source = read_frames(info, index=builder, on_warning=warnings.append)
     else:
         source = _indexed(decoded, builder)
-    decoding = progressive(source, info, settings, warnings)
+    tolerance, repeats = settings.restoration.repeat_tolerance, RepeatFinder(settings.restoration.repeat_tolerance or 0)
+    # The fields of a repeated picture are repeated too, but are restored one by one.
+    watched = source if tolerance is None or info.interlaced else _watched(source, repeats)
+    decoding = progressive(watched, info, settings, warnings)
     shown = ((frame.index, to_display(frame.working_rgb(), info.display)) for frame in decoding)
     with Prefetch(shown, min(PICTURES_AHEAD, frames_ahead(info.width, info.height))) as pictures:
         for index, picture in pictures:
@@ -109,7 +113,14 @@ def analyze(
         tuple(dict.fromkeys(warnings)),
         people,
         strength=settings.restoration.strength,
+        repeats=tuple(repeats.runs),
     )
+
+
+def _watched(frames: Iterable[Frame], repeats: RepeatFinder) -> Iterator[Frame]:
+    for frame in frames:
+        repeats.feed(frame.picture)
+        yield frame
 
 
 def _indexed(frames: Iterable[Frame], builder: IndexBuilder) -> Iterator[Frame]:

@@ -56,6 +56,7 @@ def by_field(analysis: Analysis) -> Analysis:
         analysis,
         shots=tuple(Shot(2 * shot.start, 2 * shot.stop) for shot in analysis.shots),
         tracks=tuple(_track_by_field(track) for track in analysis.tracks),
+        repeats=(),
     )
 
 

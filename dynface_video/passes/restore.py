@@ -57,6 +57,8 @@ class _PlacedFace:
     """A face of a frame.
 
     Attributes:
+        position: The frame, counted from the track's start.
+        at: The frame that was restored, counted likewise: an earlier one where the picture is a repeat.
         box: Its region of the frame.
         to_crop: Region pixels to pixels of the last stage's crop.
         crop: The source at the last stage's resolution, (R, R, 3).
@@ -65,6 +67,7 @@ class _PlacedFace:
     """
 
     analyzed: AnalyzedTrack
+    position: int
     at: int
     box: tuple[int, int, int, int]
     to_crop: np.ndarray
@@ -108,13 +111,30 @@ def span_with_halo(analysis: Analysis, pipeline: FacePipeline, start: int, stop:
     return min(first, start), max(last, stop)
 
 
+def spans_with_halo(analysis: Analysis, pipeline: FacePipeline, start: int, stop: int) -> list[tuple[int, int]]:
+    """As `span_with_halo`, with the frames that the first ones repeat: several spans where those are far away."""
+    spans = [span_with_halo(analysis, pipeline, start, stop)]
+    for face in analysis.faces_in(start, min(start + 1, stop)):
+        source, far = analysis.face_frame(face, start), reach(pipeline.stages[: face.stage_count])
+        if source < start:
+            # What lies between the two shows the same picture, and is no face's neighbour.
+            spans.append((max(face.track.start, source - far), source + 1))
+    joined: list[tuple[int, int]] = []
+    for first, last in sorted(spans):
+        if joined and first <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], last))
+        else:
+            joined.append((first, last))
+    return joined
+
+
 def restored_frames(
     frames: Iterable[Frame], context: PassContext, start: int, stop: int, *, work: Work
 ) -> Iterator[Frame]:
     """The frames start .. stop - 1 with their faces restored.
 
     Args:
-        frames: Those of `span_with_halo`; at most `FRAMES_AT_ONCE`, and those that their faces depend on, are held.
+        frames: Those of `spans_with_halo`; at most `FRAMES_AT_ONCE`, and those that their faces depend on, are held.
         context: The video and what restores it.
         start: The first frame to give.
         stop: One past the last.
@@ -128,6 +148,7 @@ def restored_frames(
     cut = context.analysis.frame_count > 1
     pipeline = context.pipeline.with_fixed_batches() if cut else context.pipeline
     video = VideoPipeline(pipeline, tracks, context.seed)
+    made = _MadeFaces(context.analysis, start)
     source, held = iter(frames), deque[tuple[Frame, list[_PlacedFace]]]()
     while True:
         began = time.perf_counter()
@@ -137,24 +158,56 @@ def restored_frames(
         if not held:
             return
         block = [held.popleft() for _ in range(_block_length([len(placed) for _, placed in held]))]
+        carried = [face.key for frame, placed in block if frame.index < start for face in placed]
         block = [(frame, placed if start <= frame.index < stop else []) for frame, placed in block]
         parsed = _parsed([face for _, placed in block for face in placed], context.parser)
         block = [(frame, [next(parsed) for _ in placed]) for frame, placed in block]
         began, evaluated = time.perf_counter(), video.unet_evaluations
-        restored = iter(video.restore([face.key for _, placed in block for face in placed]))
+        wanted = made.missing(carried, [face.key for _, placed in block for face in placed])
+        made.add(wanted, video.restore(wanted))
         following = block[-1][0].index + 1
         video.discard({number: following - analyzed.track.start for number, analyzed in tracks.items()})
         work.seconds["faces"] += time.perf_counter() - began
         began = time.perf_counter()
         done = [
-            _paste(frame, [(face, next(restored)) for face in placed], context)
+            _paste(frame, [(face, made.faces[face.key]) for face in placed], context)
             for frame, placed in block
             if start <= frame.index < stop
         ]
         work.faces += sum(len(placed) for _, placed in block)
         work.unet_evaluations += video.unet_evaluations - evaluated
         work.seconds["paste"] += time.perf_counter() - began
+        made.keep_last()
         yield from done
+
+
+class _MadeFaces:
+    """Restored faces that a block pastes, and the last of each track, which the next block may begin by repeating.
+
+    Args:
+        analysis: Of the video.
+        start: The first frame to be given; faces before it are made if it repeats them.
+    """
+
+    def __init__(self, analysis: Analysis, start: int) -> None:
+        faces = analysis.faces_in(start, start + 1)
+        sources = [(face.track, analysis.face_frame(face, start)) for face in faces]
+        self._before = {FaceKey(track.number, frame - track.start) for track, frame in sources if frame < start}
+        self.faces: dict[FaceKey, np.ndarray] = {}
+
+    def missing(self, before: Sequence[FaceKey], shown: Sequence[FaceKey]) -> list[FaceKey]:
+        """Those to be restored of the faces before the first frame, and of those that are shown."""
+        needed = dict.fromkeys([*(key for key in before if key in self._before), *shown])
+        return [key for key in needed if key not in self.faces]
+
+    def add(self, keys: Sequence[FaceKey], faces: Sequence[np.ndarray]) -> None:
+        """Take restored faces, (R, R, 3) each."""
+        self.faces.update(zip(keys, faces, strict=True))
+
+    def keep_last(self) -> None:
+        """Drop all but the last face of each track."""
+        last = {key.track: key for key in sorted(self.faces)}
+        self.faces = {key: self.faces[key] for key in last.values()}
 
 
 def _block_length(crowds: Sequence[int]) -> int:
@@ -168,10 +221,11 @@ def _block_length(crowds: Sequence[int]) -> int:
 
 
 def _place_faces(frame: Frame, context: PassContext, video: VideoPipeline) -> Iterator[_PlacedFace]:
-    """The faces of a frame; their crops are added to the video pipeline."""
+    """The faces of a frame; their crops are added to the video pipeline, but for those that repeat an earlier one."""
     info, stages = context.info, context.pipeline.stages
     for analyzed in context.analysis.faces_in(frame.index, frame.index + 1):
-        at = frame.index - analyzed.track.start
+        source = context.analysis.face_frame(analyzed, frame.index)
+        position, at = frame.index - analyzed.track.start, source - analyzed.track.start
         if analyzed.track.shown_at(at) == 0 or analyzed.track.number not in video.tracks:
             continue
         first = stages[0].resolution
@@ -192,8 +246,9 @@ def _place_faces(frame: Frame, context: PassContext, video: VideoPipeline) -> It
         # Without a blur estimator nobody knows whether the source's detail above the crop is signal.
         known = stages[0].sampler is not None
         detail = source_detail_weight(_level_above(analyzed, at), last.resolution) if known else 0.0
-        face = _PlacedFace(analyzed, at, box, to_crop, crops[-1], mask, detail)
-        video.add(face.key, crops, validity)
+        face = _PlacedFace(analyzed, position, at, box, to_crop, crops[-1], mask, detail)
+        if source == frame.index:
+            video.add(face.key, crops, validity)
         yield face
 
 
@@ -220,7 +275,7 @@ def _paste(frame: Frame, faces: Sequence[tuple[_PlacedFace, np.ndarray]], contex
     frame = replace(frame, picture=writable_copy(frame.picture))
     for face, restored in faces:
         region = read_working_region(frame.picture, face.box, colour)
-        visible = face.mask * fade(face.analyzed, face.at, context.analysis)
+        visible = face.mask * fade(face.analyzed, face.position, context.analysis)
         rgb, weight = paste_face(
             region,
             face.crop,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 
 from dynface_video.media.io.read import Frame, read_span
 from dynface_video.passes.interlaced import deinterlaced_span, restored_fields
 from dynface_video.passes.prefetch import Prefetch, frames_ahead
-from dynface_video.passes.restore import PassContext, Work, restored_frames, span_with_halo
+from dynface_video.passes.restore import PassContext, Work, restored_frames, span_with_halo, spans_with_halo
 
 
 def restored_span(
@@ -33,10 +34,14 @@ def restored_span(
     if info.interlaced and keep_fields:
         yield from restored_fields(context, start, stop, work=work, warnings=warnings)
         return
-    first, last = span_with_halo(analysis, context.pipeline, start, stop)
     if info.interlaced:
+        context = replace(context, analysis=replace(analysis, repeats=()))
+        first, last = span_with_halo(context.analysis, context.pipeline, start, stop)
         frames = deinterlaced_span(info, analysis, first, last, warnings)
     else:
-        frames = read_span(info, analysis.frames, first, last, on_warning=warnings.append)
+        spans = spans_with_halo(analysis, context.pipeline, start, stop)
+        frames = chain.from_iterable(
+            read_span(info, analysis.frames, *span, on_warning=warnings.append) for span in spans
+        )
     with Prefetch(frames, frames_ahead(info.width, info.height)) as decoded:
         yield from restored_frames(decoded, context, start, stop, work=work)

@@ -16,12 +16,12 @@ from dynface_video.faces.align import align_transform, extract_crop
 from dynface_video.faces.detection.detector import FaceLocator
 from dynface_video.faces.paste import face_mask
 from dynface_video.media.io.probe import VideoInfo, probe
-from dynface_video.media.io.read import read_span
 from dynface_video.metrics.fidelity import log_spectrum_distance, psnr
 from dynface_video.metrics.temporal import flicker, flow_warped_error, landmark_motion_error
 from dynface_video.passes.analysis import Analysis
 from dynface_video.passes.networks import Models, analyze_with
-from dynface_video.passes.restore import PassContext, Work, restored_frames, span_with_halo
+from dynface_video.passes.restore import PassContext, Work
+from dynface_video.passes.span import restored_span
 from evaluation.clips import (
     DAMAGES,
     SLIGHT,
@@ -120,10 +120,8 @@ def _segment(
     info: VideoInfo, analysis: Analysis, models: Models, start: int, stop: int, work: Work
 ) -> Iterator[np.ndarray]:
     pipeline = models.pipeline
-    first, last = span_with_halo(analysis, pipeline, start, stop)
     context = PassContext(info, analysis, pipeline, pipeline.settings.seed, pipeline.settings.grain)
-    frames = read_span(info, analysis.frames, first, last)
-    for frame in restored_frames(frames, context, start, stop, work=work):
+    for frame in restored_span(context, start, stop, keep_fields=False, work=work, warnings=[]):
         yield frame.rgb()
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -111,4 +112,26 @@ def test_an_edited_analysis_must_fit_together(analysis: Analysis, tmp_path: Path
     raw["tracks"][0]["levels"][0].pop()
     (tmp_path / "a.json").write_text(json.dumps(raw))
     with pytest.raises(JobError, match=r"6 frames; its levels have shape \(1, 5\)"):
+        Analysis.load(tmp_path / "a.json")
+
+
+def test_a_repeat_has_the_face_of_its_runs_first_frame_or_of_the_tracks(analysis: Analysis, tmp_path: Path) -> None:
+    replace(analysis, repeats=((0, 4), (6, 20))).save(tmp_path / "a.json")
+    loaded = Analysis.load(tmp_path / "a.json")
+    one = loaded.tracks[0]
+    assert (one.track.start, one.track.stop) == (2, 8)
+    assert [loaded.face_frame(one, frame) for frame in range(2, 8)] == [2, 2, 4, 5, 6, 6]
+    still = replace(loaded, repeats=((0, 20),))
+    assert [still.face_frame(one, frame) for frame in range(2, 8)] == [2] * 6
+    shown = replace(one, track=replace(one.track, shown=np.array([0, 0, 0.5, 1, 1, 0])))
+    assert [still.face_frame(shown, frame) for frame in range(2, 8)] == [2, 2, 4, 4, 4, 7]
+    varied = replace(one, strengths=np.array([np.nan, np.nan, 0.4, 0.4, np.nan, np.nan]))
+    assert [still.face_frame(varied, frame) for frame in range(2, 8)] == [2, 2, 4, 4, 6, 6]
+
+
+@pytest.mark.parametrize("repeats", [[[3, 4]], [[2, 6], [5, 9]], [[18, 25]], [[-2, 3]]])
+def test_repeats_that_are_no_runs_are_refused(analysis: Analysis, repeats: list[list[int]], tmp_path: Path) -> None:
+    analysis.save(tmp_path / "a.json")
+    edit(tmp_path / "a.json", lambda raw: raw.update(repeats=repeats))
+    with pytest.raises(JobError, match="repeats"):
         Analysis.load(tmp_path / "a.json")
