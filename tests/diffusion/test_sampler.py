@@ -75,6 +75,45 @@ def test_unrolled_faces_are_those_of_the_engine() -> None:
     assert engine.evaluations == 1 + 5 * 3
 
 
+class Meeting(Shrinker):
+    """Notes the faces of each call."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def predict(self, sample, timestep, guide, blur_level):  # type: ignore[no-untyped-def]
+        self.sizes.append(len(sample))
+        return super().predict(sample, timestep, guide, blur_level)
+
+
+def test_slots_stay_full_until_the_last_faces_and_a_plain_loop_takes_longer() -> None:
+    # Steps of the embedded table for levels from 0.5 to 6 pixels of 128, even on a logarithmic scale.
+    steps = np.interp(np.linspace(np.log(0.5), np.log(6), 64), np.log([0.5, 0.75, 1, 1.5, 2, 3, 6]), [
+        95, 171, 238, 332, 438, 537, 648]).round().astype(int).tolist()  # fmt: skip
+    order = np.random.default_rng(0).permutation(64).tolist()
+    chosen = [job(i, torch.zeros(3, SIZE, SIZE), 1.0, steps[k]) for i, k in enumerate(order)]
+    prior, options = Meeting(), SamplingOptions(slots=8)
+    engine = SamplingEngine(prior, options, torch.device("cpu"))
+    finished = [number for number, _ in engine.run(chosen)]
+    assert sorted(finished) == list(range(64))
+    drained = prior.sizes.index(next(size for size in prior.sizes if size < 8))
+    assert all(size == 8 for size in prior.sizes[:drained]) and engine.calls == len(prior.sizes)
+    assert engine.evaluations / (8 * engine.calls) > 0.9
+    counts = [min(12, max(2, round(12 * min(1, one.starting_step / 500)))) for one in chosen]
+    plain = sum(max(counts[first : first + 8]) for first in range(0, 64, 8))
+    assert sum(counts) == engine.evaluations and plain / engine.calls > 1.25
+
+
+def test_fixed_slots_are_filled_with_copies_that_change_nothing() -> None:
+    chosen, prior = jobs(6), Meeting()
+    engine = SamplingEngine(prior, SamplingOptions(slots=4, fixed_slots=True), torch.device("cpu"))
+    faces = dict(engine.run(chosen))
+    assert set(prior.sizes) == {4}
+    for number, face in run(chosen, slots=4).items():
+        assert torch.equal(face, faces[number])
+    assert engine.evaluations < 4 * engine.calls
+
+
 class Learner(Shrinker):
     """Counts the evaluations that autograd records."""
 
