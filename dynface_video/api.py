@@ -32,7 +32,8 @@ from dynface_video.jobs.segments import segments_of
 from dynface_video.jobs.source import is_stills, probe_source
 from dynface_video.jobs.stills import StillsJob
 from dynface_video.jobs.task import Progress, RunOptions, ignore_progress, uses_gpu
-from dynface_video.jobs.video_job import VideoJob, check_paths, read_analysis
+from dynface_video.jobs.video_job import VideoJob, check_paths, chosen_analysis, read_analysis
+from dynface_video.jobs.workers import local_workers
 from dynface_video.media.io.files import write_atomically
 from dynface_video.media.io.memory_image import MemoryImage, as_image, image_file_of
 from dynface_video.media.output.clip import check_clip_name
@@ -111,6 +112,7 @@ def plan_video(
     preset: str = "mini",
     config: Path | str | None = None,
     overwrite: bool = False,
+    analysis: Path | str | None = None,
     **overrides: Unpack[Overrides],
 ) -> RestorePlan:
     """Check what `restore_video` would be given, and say what it would take; nothing is written.
@@ -121,6 +123,7 @@ def plan_video(
         preset: As of `restore_video`.
         config: As of `restore_video`.
         overwrite: As of `restore_video`.
+        analysis: As of `restore_video`; with it the faces to restore are counted.
         overrides: As of `restore_video`.
 
     Returns:
@@ -138,10 +141,24 @@ def plan_video(
         return RestorePlan(
             target, len(StillsJob(source, target, settings, options).files), None, None, None, free, None
         )
-    task = VideoJob(source, target, settings, options).task
+    given = Path(analysis) if analysis is not None else None
+    task = VideoJob(source, target, settings, options, given).task
     expected, info, encoding = task.expected(), task.output.info, task.output.encoding
     names = (encoding.codec, encoding.pixel_format)
-    return RestorePlan(target, expected.frames, (info.width, info.height), names, expected.disk, free, expected.seconds)
+    plan = RestorePlan(target, expected.frames, (info.width, info.height), names, expected.disk, free, expected.seconds)
+    if given is None:
+        return plan
+    found = resolve(chosen_analysis(given, settings))
+    tracks = [one for one in found.tracks if one.restore]
+    faces = sum(one.track.shown_frames for one in tracks)
+    seconds = None if expected.seconds is None else restoring_seconds(faces) / (local_workers(settings.execution) or 1)
+    return replace(
+        plan,
+        frames=found.frame_count,
+        seconds=None if seconds is None else (seconds, seconds),
+        faces=faces,
+        people=tuple(sorted({one.person for one in tracks})),
+    )
 
 
 def restore_image(

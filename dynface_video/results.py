@@ -107,6 +107,9 @@ class RestorePlan:
         disk: Most bytes needed in the meantime; None if unknown.
         free: Free bytes where the output goes.
         seconds: Time without and with a face in every frame, by rule of thumb for CPUs; None if unknown, or on a GPU.
+            With an analysis both are the time of the faces that it chooses.
+        faces: Face crops to restore, one per face and frame; None without an analysis.
+        people: Numbers of the people whom they show; None without an analysis.
     """
 
     output: Path
@@ -116,6 +119,8 @@ class RestorePlan:
     disk: int | None
     free: int
     seconds: tuple[float, float] | None
+    faces: int | None = None
+    people: tuple[int, ...] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The plan as JSON data."""

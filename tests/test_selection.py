@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from dynface_video.api import analyze_video, iter_restored_frames, list_people, restore_batch, restore_video
+from dynface_video.api import analyze_video, iter_restored_frames, list_people, plan_video, restore_batch, restore_video
 from dynface_video.errors import InputError
 from dynface_video.faces.detection.detector import Detection
 from dynface_video.faces.landmarks import Landmarks, box_from_landmarks
@@ -112,6 +112,16 @@ def test_an_edited_analysis_decides(source: Path, tmp_path: Path) -> None:
     assert not left.any() and not right[:10].any() and right[10:].all()
     left, right = changed(source, tmp_path / "out.mkv", analysis=path, between="0-2")
     assert not left.any() and not right[:10].any() and right[10:20].all() and not right[20:].any()
+
+
+def test_a_plan_counts_the_faces_that_an_analysis_chooses(source: Path, tmp_path: Path) -> None:
+    path = tmp_path / "analysis.json"
+    analyze_video(source).save(path)
+    plan = plan_video(source, tmp_path / "out.mkv", analysis=path, faces="2", between="1-2", device="cpu")
+    assert (plan.faces, plan.people, plan.frames) == (10, (2,), FRAMES)
+    whole = plan_video(source, tmp_path / "out.mkv", analysis=path, device="cpu")
+    assert whole.faces == 2 * FRAMES and whole.seconds is not None and plan.seconds is not None
+    assert whole.seconds[0] == pytest.approx(8 * plan.seconds[0])
 
 
 def test_a_batch_list_chooses_for_each_video(source: Path, tmp_path: Path) -> None:

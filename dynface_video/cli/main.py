@@ -163,7 +163,9 @@ def restore(
                 )
             answer = shown.as_dict() if as_json else preview_summary(shown)
         elif dry_run:
-            plan = api.plan_video(source, output, preset=preset, config=config, overwrite=overwrite, **overrides)
+            plan = api.plan_video(
+                source, output, preset=preset, config=config, overwrite=overwrite, analysis=analysis, **overrides
+            )
             answer = plan.as_dict() if as_json else plan_summary(plan)
         else:
             with _progress(console) as report:

@@ -108,11 +108,20 @@ def plan_summary(plan: RestorePlan) -> list[str]:
     if plan.size is not None and plan.encoding is not None:
         parts += [f"{plan.size[0]}x{plan.size[1]}", f"{plan.encoding[0]} {plan.encoding[1]}"]
     lines = [f"{plan.output}: {', '.join(parts)}"]
+    if plan.faces is not None and plan.people is not None:
+        lines.append(f"{count(plan.faces, 'face')} to restore, of {_people(plan.people)}")
     if plan.disk is not None:
         lines.append(f"up to {format_bytes(plan.disk)} of disk space in the meantime, {format_bytes(plan.free)} free")
     if plan.seconds is not None:
-        lines.append(f"{format_time_range(*plan.seconds)}, depending on the faces")
+        depends = ", depending on the faces" if plan.faces is None else " to restore them on this CPU, by rule of thumb"
+        lines.append(f"{format_time_range(*plan.seconds)}{depends}")
     return [*lines, "nothing was written"]
+
+
+def _people(numbers: Sequence[int]) -> str:
+    if not numbers:
+        return "nobody"
+    return f"{'person' if len(numbers) == 1 else 'people'} {', '.join(str(number) for number in numbers)}"
 
 
 def analysis_overview(analysis: Analysis) -> dict[str, Any]:

@@ -84,6 +84,11 @@ class FaceTrack:
         """Number of its face within its shot, by which it is restored alike when it comes back."""
         return self.number if self.face is None else self.face
 
+    @property
+    def shown_frames(self) -> int:
+        """In how many frames anything of the restored face is shown."""
+        return self.stop - self.start if self.shown is None else int(np.count_nonzero(self.shown))
+
     def is_shown(self, start: int, stop: int) -> bool:
         """Whether anything of the restored face is shown in the frames start .. stop - 1."""
         first, last = max(start, self.start), min(stop, self.stop)

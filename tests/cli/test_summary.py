@@ -40,6 +40,11 @@ def test_a_plan_tells_size_encoding_disk_and_time() -> None:
         "nothing was written",
     ]
     unknown = RestorePlan(Path("album"), None, None, None, None, 0, None)
+    chosen = RestorePlan(Path("out.mkv"), 5400, None, None, None, 0, (600, 600), faces=1, people=(2,))
+    assert plan_summary(chosen)[1:-1] == [
+        "1 face to restore, of person 2",
+        "10 min to restore them on this CPU, by rule of thumb",
+    ]
     assert plan_summary(unknown) == ["album: length unknown", "nothing was written"]
 
 
