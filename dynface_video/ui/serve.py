@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
+from dynface_video.errors import Interrupted
 from dynface_video.ui.dispatcher import Dispatcher
 from dynface_video.ui.server import App, Guard, address
 from dynface_video.ui.workspace import Workspace
@@ -71,6 +74,9 @@ def serve(workspace: Workspace, binding: Binding, options: Mapping[str, Any], on
         binding: Where to serve.
         options: Arguments of the functions of `dynface_video.api`: preset, config, device.
         on_ready: Called with the address to open.
+
+    Raises:
+        Interrupted: Ctrl-C or SIGTERM; the running request stops after the segment under way and stays in the queue.
     """
     import uvicorn
 
@@ -92,8 +98,15 @@ def serve(workspace: Workspace, binding: Binding, options: Mapping[str, Any], on
                 port = self.servers[0].sockets[0].getsockname()[1]
                 on_ready(address(binding.host, port, binding.token))
 
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # uvicorn ends by a signal and then raises it again, which must not end the process before its queue.
+        signal.signal(number, _interrupt)
     dispatcher.start()
     try:
         Server(config).run()
     finally:
         dispatcher.close()
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise Interrupted(number)
