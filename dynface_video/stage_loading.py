@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import pairwise
@@ -22,11 +23,11 @@ from dynface_video.diffusion.starting_step import StartingStepTable
 from dynface_video.errors import InputError, ModelError
 from dynface_video.models.adjuster import GuidanceAdjuster
 from dynface_video.models.blur_level import BlurLevelEstimator
-from dynface_video.models.conversion.folder import load_prior
+from dynface_video.models.conversion.folder import check_prior, load_prior
 from dynface_video.models.prior import GuidedPrior
 from dynface_video.models.registry import model_folder, resolve
 from dynface_video.models.restoration import RestorationModel
-from dynface_video.models.restorer import RESOLUTION, load_restorer
+from dynface_video.models.restorer import RESOLUTION, check_restorer, load_restorer
 from dynface_video.pretrained import load_pretrained
 from dynface_video.stage import NetworkName, Sampler, Stage, StageConfig
 
@@ -99,6 +100,10 @@ def find_models(settings: Settings) -> ModelFiles:
     prior = None if chosen.prior is None else _located(chosen.prior, "prior")
     names = [config.restoration for config in configs if restorer is None]
     names += [config.prior for config in configs if config.prior and prior is None]
+    # Before a job begins, and so before anything is written.
+    for path, check in ((restorer, check_restorer), (prior, check_prior)):
+        if path is not None:
+            _checked(path, check, path.stat().st_mtime_ns)
     own = dict.fromkeys(name["model"] for name in names if isinstance(name, dict) and "model" in name)
     located = {name: resolve(name) for name in own}
     given = ((chosen.restorer, restorer), (chosen.prior, prior))
@@ -164,6 +169,11 @@ def _located(name: str, what: str) -> Path:
     if path.is_absolute() or path.suffix in {".pth", ".pt", ".ckpt", ".safetensors"} or "/" in name:
         raise InputError(f"{name}: no such {what}; name a checkpoint, or a model that `models list` shows")
     return resolve(name)
+
+
+@lru_cache(maxsize=256)
+def _checked(path: Path, check: Callable[[Path], None], changed: int) -> None:
+    check(path)
 
 
 @lru_cache(maxsize=256)

@@ -174,7 +174,15 @@ class _PictureNetwork(nn.Module):
         return self._call[0](pictures).clone()
 
 
-def _descriptor(path: Path) -> ImageModelDescriptor[Any]:
+def check_restorer(path: Path) -> None:
+    """Raise as `load_restorer` where the names and shapes of the tensors show that it would fail; nothing is built."""
+    registry, state, unknown = _known_networks(path)
+    if not any(support.architecture.detect(state) for support in registry.architectures("detection")):
+        raise unknown
+
+
+def _known_networks(path: Path) -> tuple[Any, dict[str, Any], ModelError]:
+    """The networks that can be read, the state dict of a file, and what to raise where none of them fits it."""
     try:
         import spandrel
     except ImportError as error:
@@ -190,10 +198,17 @@ def _descriptor(path: Path) -> ImageModelDescriptor[Any]:
         registry.add(*EXTRA_REGISTRY, ignore_duplicates=True)
         more = ""
     state = spandrel.canonicalize_state_dict(read_state_dict(path))
+    return registry, state, ModelError(f"{path}: spandrel does not know this network{more}")
+
+
+def _descriptor(path: Path) -> ImageModelDescriptor[Any]:
+    registry, state, unknown = _known_networks(path)
+    import spandrel
+
     try:
         found = registry.load(state)
     except spandrel.UnsupportedModelError as error:
-        raise ModelError(f"{path}: spandrel does not know this network{more}") from error
+        raise unknown from error
     except Exception as error:  # a state dict that only resembles a network fails in many ways while it is built
         raise ModelError(f"{path}: {' '.join(str(error).split())[:300]}") from error
     if not isinstance(found, spandrel.ImageModelDescriptor):

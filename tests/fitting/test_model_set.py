@@ -15,7 +15,7 @@ from dynface_video.fitting.model_set import FitOptions, fit_model_set, whole_reg
 from dynface_video.models.blur_level import BlurLevelEstimator
 from dynface_video.pipeline import FacePipeline
 from dynface_video.pretrained import load_pretrained
-from dynface_video.stage_loading import find_models
+from dynface_video.stage_loading import INDEX, find_models
 
 pytest.importorskip("spandrel", reason="the extra [models] is not installed")
 OPTIONS = FitOptions(rounds=1, epochs=1)
@@ -41,7 +41,9 @@ def test_the_set_holds_its_own_se_and_the_settings_that_use_it(material: Path) -
     se = load_pretrained(BlurLevelEstimator, material / "fitted" / "blur_level")
     assert se.config.resolution == 512
     (material / "fitted").rename(material / "moved")
-    found = load_settings("ffhq512", material / "moved" / "settings.yaml", {"prior": str(material / "restorer.pth")})
+    (material / "prior").mkdir()
+    (material / "prior" / INDEX).write_text("{}")
+    found = load_settings("ffhq512", material / "moved" / "settings.yaml", {"prior": str(material / "prior")})
     files = find_models(found)
     assert files.folder == material / "moved" and files.restorer == material / "restorer.pth"
     assert files.configs[0].blur_estimator == "blur_level" and found.restoration.guide_count == 3

@@ -104,6 +104,12 @@ def load_prior(path: Path, device: torch.device | str = "cpu") -> UNetPrior:
     return _converted(path, state, architecture).to(device)
 
 
+def check_prior(path: Path) -> None:
+    """Raise as `load_prior` where names and shapes show that it would fail; weights are neither read nor hashed."""
+    if not path.is_dir():
+        _architecture(read_state_dict(path), None)
+
+
 def check_files(folder: Path) -> None:
     """Raise ModelError if a file of a converted folder is missing, or is not the one that was written."""
     try:
