@@ -26,9 +26,9 @@ EXCERPTS = 12
 RUN = 9
 """Consecutive frames over which flicker and motion are measured."""
 MEASURED_FACES = 2000
-"""Faces that are measured in all, about; beside one run of each of the most prominent people."""
+"""Faces that are measured in all, about."""
 PEOPLE = 60
-"""People with a still and at least one run."""
+"""People with a still and at least one run; the others have neither."""
 SHOWN_OFTEN, STILLS_EACH = 12, 3
 """How many people get more than one still, and how many."""
 SKIPPED = 48
@@ -183,13 +183,13 @@ def _excerpt_of(person: SeenPerson, length: int, ready: np.ndarray) -> Excerpt |
 
 
 def _runs(people: Sequence[SeenPerson], ready: np.ndarray) -> Iterator[Run]:
-    """Runs in proportion to how long each person is restored, spread evenly over that time."""
-    restored = [[one for one in person.tracks if one.restore] for person in people]
+    """Runs of the most prominent people, in proportion to how long each is restored, spread evenly over that time."""
+    restored = [[one for one in person.tracks if one.restore] for person in people[:PEOPLE]]
     lengths = [sum(len(one.track.landmarks) for one in tracks) for tracks in restored]
     period = RUN * max(1.0, sum(lengths) / MEASURED_FACES)
-    for rank, (tracks, length) in enumerate(zip(restored, lengths, strict=True)):
-        count = max(round(length / period), int(rank < PEOPLE))
-        middles = (np.arange(count) + 0.5) * length / max(count, 1)
+    for tracks, length in zip(restored, lengths, strict=True):
+        count = max(round(length / period), 1)
+        middles = (np.arange(count) + 0.5) * length / count
         ends = np.cumsum([len(one.track.landmarks) for one in tracks])
         for number, analyzed in enumerate(tracks):
             begin = int(ends[number]) - len(analyzed.track.landmarks)

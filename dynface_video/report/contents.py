@@ -20,6 +20,7 @@ from dynface_video.tracking.observation import HIDDEN
 DETAILED_PEOPLE = 60
 LISTED_PEOPLE = 400
 LISTED_SKIPPED = 200
+HEADROOM = 1.04
 MOST_MARKS = 150
 """Shots that are marked on one axis."""
 STEPS = 1000
@@ -401,7 +402,7 @@ def _plot(
             highest = max(highest, float(values.max()))
             label = f"{kind}: " if len(lines) > 1 else ""
             said.append(f"{label}{values.min():.3g} to {values.max():.3g}, mean {values.mean():.3g}")
-    top = nice_top(highest)
+    top = nice_top(HEADROOM * highest)
     space = f" {unit}" if unit else ""
     return Plot(
         name,

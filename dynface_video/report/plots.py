@@ -14,8 +14,8 @@ import numpy as np
 
 WIDTH, HEIGHT = 1000, 100
 MOST_POINTS = 480
-GAP = 2.5
-"""A line breaks where values are missing for longer than this many usual distances."""
+DASH = 10
+"""Length of the line that stands for a single point."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,10 @@ def line(pieces: Iterable[tuple[np.ndarray, np.ndarray]], scale: Scale) -> str:
 
 def _polyline(frames: np.ndarray, values: np.ndarray, scale: Scale) -> str:
     points = [f"{scale.x(f):.1f} {scale.y(v):.1f}" for f, v in zip(frames, values, strict=True)]
-    # A single point is drawn as a dot by the round cap of a line without length.
-    return f"M{points[0]}h0" if len(points) == 1 else "M" + "L".join(points)
+    if len(points) == 1:
+        x, y = scale.x(float(frames[0])), scale.y(float(values[0]))
+        return f"M{x - DASH / 2:.1f} {y:.1f}L{x + DASH / 2:.1f} {y:.1f}"
+    return "M" + "L".join(points)
 
 
 def bars(spans: Sequence[tuple[int, int]], scale: Scale) -> str:

@@ -78,7 +78,7 @@ def test_a_line_has_few_points_whatever_its_length() -> None:
 
 def test_a_line_breaks_between_its_pieces_and_shows_single_points() -> None:
     path = line([(np.arange(3), np.ones(3)), (np.array([8]), np.array([2.0]))], Scale(10, 2.0))
-    assert path == "M0.0 50.0L100.0 50.0L200.0 50.0M800.0 0.0h0"
+    assert path == "M0.0 50.0L100.0 50.0L200.0 50.0M795.0 0.0L805.0 0.0"
 
 
 def test_bars_that_touch_are_one_and_short_ones_are_seen() -> None:
