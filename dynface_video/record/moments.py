@@ -110,7 +110,8 @@ def choose_moments(analysis: Analysis, height: int, finished: Sequence[Span] | N
     ready = np.zeros(analysis.frame_count, bool)
     for start, stop in [(0, analysis.frame_count)] if finished is None else finished:
         ready[start:stop] = True
-    people = people_of(analysis)
+    # Whoever can be shown after restoration comes first.
+    people = sorted(people_of(analysis), key=lambda person: not _is_ready(person, ready))
     return Moments(
         excerpts=tuple(_excerpts(analysis, people, ready, height)),
         runs=tuple(sorted(_runs(people, ready), key=lambda run: (run.start, run.track))),
@@ -141,6 +142,10 @@ def best_frame(analyzed: AnalyzedTrack, allowed: np.ndarray) -> int | None:
     frontal = np.cos(np.radians(turn_of(track.landmarks[at])))
     worth = track.sizes[at] * track.scores[at] * (0.1 + frontal) * (0.1 + shown)
     return track.start + int(at[int(worth.argmax())])
+
+
+def _is_ready(person: SeenPerson, ready: np.ndarray) -> bool:
+    return any(one.restore and ready[one.track.start : one.track.stop].any() for one in person.tracks)
 
 
 def _excerpts(analysis: Analysis, people: Sequence[SeenPerson], ready: np.ndarray, height: int) -> Iterator[Excerpt]:
