@@ -11,13 +11,15 @@ import torch
 from torch import Tensor
 
 from dynface_video.config import RestorationSettings
+from dynface_video.diffusion.schedule import NoiseSchedule
+from dynface_video.diffusion.starting_step import StartingStepTable
 from dynface_video.faces.detection.detector import Detection
 from dynface_video.faces.landmarks import Landmarks, box_from_landmarks
 from dynface_video.jobs import video_job
 from dynface_video.models.protocols import Regression
 from dynface_video.passes import networks as models
 from dynface_video.pipeline import FacePipeline, to_array, to_tensor
-from dynface_video.stage import Stage, StageConfig
+from dynface_video.stage import Sampler, Stage, StageConfig
 
 FACE = np.array([[-9, -9], [9, -9], [0, 1], [-7, 10], [7, 10]], np.float32)
 """Landmarks around the middle of a small face."""
@@ -58,10 +60,25 @@ class ChangingModel:
         return Regression(degraded, 2 * to_tensor(self.change(to_array((degraded + 1) / 2))) - 1)
 
 
-def changing_pipeline(change: Callable[[np.ndarray], np.ndarray] | None = None) -> FacePipeline:
-    """One stage of 64 pixels without a sampler."""
+class SharpFaces:
+    """SE that finds every face sharp, and a prior that must not be asked."""
+
+    resolution = 64
+    schedule = NoiseSchedule()
+
+    def estimate_level(self, degraded: Tensor, restored: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.zeros(len(degraded)), torch.ones(len(degraded))
+
+    def predict(self, *given: Any) -> Tensor:
+        raise AssertionError("a sharp face was sampled")
+
+
+def changing_pipeline(change: Callable[[np.ndarray], np.ndarray] | None = None, *, sharp: bool = False) -> FacePipeline:
+    """One stage of 64 pixels; sharp: with SE and a sampler that leaves sharp faces alone, otherwise without."""
     settings, device = RestorationSettings(temporal_radius=0), torch.device("cpu")
-    stage = Stage(StageConfig(64, "none"), ChangingModel(change), None, settings, device)
+    table = StartingStepTable((0.01, 0.06), (300, 500), 0.05, SharpFaces.resolution, SharpFaces.schedule, "")
+    sampler = Sampler(SharpFaces(), SharpFaces(), table) if sharp else None
+    stage = Stage(StageConfig(64, "none", least_starting_step=1000), ChangingModel(change), sampler, settings, device)
     return FacePipeline((stage,), settings, device)
 
 
@@ -85,9 +102,10 @@ def stand_in(
     *,
     centre: tuple[float, float] | None,
     change: Callable[[np.ndarray], np.ndarray] | None = None,
+    sharp: bool = False,
 ) -> None:
     """Put a face and a pipeline in the models' place. patch: what `monkeypatch.setattr` or `setattr` is."""
-    face, pipeline = FoundFace(centre), changing_pipeline(change)
+    face, pipeline = FoundFace(centre), changing_pipeline(change, sharp=sharp)
     patch(models, "FacePipeline", type("Stub", (), {"from_settings": staticmethod(lambda settings, **_: pipeline)}))
     patch(models, "LandmarkLocator", type("Stub", (), {"from_pretrained": staticmethod(lambda folder, device: face)}))
     patch(models, "make_detector", lambda settings, **models: face)
