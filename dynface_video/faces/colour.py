@@ -6,7 +6,12 @@ import cv2
 import numpy as np
 
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
-GREY_STD = 0.018
+GREY_STD = 0.013
+"""Of training faces, degraded at random, 93 % of the grey and toned ones lie below it and 1 % of those that count as
+coloured. A coloured face that is taken for a toned print loses its colour, most easily a dark one before a white wall;
+a toned print that is not recognised only keeps some of its colour noise."""
+GRID = 16
+"""Side of the grid that is looked at: chroma noise averages out on a coarse one."""
 DARK = 0.25
 
 
@@ -21,13 +26,19 @@ def is_grey(crop: np.ndarray, *, maximum_std: float = GREY_STD, validity: np.nda
         maximum_std: of the residual in a crop that is not dark.
         validity: (R, R) in [0, 1] as `crop_validity` gives it; pixels outside of the picture do not count.
     """
-    small = cv2.resize(crop, (32, 32), interpolation=cv2.INTER_AREA)
-    weight = _weights(None if validity is None else cv2.resize(validity, (32, 32), interpolation=cv2.INTER_AREA), small)
+    small = cv2.resize(crop, (GRID, GRID), interpolation=cv2.INTER_AREA)
+    weight = _weights(
+        None if validity is None else cv2.resize(validity, (GRID, GRID), interpolation=cv2.INTER_AREA), small
+    )
     luminance, differences = _split(small)
     slope, offset = _tint(luminance, differences, weight)
     residual = differences - (luminance[..., None] * slope + offset)
     std = np.sqrt(np.average(residual**2, axis=(0, 1), weights=np.repeat(weight[..., None], 2, axis=2))).max()
     return bool(std <= maximum_std * min(1.0, float(np.average(luminance, weights=weight)) / DARK))
+
+
+def _reduced(picture: np.ndarray) -> np.ndarray:
+    return cv2.resize(picture, (GRID, GRID), interpolation=cv2.INTER_AREA)
 
 
 def _weights(validity: np.ndarray | None, picture: np.ndarray) -> np.ndarray:

@@ -32,6 +32,16 @@ def test_colour_is_not_grey_even_in_the_dark() -> None:
     assert not is_grey((0.05 * colourful()).astype(np.float32))
 
 
+def test_a_dark_face_before_a_white_wall_has_colour() -> None:
+    picture = np.full((128, 128, 3), (0.86, 0.87, 0.88), np.float32)
+    y, x = np.mgrid[:128, :128]
+    picture[((x - 64) / 36) ** 2 + ((y - 60) / 50) ** 2 < 1] = (0.09, 0.09, 0.10)  # hair
+    picture[((x - 64) / 34) ** 2 + ((y - 72) / 46) ** 2 < 1] = (0.29, 0.21, 0.175)  # skin
+    picture[96:104, 50:78] = (0.325, 0.205, 0.20)  # lips
+    assert not is_grey(picture)
+    assert not is_grey(np.clip(picture + RNG.normal(0, 0.03, picture.shape), 0, 1).astype(np.float32))
+
+
 def test_what_lies_outside_of_the_picture_does_not_count() -> None:
     validity = np.ones((128, 128), np.float32)
     validity[:, 80:] = 0
