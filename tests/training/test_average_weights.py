@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from average_weights import averaged, main
 
+from average_weights import averaged, main
 from dynface_video import pretrained
 from dynface_video.models.restoration import RestorationModel
 
