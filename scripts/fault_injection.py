@@ -209,7 +209,7 @@ class Arena:
             return
         if target.read_bytes() != expected:
             self.tally.complaints.append(f"{target.parent.name}: the output differs from the undisturbed one")
-        kept = {"out.mp4", "out.yaml", "out.err"}
+        kept = {"out.mp4", "out.mp4.record.zip", "out.yaml", "out.err"}
         left = [path.name for path in target.parent.iterdir() if path.name not in kept]
         if left:
             self.tally.complaints.append(f"{target.parent.name}: left behind: {', '.join(left)}")

@@ -76,7 +76,7 @@ def test_interlaced_video_is_restored_by_field_and_stays_interlaced(kit, monkeyp
 
 
 def test_a_field_restored_to_itself_changes_nothing_wherever_segments_end(kit, monkeypatch: pytest.MonkeyPatch) -> None:
-    stand_in(monkeypatch.setattr, centre=CENTRE)
+    stand_in(monkeypatch.setattr, centre=CENTRE, sharp=True)
     source, config = kit.clip("a.mp4", **TOP_FIRST), kit.folder / "short.yaml"
     config.write_text("output: {segment_frames: 3}\n")
     restore_video(source, kit.folder / "out.mkv", codec="ffv1", config=config)
