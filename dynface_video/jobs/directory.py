@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -29,7 +28,7 @@ import numpy as np
 from dynface_video.errors import RESTART, InputError, JobError, JobMismatchError
 from dynface_video.jobs.executors.base import Call, SegmentResult
 from dynface_video.jobs.plan import Plan, Segment
-from dynface_video.media.io.files import MAX_NAME, write_atomically
+from dynface_video.media.io.files import named_beside, write_atomically
 
 if TYPE_CHECKING:
     # `dynface-video status` reads directories and must not wait for the networks' libraries.
@@ -47,21 +46,8 @@ SUFFIX = ".job"
 
 
 def job_path(target: Path) -> Path:
-    """The directory of the job that makes an output: `TARGET.job` beside it.
-
-    Args:
-        target: The output.
-
-    Returns:
-        The path; a name that would exceed the file system's limit is cut and ends in a digest of the whole name.
-    """
-    name = os.fsencode(target.name)
-    if len(name) + len(SUFFIX) <= MAX_NAME:
-        return target.with_name(f"{target.name}{SUFFIX}")
-    digest = hashlib.sha256(name).hexdigest()[:8]
-    # Cut between characters: half of one would not be valid UTF-8.
-    kept = name[: MAX_NAME - len(SUFFIX) - len(digest) - 1].decode(errors="ignore")
-    return target.with_name(f"{kept}-{digest}{SUFFIX}")
+    """The directory of the job that makes an output: `TARGET.job` beside it (`named_beside`)."""
+    return named_beside(target, SUFFIX)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from dynface_video.jobs.plan import Segment
 from dynface_video.jobs.remote import upload
 from dynface_video.jobs.segments import segments_of
 from dynface_video.jobs.source import probe_source
+from dynface_video.media.io.files import named_beside
 from dynface_video.media.io.probe import VideoInfo
 from dynface_video.media.io.read import Frame, read_span, to_display
 from dynface_video.media.output.encoding import encoded_colour
@@ -184,7 +185,7 @@ def report_path(path: Path) -> Path:
         path: As of `open_record`.
     """
     stem = path.name.removesuffix(SUFFIX) if path.is_file() else path.name.removesuffix(JOB_SUFFIX)
-    return path.with_name(f"{stem}{PAGE_SUFFIX}")
+    return named_beside(path.with_name(stem), PAGE_SUFFIX)
 
 
 def _record_of_job(path: Path) -> Record:

@@ -12,9 +12,7 @@ is newer.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import tempfile
 import zipfile
 from collections.abc import Mapping
@@ -26,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from dynface_video.errors import InputError, JobError
-from dynface_video.media.io.files import MAX_NAME, complete_or_nothing
+from dynface_video.media.io.files import complete_or_nothing, named_beside
 from dynface_video.passes.analysis import Analysis
 from dynface_video.passes.choosing import resolve
 from dynface_video.record.measure import RunMeasures
@@ -147,20 +145,8 @@ def add_result(path: Path, result: dict[str, Any]) -> None:
 
 
 def record_path(output: Path) -> Path:
-    """Where the record of an output is: `OUTPUT.record.zip` beside it.
-
-    Args:
-        output: A file or folder.
-
-    Returns:
-        The path; a name that would exceed the file system's limit is cut and ends in a digest of the whole name.
-    """
-    name = os.fsencode(output.name)
-    if len(name) + len(SUFFIX) <= MAX_NAME:
-        return output.with_name(f"{output.name}{SUFFIX}")
-    digest = hashlib.sha256(name).hexdigest()[:8]
-    kept = name[: MAX_NAME - len(SUFFIX) - len(digest) - 1].decode(errors="ignore")
-    return output.with_name(f"{kept}-{digest}{SUFFIX}")
+    """Where the record of an output, a file or folder, is: `OUTPUT.record.zip` beside it (`named_beside`)."""
+    return named_beside(output, SUFFIX)
 
 
 def _write(archive: zipfile.ZipFile, name: str, content: bytes, compression: int) -> None:

@@ -19,6 +19,7 @@ from dynface_video.errors import InputError, JobError
 from dynface_video.jobs import record as job_record
 from dynface_video.jobs import worker
 from dynface_video.jobs.record import open_record, report_path
+from dynface_video.media.io.files import MAX_NAME
 from dynface_video.record.archive import Record
 from identity import checkered, stand_in
 
@@ -151,3 +152,5 @@ def test_a_report_needs_something_to_tell_of(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist: name an output"):
         write_report(tmp_path / "missing.mp4")
     assert report_path(tmp_path / "a.mp4.job") == tmp_path / "a.mp4.report.html"
+    longest = report_path(tmp_path / f"{'é' * 125}.mp4")
+    assert len(longest.name.encode()) <= MAX_NAME and longest.name.endswith(".report.html")

@@ -42,6 +42,25 @@ def write_atomically(path: Path, text: str) -> None:
         partial.write_text(text)
 
 
+def named_beside(path: Path, suffix: str) -> Path:
+    """The path beside a file that has its name and a suffix, such as `film.mkv.job`.
+
+    Args:
+        path: The file.
+        suffix: Of ASCII characters.
+
+    Returns:
+        The path; a name that would exceed the file system's limit is cut and ends in a digest of the whole name.
+    """
+    name = os.fsencode(path.name)
+    if len(name) + len(suffix) <= MAX_NAME:
+        return path.with_name(f"{path.name}{suffix}")
+    digest = hashlib.sha256(name).hexdigest()[:8]
+    # Cut between characters: half of one would not be valid UTF-8.
+    kept = name[: MAX_NAME - len(suffix) - len(digest) - 1].decode(errors="ignore")
+    return path.with_name(f"{kept}-{digest}{suffix}")
+
+
 def _partial_name(path: Path, own: str) -> str:
     name = f".{path.stem}.partial{own}{path.suffix}"
     if len(os.fsencode(name)) <= MAX_NAME:
