@@ -45,3 +45,9 @@ class AnalyzedTrack:
     def stage_count(self) -> int:
         """How many stages the face goes through."""
         return len(self.levels)
+
+    @property
+    def finest_levels(self) -> np.ndarray:
+        """Levels of the finest stage that has SE, (T,); zeros where none has."""
+        estimated = [own for own in self.levels if own.any()]
+        return np.asarray(estimated[-1]) if estimated else np.zeros(self.levels.shape[1])

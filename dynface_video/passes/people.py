@@ -102,17 +102,11 @@ def _summary(number: int, tracks: Sequence[AnalyzedTrack], frames: FrameIndex) -
         times=tuple((time_of(frames, start), time_of(frames, stop)) for start, stop in spans),
         frames=sum(stop - start for start, stop in spans),
         size=float(np.median(sizes)),
-        blur_level=float(np.concatenate([_finest_levels(one) for one in tracks]).mean()),
+        blur_level=float(np.concatenate([one.finest_levels for one in tracks]).mean()),
         starting_step=float(steps.mean()),
         best=max((_best(one) for one in tracks), key=lambda found: found[0])[1],
         restore=any(one.restore for one in tracks),
     )
-
-
-def _finest_levels(analyzed: AnalyzedTrack) -> np.ndarray:
-    """Levels of the finest stage that has an estimator, (T,)."""
-    estimated = [own for own in analyzed.levels if own.any()]
-    return estimated[-1] if estimated else np.zeros(analyzed.levels.shape[1])
 
 
 def _best(analyzed: AnalyzedTrack) -> tuple[float, Sighting]:
@@ -120,7 +114,7 @@ def _best(analyzed: AnalyzedTrack) -> tuple[float, Sighting]:
     track = analyzed.track
     frontal = np.clip(np.cos(np.radians(turn_of(track.landmarks))), 0, 1) ** 2
     quality = track.sizes * frontal * track.scores * np.where(track.observed, 1.0, 0.1)
-    quality = quality / (1 + 30 * _finest_levels(analyzed))
+    quality = quality / (1 + 30 * analyzed.finest_levels)
     at = int(quality.argmax())
     return float(quality[at]), Sighting(track.start + at, track.number, track.landmarks[at])
 

@@ -318,14 +318,8 @@ def _means(measures: Sequence[RunMeasures]) -> dict[str, Any]:
     }
 
 
-def _level(one: AnalyzedTrack) -> np.ndarray:
-    """Levels over time of the finest stage that read any, (T,)."""
-    read = [row for row in one.levels if row.any()]
-    return np.asarray(read[-1] if read else np.zeros(one.levels.shape[1]))
-
-
 def _mean_level(person: SeenPerson) -> float:
-    return float(np.concatenate([_level(one) for one in person.tracks]).mean())
+    return float(np.concatenate([one.finest_levels for one in person.tracks]).mean())
 
 
 def _mean_step(person: SeenPerson) -> float:
@@ -345,7 +339,7 @@ def _strengths(one: AnalyzedTrack, common: float) -> np.ndarray:
 
 def _plots(person: SeenPerson, record: Record, measures: Sequence[RunMeasures], axis: Scale) -> list[Plot]:
     frames = [np.arange(one.track.start, one.track.stop) for one in person.tracks]
-    levels = [100 * _level(one) for one in person.tracks]
+    levels = [100 * one.finest_levels for one in person.tracks]
     steps = [one.starting_steps.max(axis=0).astype(np.float64) for one in person.tracks]
     plots = [
         _plot("Blur level", "blur", "%", axis, [("after", list(zip(frames, levels, strict=True)))]),
