@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, Unpack
 from dynface_video.config import Overrides, Settings, load_settings
 from dynface_video.errors import OVERWRITE, InputError
 from dynface_video.jobs.batch import BatchInterrupted, make_output_folder, run_batch
-from dynface_video.jobs.compare import check_comparison_name, make_comparison
+from dynface_video.jobs.compare import ComparisonRequest, check_comparison_name, make_comparison
 from dynface_video.jobs.estimate import restoring_seconds
 from dynface_video.jobs.journal import LOG
 from dynface_video.jobs.manifest import Entry, read_entries
@@ -404,7 +404,7 @@ def compare_videos(
     paths = Path(first), Path(second)
     for path in paths:
         check_paths(path, target, overwrite=overwrite)
-    return make_comparison(paths, target, settings, mode, progress or ignore_progress)
+    return make_comparison(paths, target, settings, ComparisonRequest(mode), progress or ignore_progress)
 
 
 def _checked_strengths(strengths: Sequence[float]) -> tuple[float, ...]:

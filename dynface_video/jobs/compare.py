@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from dynface_video.config import Settings
+from dynface_video.config.times import TimeSpan
 from dynface_video.errors import InputError
 from dynface_video.jobs.estimate import frames_of
 from dynface_video.jobs.source import probe_source
@@ -17,7 +19,7 @@ from dynface_video.media.io.excerpt import read_excerpt
 from dynface_video.media.io.probe import VideoInfo
 from dynface_video.media.io.read import read_frames
 from dynface_video.media.output.clip import CLIPS, SoundOf, check_clip_name, write_clip
-from dynface_video.media.output.comparison import compared, sheet
+from dynface_video.media.output.comparison import compared, narrowed, sheet
 from dynface_video.media.pixels.display import to_display
 from dynface_video.passes.face_sheet import check_picture_format, write_picture
 
@@ -37,14 +39,31 @@ def check_comparison_name(target: Path) -> None:
             raise InputError(f"{target}: name a clip ({', '.join(CLIPS)}) or a picture (.png, .jpg)") from error
 
 
-def make_comparison(sources: tuple[Path, Path], target: Path, settings: Settings, mode: str, progress: Progress) -> int:
+@dataclass(frozen=True)
+class ComparisonRequest:
+    """What a comparison is to show.
+
+    Attributes:
+        mode: As of `compared`; a sheet is always side by side.
+        span: Of a clip, both ends set; None for the whole video.
+        width: Most pixels across each picture of a clip; None for those of the first video.
+    """
+
+    mode: str = "side"
+    span: TimeSpan | None = None
+    width: int | None = None
+
+
+def make_comparison(
+    sources: tuple[Path, Path], target: Path, settings: Settings, request: ComparisonRequest, progress: Progress
+) -> int:
     """Compare two videos or pictures.
 
     Args:
         sources: Both; the second is brought to the size of the first.
         target: A clip, or a picture: a sheet of moments spread over the video.
         settings: How images are read.
-        mode: As of `compared`; a sheet is always side by side.
+        request: What to show.
         progress: Called with (stage, frames done, frames in all or None).
 
     Returns:
@@ -62,33 +81,44 @@ def make_comparison(sources: tuple[Path, Path], target: Path, settings: Settings
         write_picture(target, Image.fromarray(made))
         return len(rows)
     check_clip_name(target)
-    total = frames_of(first)
+    total = frames_of(first) if request.span is None else None
 
     def pictures() -> Iterator[tuple[Fraction, np.ndarray]]:
-        for number, (time, pair) in enumerate(_pairs(first, second)):
-            yield time, compared(pair, labels, mode, time)
+        for number, (time, pair) in enumerate(_pairs(first, second, request.span)):
+            small = [narrowed(picture, request.width) for picture in pair]
+            yield time, compared(small, labels, request.mode, time)
             progress("compare", number + 1, total)
 
     rate = first.frame_rate or FALLBACK_RATE
-    length = (first.duration or Fraction(0)) or Fraction(total or 0) / rate
-    return write_clip(target, pictures(), rate, SoundOf(first.path, Fraction(0), length))
+    return write_clip(target, pictures(), rate, _sound(first, request.span, Fraction(total or 0) / rate))
 
 
-def _shown(info: VideoInfo) -> Iterator[tuple[Fraction, np.ndarray]]:
-    """Times from the first frame and pictures as displayed."""
+def _sound(info: VideoInfo, span: TimeSpan | None, length: Fraction) -> SoundOf:
+    if span is None or span.start is None or span.stop is None:
+        return SoundOf(info.path, Fraction(0), info.duration or length)
+    return SoundOf(info.path, span.start, span.stop)
+
+
+def _shown(info: VideoInfo, span: TimeSpan | None, early: Fraction) -> Iterator[tuple[Fraction, np.ndarray]]:
+    """Times from the video's first frame, and pictures as displayed; of a span, from `early` seconds before it on."""
     origin: Fraction | None = None
-    for frame in read_frames(info):
+    frames = read_frames(info)
+    if span is not None and span.start is not None and span.stop is not None:
+        origin = next((frame.time for frame in frames), None)
+        frames = read_excerpt(info, max(Fraction(0), span.start - early), span.stop)
+    for frame in frames:
         origin = frame.time if origin is None else origin
         yield frame.time - origin, to_display(frame.rgb(), info.display)
 
 
-def _pairs(first: VideoInfo, second: VideoInfo) -> Iterator[tuple[Fraction, list[np.ndarray]]]:
+def _pairs(first: VideoInfo, second: VideoInfo, span: TimeSpan | None) -> Iterator[tuple[Fraction, list[np.ndarray]]]:
     """The frames of one video, each with the other's that is shown at its time."""
-    others = _shown(second)
+    # Times that differ by the rounding of a container belong together.
+    rounding = first.step * first.time_base / 2
+    others = _shown(second, span, rounding)
     shown, following = None, next(others, None)
-    for time, picture in _shown(first):
-        # Times that differ by the rounding of a container belong together.
-        while following is not None and (shown is None or following[0] <= time + first.step * first.time_base / 2):
+    for time, picture in _shown(first, span, Fraction(0)):
+        while following is not None and (shown is None or following[0] <= time + rounding):
             shown, following = following[1], next(others, None)
         if shown is None:
             raise InputError(f"{second.path} has no pictures")

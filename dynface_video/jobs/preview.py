@@ -19,7 +19,7 @@ from dynface_video.media.io.excerpt import read_excerpt
 from dynface_video.media.io.probe import VideoInfo
 from dynface_video.media.io.read import read_span
 from dynface_video.media.output.clip import SoundOf, write_clip
-from dynface_video.media.output.comparison import compared
+from dynface_video.media.output.comparison import compared, narrowed
 from dynface_video.media.pixels.display import to_display
 from dynface_video.media.pixels.frame import Frame
 from dynface_video.media.pixels.interlace import first_fields
@@ -75,12 +75,14 @@ class PreviewRequest:
         strengths: Restored versions beside each other; empty for one at the settings' strength.
         compare: "side", "split" or "flip" shows the source as well; None shows the restored pictures alone.
         analysis: What `analyze -o` wrote; None analyses the span alone.
+        width: Most pixels across each picture; None for those of the video.
     """
 
     span: TimeSpan
     strengths: tuple[float, ...] = ()
     compare: str | None = None
     analysis: Path | None = None
+    width: int | None = None
 
 
 def parse_preview(text: str) -> TimeSpan:
@@ -130,7 +132,7 @@ def make_preview(
     def pictures() -> Iterator[tuple[Fraction, np.ndarray]]:
         for number, frames in enumerate(zip(*made, strict=True)):
             time = frames[0].time
-            shown = [to_display(frame.rgb(), info.display) for frame in frames]
+            shown = [narrowed(to_display(frame.rgb(), info.display), request.width) for frame in frames]
             since = (frames[0].pts - part.first_pts) * info.time_base
             yield time, shown[0] if compare is None else compared(shown, labels, compare, since)
             progress("restore", number + 1, part.length)

@@ -9,22 +9,23 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from dynface_video.config.times import TimeSpan
 from dynface_video.errors import DynfaceError, JobMismatchError
 from dynface_video.jobs.lock import job_lock
 from dynface_video.media.io.files import complete_or_nothing, write_atomically
-from dynface_video.ui.project import COMPARE, FIND, PREVIEW, RESTORE, WORK, Project, Request
-
-if TYPE_CHECKING:
-    from dynface_video.ui.clips import Pair
+from dynface_video.ui.project import COMPARE, FIND, PREVIEW, WORK, Project, Request
 
 logger = logging.getLogger(__name__)
 
+WIDEST = 1280
+"""Most pixels across one of the two pictures of a clip."""
 REPORT_INTERVAL = 0.5
 """Seconds between two reports of progress."""
 LOOK_INTERVAL = 0.3
@@ -85,7 +86,7 @@ def _carry_out(project: Project, request: Request, options: dict[str, Any], repo
     elif request.action == PREVIEW:
         _preview(project, request, options, report)
     elif request.action == COMPARE:
-        _compare(project, request, report)
+        _compare(project, request, options, report)
     else:
         _restore(project, options, report)
 
@@ -132,38 +133,31 @@ def _restore(project: Project, options: dict[str, Any], report: ProgressFile) ->
 
 def _preview(project: Project, request: Request, options: dict[str, Any], report: ProgressFile) -> None:
     from dynface_video.config import load_settings
+    from dynface_video.jobs.preview import PreviewRequest, make_preview
     from dynface_video.jobs.source import probe_source
-    from dynface_video.passes.analysis import Analysis
-    from dynface_video.passes.choosing import resolve, with_strengths
-    from dynface_video.passes.networks import load_models
-    from dynface_video.passes.restore import PassContext, Work
     from dynface_video.threads import network_threads
-    from dynface_video.ui.clips import frames_between, preview_pairs, write_side_by_side
 
     chosen = project.folder / "chosen.json"
     _write_choice(project, chosen)
-    settings, analysis = load_settings(**_arguments(options)), resolve(Analysis.load(chosen))
-    info = probe_source(project.source, settings)
-    start, stop = frames_between(analysis.frames, request.start, request.seconds)
+    settings = load_settings(**_arguments(options))
+    wanted = PreviewRequest(_span(request), compare="side", analysis=chosen, width=WIDEST)
     with network_threads(settings.execution.threads):
-        models, restoration = load_models(settings), settings.restoration
-        plan = with_strengths(analysis, models.pipeline)
-        context = PassContext(info, plan, models.pipeline, restoration.seed, restoration.grain, models.parser)
-        pairs = preview_pairs(context, start, stop, Work())
-        write_side_by_side(project.preview, _reported(pairs, stop - start, RESTORE, report))
+        make_preview(probe_source(project.source, settings), project.preview, settings, wanted, report)
 
 
-def _compare(project: Project, request: Request, report: ProgressFile) -> None:
-    from dynface_video.ui.clips import compared_pairs, write_side_by_side
+def _compare(project: Project, request: Request, options: dict[str, Any], report: ProgressFile) -> None:
+    from dynface_video.config import load_settings
+    from dynface_video.jobs.compare import ComparisonRequest, make_comparison
 
-    pairs = compared_pairs(project.source, project.output, request.start, request.seconds)
-    write_side_by_side(project.comparison, _reported(pairs, None, COMPARE, report))
+    wanted = ComparisonRequest(span=_span(request), width=WIDEST)
+    sources = project.source, project.output
+    make_comparison(sources, project.comparison, load_settings(**_arguments(options)), wanted, report)
 
 
-def _reported(pairs: Iterable[Pair], total: int | None, stage: str, report: ProgressFile) -> Iterator[Pair]:
-    for done, pair in enumerate(pairs, 1):
-        yield pair
-        report(stage, done, total)
+def _span(request: Request) -> TimeSpan:
+    # The decimal that was written, not the binary fraction next to it: a frame may lie exactly there.
+    start = Fraction(str(request.start))
+    return TimeSpan(start, start + Fraction(str(request.seconds)))
 
 
 def _arguments(options: dict[str, Any]) -> dict[str, Any]:

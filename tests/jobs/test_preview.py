@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 from dynface_video.api import analyze_video, compare_videos, preview_video
+from dynface_video.config import load_settings
 from dynface_video.config.times import TimeSpan
 from dynface_video.errors import InputError
+from dynface_video.jobs.compare import ComparisonRequest, make_comparison
 from dynface_video.jobs.preview import parse_preview
 from dynface_video.media.io.excerpt import read_excerpt
 from dynface_video.media.io.probe import probe
@@ -158,3 +160,18 @@ def test_two_videos_are_compared_in_a_clip_and_on_a_sheet(source: Path, tmp_path
     # The source grows brighter, moment by moment.
     left = [sheet[k * (HEIGHT + 6) + 10 : k * (HEIGHT + 6) + 30, 100:150].mean() for k in range(6)]
     assert (np.diff(left) > 5).all()
+
+
+def test_a_span_of_two_videos_is_compared_at_the_same_times_and_narrower(source: Path, tmp_path: Path) -> None:
+    preview_video(source, tmp_path / "b.mp4", "6@0")
+    request = ComparisonRequest(span=TimeSpan(Fraction(2), Fraction(3)), width=WIDTH // 2)
+    sources = (source, tmp_path / "b.mp4")
+    assert make_comparison(sources, tmp_path / "c.mp4", load_settings(), request, lambda *report: None) == 10
+    shown, whole = pictures(tmp_path / "c.mp4"), pictures(source)[20:30]
+    assert shown[0].shape == (HEIGHT // 2, WIDTH + 6, 3)
+    for picture, full in zip(shown, whole, strict=True):
+        # Frames differ by two levels; the corner is not in the face and has no writing.
+        corner = full[:16, :16].mean()
+        assert abs(picture[:8, :8].mean() - corner) < 1.5
+        assert abs(picture[:8, WIDTH // 2 + 6 : WIDTH // 2 + 14].mean() - corner) < 1.5
+    assert length_of_sound(tmp_path / "c.mp4") == pytest.approx(1, abs=0.1)

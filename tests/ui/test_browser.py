@@ -19,6 +19,7 @@ import pytest
 import dynface_video
 from browser import chromium, console_errors, resize, screenshot, serious_faults
 from dynface_video.cli.demo_clip import clean_frame, photograph, write_clip
+from dynface_video.media.output.comparison import GAP
 
 pytest.importorskip("gradio", reason="the page needs the extra ui")
 pytestmark = pytest.mark.browser
@@ -142,7 +143,9 @@ def test_a_video_goes_from_the_upload_to_the_download(driver: Any, address: str,
     press(driver, "Preview")
     width, height = played(driver, 0)
     before = pictures(clip)
-    assert (width, height) == (2 * before.shape[2], before.shape[1]) and len(pictures(project / "preview.mp4")) == 5
+    assert (width, height) == (2 * before.shape[2] + GAP, before.shape[1]) and len(
+        pictures(project / "preview.mp4")
+    ) == 5
 
     press(driver, "Restore")
     until(lambda: list(project.glob("restored.mp4.job/segments/*.json")), "the first segment")
@@ -159,7 +162,7 @@ def test_a_video_goes_from_the_upload_to_the_download(driver: Any, address: str,
     assert after.shape == before.shape and np.abs(after - before).mean() > 0.1
 
     press(driver, "Compare")
-    assert played(driver, 1) == [2 * before.shape[2], before.shape[1]]
+    assert played(driver, 1) == [2 * before.shape[2] + GAP, before.shape[1]]
     screenshot(driver, "ui_restored", tmp_path)
     resize(driver, 390, 844)
     screenshot(driver, "ui_phone", tmp_path)

@@ -13,6 +13,7 @@ import pytest
 from dynface_video.cli.demo_clip import write_clip
 from dynface_video.errors import InputError, JobError
 from dynface_video.jobs.lock import job_lock
+from dynface_video.media.output.comparison import GAP
 from dynface_video.ui import work
 from dynface_video.ui.project import COMPARE, FAILED, FINISHED, FOUND, PREVIEW, RESTORE, STOPPED, WORK, Project, Request
 from dynface_video.ui.work import work_on
@@ -45,10 +46,10 @@ def test_a_project_goes_from_its_people_to_preview_result_and_comparison(project
     project.ask(Request(PREVIEW, 1.0, start=0.2, seconds=0.16))
     work_on(project, OPTIONS)
     seen = pictures(project.preview)
-    assert seen.shape == (4, 64, 192, 3)
+    assert seen.shape == (4, 64, 192 + GAP, 3)
     # The face in the middle differs, what is far from it does not.
-    assert np.abs(seen[:, 24:40, 40:56] - seen[:, 24:40, 136:152]).mean() > 10
-    assert np.abs(seen[:, :8, :8] - seen[:, :8, 96:104]).mean() < 3
+    assert np.abs(seen[:, 24:40, 40:56] - seen[:, 24:40, 136 + GAP : 152 + GAP]).mean() > 10
+    assert np.abs(seen[:, :8, :8] - seen[:, :8, 96 + GAP : 104 + GAP]).mean() < 3
 
     project.ask(Request(RESTORE, 2.0))
     work_on(project, OPTIONS)
@@ -57,7 +58,7 @@ def test_a_project_goes_from_its_people_to_preview_result_and_comparison(project
 
     project.ask(Request(COMPARE, 3.0, start=0.0, seconds=0.08))
     work_on(project, OPTIONS)
-    assert pictures(project.comparison).shape == (2, 64, 192, 3)
+    assert pictures(project.comparison).shape == (2, 64, 192 + GAP, 3)
     assert not project.progress_path.exists()
 
 

@@ -75,6 +75,13 @@ def sheet(rows: Sequence[Sequence[np.ndarray]], labels: Sequence[str], times: Se
     return np.concatenate([part for row in made for part in (gap, row)][1:], axis=0)
 
 
+def narrowed(picture: np.ndarray, width: int | None) -> np.ndarray:
+    """A picture of at most `width` pixels across; None for any."""
+    if width is None or picture.shape[1] <= width:
+        return picture
+    return fitted(picture, width, max(1, round(picture.shape[0] * width / picture.shape[1])))
+
+
 def fitted(picture: np.ndarray, width: int, height: int) -> np.ndarray:
     """A picture brought to a size."""
     if picture.shape[:2] == (height, width):
