@@ -142,6 +142,8 @@ def restore(
         versions = versions_of(overrides) if preview is not None else ()
         if compare is not None and preview is None:
             raise InputError("--compare belongs to --preview; dynface-video compare makes a clip of two videos")
+        if preview is not None and (dry_run or restart):
+            raise InputError("--dry-run and --restart cannot be used with --preview, which makes a clip without a job")
         # Before the networks' libraries, which take seconds to load.
         load_settings(preset, config, overrides)
         from dynface_video import api

@@ -27,6 +27,10 @@ STAGES = {
     "assemble": "joining the segments",
     "compare": "laying frames side by side",
 }
+STOPPING = {
+    "after": "Stopping after the segment under way, which is kept.",
+    "now": "Stopping now; finished segments are kept.",
+}
 NEXT = {
     NEW: "",
     QUEUED: "It begins when what is before it in the queue is done.",
@@ -55,7 +59,7 @@ def status_html(project: Project) -> str:
         FOUND: f"{len(project.people)} people found" if len(project.people) != 1 else "1 person found",
         FINISHED: "Restored",
     }.get(state, "New")
-    body = _progress_html(project, stopping=bool(request and request.stop)) if state == RUNNING else ""
+    body = _progress_html(project, stop=request.stop if request else "") if state == RUNNING else ""
     if state == FAILED:
         body = f'<p role="alert">{escape(project.failure)}</p>'
     if state == FOUND and not project.people:
@@ -65,13 +69,13 @@ def status_html(project: Project) -> str:
     return f'<section aria-live="polite"><h2>{escape(project.title)}: {head}</h2>{body}</section>'
 
 
-def _progress_html(project: Project, *, stopping: bool) -> str:
+def _progress_html(project: Project, *, stop: str) -> str:
     progress = project.progress
     stage = STAGES.get(progress.get("stage", "begin"), "working")
     done, total = progress.get("done", 0), progress.get("total")
     frames = f", {done} of {total} frames" if total else f", {done} frames" if done else ""
     value = f' max="{total}" value="{done}"' if total else ""
-    first = "<p>Stopping after the segment under way, which is kept.</p>" if stopping else ""
+    first = f"<p>{STOPPING[stop]}</p>" if stop else ""
     return f'<p>{stage}{frames}</p><progress style="width:100%" aria-label="progress"{value}></progress>{first}'
 
 

@@ -34,6 +34,8 @@ def test_a_preview_at_one_strength_is_an_ordinary_override(api: FakeApi, command
     [
         (["--strength", "0.3,0.6"], "strength is '0.3,0.6'"),
         (["--compare", "side"], "--compare belongs to --preview"),
+        (["--preview", "1@0", "--dry-run"], "--dry-run and --restart cannot be used with --preview"),
+        (["--preview", "1@0", "--restart"], "--dry-run and --restart cannot be used with --preview"),
         (["--preview", "5", "--compare", "beside"], "it must be side, split or flip"),
         (["--preview", "5", "--strength", "0.3,2"], "the strength '2' is not a number from 0 to 1"),
     ],

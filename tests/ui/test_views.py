@@ -30,6 +30,8 @@ def test_progress_is_told_in_frames_and_in_the_list_in_percent(workspace: Worksp
         assert project_label(project) == "film: running 25 %"
         project.ask(Request(RESTORE, 1.0, stop="after"))
         assert "Stopping after the segment under way" in status_html(project)
+        project.ask(Request(RESTORE, 1.0, stop="now"))
+        assert "Stopping now" in status_html(project)
     assert "Press Go on" in status_html(project)
     assert project_label(project) == "film: stopped"
 
