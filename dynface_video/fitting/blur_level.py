@@ -98,15 +98,15 @@ def _measured(network: BlurLevelEstimator, pairs: Pairs, spectra: Tensor, device
     read = [network.read(*_inputs(pairs, rows, device), spectra[rows]) for rows in parts]
     mean, log_std = (torch.cat([part[i] for part in read]).cpu() for i in range(2))
     level = pairs.level[held_out]
-    deviation = (z_from_level(level) - mean).abs() / log_std.exp()
-    factor = float(torch.quantile(deviation, ONE_SIGMA).clamp(0.2, 5))
+    distance = (z_from_level(level) - mean).abs() / log_std.exp()
+    factor = float(torch.quantile(distance, ONE_SIGMA).clamp(0.2, 5))
     network.register_to_config(std_scale=factor)
     constant = pairs.level[~pairs.held_out].median()
     return LevelFit(
         network,
         float((level_from_z(mean) - level).abs().mean()),
         float((constant.clamp(max=LARGEST_LEVEL) - level).abs().mean()),
-        float((deviation <= factor).float().mean()),
+        float((distance <= factor).float().mean()),
         len(held_out),
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,10 +16,11 @@ from torch.nn import functional
 
 from dynface_video.config import Settings, changed_settings
 from dynface_video.diffusion.levels import level_in_pixels
-from dynface_video.errors import InputError
 from dynface_video.fitting.blur_level import fit_blur_level
 from dynface_video.fitting.guidance_map import fit_guidance_map
 from dynface_video.fitting.pairs import Pairs, Regress, crop_files, make_pairs
+from dynface_video.media.io.files import complete_folder
+from dynface_video.models.conversion.folder import check_new_folder
 from dynface_video.models.protocols import Regression
 from dynface_video.models.registry import model_folder
 from dynface_video.models.restoration import enlarge_coarse
@@ -77,12 +77,7 @@ def fit_model_set(
         InputError: A path cannot be used.
         ModelError: A network is missing or cannot be used.
     """
-    if folder.exists() and not options.overwrite:
-        raise InputError(f"{folder} already exists; choose another folder or allow overwriting (--overwrite)")
-    if folder.exists() and not (folder / SETTINGS).is_file():
-        raise InputError(f"{folder} is not a folder that `models fit` wrote; it is not overwritten")
-    if not folder.absolute().parent.is_dir():
-        raise InputError(f"{folder} cannot be written: its folder does not exist")
+    check_new_folder(folder, SETTINGS, overwrite=options.overwrite)
     tell, files = on_progress or (lambda what, done, total: None), crop_files(faces)
     alone = changed_settings(settings, {"restoration": {"method": "restorer", "prior": None, "guidance_map": "none"}})
     pipeline = FacePipeline.from_settings(alone)
@@ -95,19 +90,13 @@ def fit_model_set(
         device=pipeline.device,
         on_crop=lambda done, total: tell("crops", done, total),
     )
-    temporary = folder.absolute().with_name(f".{folder.absolute().name}.{os.getpid()}.part")
-    try:
+    with complete_folder(folder) as temporary:
         shutil.copytree(model_folder(BASE), temporary, ignore=shutil.ignore_patterns("blur_level"))
         report = _fit_level(pairs, temporary, options, pipeline.device, tell)
         _write_settings(settings, temporary, adjuster=False)
         if options.adjuster:
             report |= _fit_map(pairs, settings, temporary, options, tell)
             _write_settings(settings, temporary, adjuster=True)
-        if folder.exists():
-            shutil.rmtree(folder)
-        temporary.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return {"folder": str(folder), "crops": len(files), "pairs": len(pairs)} | report
 
 

@@ -20,7 +20,7 @@ from dynface_video.jobs.plan import Segment
 from dynface_video.jobs.remote import upload
 from dynface_video.jobs.segments import segments_of
 from dynface_video.jobs.source import probe_source
-from dynface_video.media.io.files import named_beside
+from dynface_video.media.io.files import named_beside, sha256_of
 from dynface_video.media.io.probe import VideoInfo
 from dynface_video.media.io.read import Frame, read_span, to_display
 from dynface_video.media.output.encoding import encoded_colour
@@ -33,7 +33,7 @@ from dynface_video.record.archive import SUFFIX, Record, add_result, changed_ste
 from dynface_video.record.measure import FaceReaders
 from dynface_video.record.moments import choose_moments
 from dynface_video.record.observe import FramePair, observe
-from dynface_video.record.provenance import describe_program, describe_source, now, sha256_of
+from dynface_video.record.provenance import describe_program, describe_source, now
 
 logger = logging.getLogger(__name__)
 

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import dynface_video
 from dynface_video.config import Settings
+from dynface_video.media.io.files import sha256_of
 from dynface_video.media.io.probe import VideoInfo
 from dynface_video.models.registry import detection_folder, embedded_models, model_folder, used_models
 
 EMBEDDED_LICENCE = "Apache-2.0"
 UNKNOWN_LICENCE = "not stated"
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's whole content; raises OSError if it cannot be read."""
-    with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def now() -> str:

@@ -59,7 +59,7 @@ def test_nothing_is_left_behind_where_it_fails(material: Path, monkeypatch: pyte
     with pytest.raises(JobError):
         fit_model_set(settings, material / "crops", material / "fitted", OPTIONS)
     assert set(material.iterdir()) == before
-    with pytest.raises(InputError, match="is not a folder that `models fit` wrote"):
+    with pytest.raises(InputError, match="was not written by this command"):
         fit_model_set(settings, material / "crops", material / "crops", FitOptions(overwrite=True))
     with pytest.raises(InputError, match="already exists"):
         fit_model_set(settings, material / "crops", material / "crops", OPTIONS)

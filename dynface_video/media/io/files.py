@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -40,6 +41,37 @@ def write_atomically(path: Path, text: str) -> None:
     """Write a text file that is either complete or absent, even after a power cut."""
     with complete_or_nothing(path, shared=True) as partial:
         partial.write_text(text)
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's whole content in hexadecimal; raises OSError if it cannot be read."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def complete_folder(folder: Path) -> Iterator[Path]:
+    """Write a folder completely or not at all.
+
+    Args:
+        folder: The final name. An existing folder there is replaced.
+
+    Yields:
+        A path beside `folder` that does not exist yet, renamed to it when the block ends without an error.
+    """
+    whole = folder.absolute()
+    partial, old = (whole.with_name(f".{whole.name}.{os.getpid()}.{kind}") for kind in ("part", "old"))
+    try:
+        yield partial
+        if whole.exists():
+            # Renamed first: a deletion that is interrupted would leave half of the old one.
+            whole.rename(old)
+        partial.rename(whole)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        if old.exists() and not whole.exists():
+            old.rename(whole)
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def named_beside(path: Path, suffix: str) -> Path:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from dynface_video.errors import InputError, ModelError
+from dynface_video.errors import OVERWRITE, InputError, ModelError
+from dynface_video.media.io.files import complete_folder, sha256_of
 from dynface_video.models.conversion.guided_diffusion import ARCHITECTURES, Architecture, convert_unet, recognise
 from dynface_video.models.conversion.state_dict import read_state_dict
 from dynface_video.models.unet_prior import UNetPrior
@@ -58,32 +56,40 @@ def convert_prior(
         InputError: A path cannot be used.
         ModelError: The checkpoint is not such a network.
     """
-    if folder.exists() and not overwrite:
-        raise InputError(f"{folder} already exists; choose another folder or allow overwriting (--overwrite)")
-    if folder.exists() and not (folder / INDEX).is_file():
-        raise InputError(f"{folder} is not a folder of a converted model; it is not overwritten")
-    if not folder.absolute().parent.is_dir():
-        raise InputError(f"{folder} cannot be written: its folder does not exist")
+    check_new_folder(folder, INDEX, overwrite=overwrite)
     state = read_state_dict(checkpoint)
     name, architecture = _architecture(state, config)
     model = _converted(checkpoint, state, architecture)
-    temporary = folder.absolute().with_name(f".{folder.absolute().name}.{os.getpid()}.part")
-    try:
+    with complete_folder(folder) as temporary:
         model.save_pretrained(str(temporary), safe_serialization=True)
-        files = {path.name: _sha256(path) for path in sorted(temporary.iterdir())}
+        files = {path.name: sha256_of(path) for path in sorted(temporary.iterdir())}
         index = {
             "_class_name": type(model).__name__,
             "architecture": name,
-            "source": {"file": checkpoint.name, "sha256": _sha256(checkpoint), "tensors": len(state)},
+            "source": {"file": checkpoint.name, "sha256": sha256_of(checkpoint), "tensors": len(state)},
             "files": files,
         }
         (temporary / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
-        if folder.exists():
-            shutil.rmtree(folder)
-        temporary.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return ConvertedPrior(folder, name, sum(p.numel() for p in model.parameters()), len(state), files)
+
+
+def check_new_folder(folder: Path, marker: str, *, overwrite: bool) -> None:
+    """Check that a folder of models can be written.
+
+    Args:
+        folder: The folder.
+        marker: A file that every such folder has; one without it is never replaced.
+        overwrite: Replace the folder if it exists.
+
+    Raises:
+        InputError: It cannot.
+    """
+    if folder.exists() and not overwrite:
+        raise InputError(f"{folder} already exists; choose another folder or {OVERWRITE}")
+    if folder.exists() and not (folder / marker).is_file():
+        raise InputError(f"{folder} is not overwritten: it has no {marker}, so it was not written by this command")
+    if not folder.absolute().parent.is_dir():
+        raise InputError(f"{folder} cannot be written: its folder does not exist")
 
 
 def load_prior(path: Path, device: torch.device | str = "cpu") -> UNetPrior:
@@ -120,7 +126,7 @@ def check_files(folder: Path) -> None:
         path = folder / name
         if not path.is_file():
             raise ModelError(f"{path}: missing; convert the checkpoint again")
-        if _sha256(path) != digest:
+        if sha256_of(path) != digest:
             raise ModelError(f"{path}: damaged or changed (its SHA-256 is not the one in {INDEX}); convert again")
 
 
@@ -146,8 +152,3 @@ def _architecture(state: Mapping[str, torch.Tensor], config: Path | None) -> tup
     except (ValueError, TypeError) as error:
         raise InputError(f"{config}: not the arguments of UNetPrior as a JSON object: {error}") from error
     return config.name, architecture
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

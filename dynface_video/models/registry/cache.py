@@ -9,7 +9,6 @@ $DYNFACE_HOME/models/NAME/FILENAME.part  what an unfinished download left, to be
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -21,15 +20,13 @@ from pathlib import Path
 import platformdirs
 
 from dynface_video.errors import ModelError
-from dynface_video.media.io.files import write_atomically
+from dynface_video.media.io.files import sha256_of, write_atomically
 from dynface_video.models.registry.catalogue import ModelFile
 from dynface_video.models.registry.licences import is_accepted, licence_of
 
 logger = logging.getLogger(__name__)
 
 HOME_VARIABLE = "DYNFACE_HOME"
-CHUNK = 1 << 20
-"""Bytes that are hashed at once."""
 
 
 class FileState(Enum):
@@ -124,7 +121,7 @@ def verify(file: ModelFile) -> Record:
     path, before = local_path(file), read_record(file)
     if not path.is_file():
         raise ModelError(f"{file.name}: {path} does not exist; {how_to_get(file)}")
-    digest = sha256_of(path)
+    digest = model_digest(path)
     wanted = file.sha256 or (before.sha256 if before else None)
     if wanted is not None and digest != wanted:
         origin = "declared" if file.sha256 else "recorded at the first download"
@@ -137,16 +134,12 @@ def verify(file: ModelFile) -> Record:
     return write_record(file, before.source if before else "", digest)
 
 
-def sha256_of(path: Path) -> str:
+def model_digest(path: Path) -> str:
     """The SHA-256 of a file in hexadecimal; raises ModelError if it cannot be read."""
-    digest = hashlib.sha256()
     try:
-        with path.open("rb") as data:
-            while chunk := data.read(CHUNK):
-                digest.update(chunk)
+        return sha256_of(path)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
-    return digest.hexdigest()
 
 
 def fetch_command(file: ModelFile) -> str:

@@ -17,8 +17,8 @@ from dynface_video.models.registry.cache import (
     FileState,
     home,
     local_path,
+    model_digest,
     read_record,
-    sha256_of,
     state,
     verify,
     write_record,
@@ -142,12 +142,12 @@ def _fetch_from(file: ModelFile, source: Source, progress: Progress) -> Fetched:
     _require_space(file, partial)
     transfer = Transfer(source, partial, file.size, wanted is not None, progress)
     resumed = transfer.run()
-    digest = sha256_of(partial)
+    digest = model_digest(partial)
     if resumed and wanted not in (None, digest):
         logger.info("%s: the resumed file is damaged; it is fetched from its beginning", file.name)
         forget(partial)
         transfer.run()
-        digest = sha256_of(partial)
+        digest = model_digest(partial)
     if wanted not in (None, digest):
         size = partial.stat().st_size
         forget(partial)

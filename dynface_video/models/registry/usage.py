@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dynface_video.config import Settings
-from dynface_video.models.registry.cache import read_record, sha256_of
+from dynface_video.models.registry.cache import model_digest, read_record
 from dynface_video.models.registry.catalogue import find
 from dynface_video.models.registry.licences import licence_of
 from dynface_video.models.registry.resolving import resolve
@@ -64,6 +64,6 @@ def used_models(settings: Settings, networks: Iterable[str] = ()) -> tuple[UsedM
     for name in dict.fromkeys((*used_files(settings), *networks)):
         path, file = resolve(name), find(name)
         record, licence = read_record(file), licence_of(file.licence)
-        digest = record.sha256 if record else sha256_of(path)
+        digest = record.sha256 if record else model_digest(path)
         used.append(UsedModel(name, digest, licence.id, licence.commercial_use))
     return tuple(used)

@@ -82,7 +82,7 @@ def test_existing_folders_are_replaced_only_on_request(checkpoint: Path, tmp_pat
         convert_prior(checkpoint, target, config=config)
     convert_prior(checkpoint, target, config=config, overwrite=True)
     (tmp_path / "photographs").mkdir()
-    with pytest.raises(InputError, match="not a folder of a converted model"):
+    with pytest.raises(InputError, match="was not written by this command"):
         convert_prior(checkpoint, tmp_path / "photographs", config=config, overwrite=True)
 
 
