@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -193,7 +194,7 @@ def test_frames_become_frames_under_their_own_names(tmp_path: Path, monkeypatch:
         changed = (read_image(path).samples != photograph(number)).any(axis=2)
         assert changed[80:100, 110:130].mean() > 0.3
         assert not changed[:20].any() and not changed[:, :40].any()
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["in", "out", "short.yaml"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in", "out", "out.record.zip", "short.yaml"]
 
 
 def test_frames_become_a_video_and_a_video_becomes_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kit) -> None:
@@ -279,9 +280,12 @@ def test_interrupted_pictures_go_on_where_they_stopped(tmp_path: Path, monkeypat
     assert not (tmp_path / "out").exists()
     done: list[str] = []
     real = StillsJob._restore
-    monkeypatch.setattr(
-        StillsJob, "_restore", lambda job, path, *rest: (done.append(path.name), real(job, path, *rest))
-    )
+
+    def restore(job: StillsJob, path: Path, *rest: Any) -> Any:
+        done.append(path.name)
+        return real(job, path, *rest)
+
+    monkeypatch.setattr(StillsJob, "_restore", restore)
     assert restore_video(source, tmp_path / "out", images="stills").frames == 4
     assert done == ["shot_10.png", "shot_11.png"]
 

@@ -113,4 +113,5 @@ def test_an_interrupted_last_encoding_is_done_again_and_nothing_else(
         restore_video(source, targets[0], **options)
     restore_video(source, targets[1], **options)
     assert targets[0].read_bytes() == targets[1].read_bytes()
-    assert sorted(p.name for p in kit.folder.iterdir()) == ["a.mp4", "one.mp4", "short.yaml", "two.mp4"]
+    left = sorted(p.name for p in kit.folder.iterdir() if p.suffix != ".zip")
+    assert left == ["a.mp4", "one.mp4", "short.yaml", "two.mp4"]

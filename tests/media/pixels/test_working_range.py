@@ -151,7 +151,7 @@ def film(path: Path, colour: ColourInfo) -> Path:
 def test_hdr_outside_the_face_keeps_every_bit(
     kit, colour: ColourInfo, changed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stand_in(monkeypatch.setattr, centre=(120.0, 90.0), **({"change": checkered} if changed else {}))
+    stand_in(monkeypatch.setattr, centre=(120.0, 90.0), change=checkered if changed else None, sharp=not changed)
     source, target = film(kit.folder / "in.mkv", colour), kit.folder / "out.mkv"
     assert restore_video(source, target, codec="ffv1", grayscale="off").faces == 5
     assert probe(target).colour == probe(source).colour == colour
