@@ -11,7 +11,7 @@ GREY_STD = 0.013
 coloured. A coloured face that is taken for a toned print loses its colour, most easily a dark one before a white wall;
 a toned print that is not recognised only keeps some of its colour noise."""
 GRID = 16
-"""Side of the grid that is looked at: chroma noise averages out on a coarse one."""
+"""Side of the grid on which colour is measured: chroma noise averages out on a coarse one."""
 DARK = 0.25
 
 
@@ -26,10 +26,8 @@ def is_grey(crop: np.ndarray, *, maximum_std: float = GREY_STD, validity: np.nda
         maximum_std: of the residual in a crop that is not dark.
         validity: (R, R) in [0, 1] as `crop_validity` gives it; pixels outside of the picture do not count.
     """
-    small = cv2.resize(crop, (GRID, GRID), interpolation=cv2.INTER_AREA)
-    weight = _weights(
-        None if validity is None else cv2.resize(validity, (GRID, GRID), interpolation=cv2.INTER_AREA), small
-    )
+    small = _reduced(crop)
+    weight = _weights(None if validity is None else _reduced(validity), small)
     luminance, differences = _split(small)
     slope, offset = _tint(luminance, differences, weight)
     residual = differences - (luminance[..., None] * slope + offset)
@@ -38,6 +36,7 @@ def is_grey(crop: np.ndarray, *, maximum_std: float = GREY_STD, validity: np.nda
 
 
 def _reduced(picture: np.ndarray) -> np.ndarray:
+    """A picture (H, W) or (H, W, 3) on the grid."""
     return cv2.resize(picture, (GRID, GRID), interpolation=cv2.INTER_AREA)
 
 
