@@ -340,7 +340,7 @@ def preview_video(
     progress: Progress | None = None,
     **overrides: Unpack[Overrides],
 ) -> PreviewResult:
-    """Restore a short span of a video into a clip to be looked at; the rest of the video is not read.
+    """Restore a short span of a video into a clip for viewing; the rest of the video is not read.
 
     Args:
         source: A video, or a folder of images that are its frames; a path or a URL.

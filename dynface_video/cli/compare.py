@@ -71,7 +71,7 @@ def versions_of(overrides: Overrides) -> tuple[float, ...]:
     """The strengths of a preview with several, such as 0.3,0.6,0.9, which are taken out of the overrides.
 
     Raises:
-        InputError: One of them is none.
+        InputError: One of them is not a strength.
     """
     # On the command line it may be text that only a preview understands.
     strength: object = overrides.get("strength")

@@ -104,13 +104,13 @@ def restore(
         str | None, typer.Option(metavar="TIME", help="Restore from here on; what is before comes through unchanged.")
     ] = None,
     end: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Restore up to here; what is behind comes through unchanged.")
+        str | None, typer.Option(metavar="TIME", help="Restore up to here; what is after it comes through unchanged.")
     ] = None,
     preview: Annotated[
         str | None,
         typer.Option(
             metavar="LENGTH@START",
-            help="Only restore so much, such as 5s@00:30, quickly into a short clip; several strengths "
+            help="Restore only this span, such as 5s@00:30, quickly into a short clip; several strengths "
             "(--strength 0.3,0.6,0.9) are shown beside each other.",
         ),
     ] = None,

@@ -101,7 +101,7 @@ def fetch(
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Fetch files, resume what was interrupted, and verify them. Files that are there and right are left as they are.
+    """Fetch files, resume what was interrupted, and verify them. Files that are present and valid are kept.
 
     A file appears under its name only when it is complete and has the right digest. With HF_HUB_OFFLINE=1 only a
     mirror folder and file:// sources are used.
@@ -128,7 +128,7 @@ def fetch(
 def verify(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME...]", help="Names of files or sets; all that are there if none is given."),
+        typer.Argument(metavar="[NAME...]", help="Names of files or sets; default: all that are present."),
     ] = None,
     as_json: Json = False,
     verbose: Verbose = False,
@@ -252,7 +252,7 @@ def _terms(file: ModelFile) -> list[str]:
 
 def _what_was_done(done: Any) -> str:
     if not done.source:
-        return f"is there and verified, SHA-256 {done.sha256}"
+        return f"is present and verified, SHA-256 {done.sha256}"
     digest = "as declared" if done.declared else "recorded, as none is declared: compare it with another machine's"
     return f"fetched from {done.source}; SHA-256 {done.sha256} ({digest})"
 

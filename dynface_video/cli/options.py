@@ -107,7 +107,7 @@ def _values(option: DeclaredOption, value: Any, given: dict[str, Any]) -> dict[s
 
 
 def _number(text: str) -> Any:
-    """A number; text that is none is left to the settings, which say what is allowed."""
+    """A number; any other text is left to the settings, which say what is allowed."""
     try:
         return float(text)
     except ValueError:

@@ -83,7 +83,7 @@ def _picture_line(picture: PictureAccount) -> str:
     parts += [skipped(picture.skip_reasons)] if picture.skip_reasons else []
     parts += [] if picture.faces else ["no face found"]
     if not picture.restored:
-        parts.append("the file is unchanged" if picture.unchanged else "the file is written anew")
+        parts.append("the file is unchanged" if picture.unchanged else "the file is encoded again")
     return f"{picture.source}: {'; '.join(parts)}"
 
 

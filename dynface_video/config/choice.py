@@ -95,5 +95,5 @@ def _people(text: str) -> tuple[int, ...]:
 def _person(text: str) -> int:
     text = text.strip()
     if not text.isdecimal() or int(text) == 0:
-        raise ValueError(f"{text!r} is no person's number; {NUMBER}")
+        raise ValueError(f"{text!r} is not a person's number; {NUMBER}")
     return int(text)

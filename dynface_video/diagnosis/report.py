@@ -100,7 +100,7 @@ def _attempted(look: Callable[[], Any], trouble: str, problems: list[Problem]) -
         return look()
     except (ImportError, OSError, RuntimeError) as error:
         reason = " ".join(str(error).split())
-        problems.append(Problem(f"{trouble}: {reason}", "install the package anew in an empty environment", fatal=True))
+        problems.append(Problem(f"{trouble}: {reason}", "reinstall it in a new virtual environment", fatal=True))
         return None
 
 

@@ -28,7 +28,7 @@ class PictureAccount:
         status: "restored", "skipped", "no_face" or "unreadable".
         faces: Its faces, each restored or not and why.
         unchanged: Whether the result is the source byte for byte; without it, a picture in which nothing was restored
-            was still written anew.
+            was still encoded again.
         unet_evaluations: Network evaluations of the prior.
         reason: Why it is unreadable.
         warnings: What the file could not keep.

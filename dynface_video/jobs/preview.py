@@ -95,7 +95,7 @@ def parse_preview(text: str) -> TimeSpan:
     try:
         seconds, begin = parse_time(length), parse_time(start) if "@" in text else Fraction(0)
     except ValueError as error:
-        raise InputError(f"{text!r} is no preview: write LENGTH@START, such as 5s@00:30 ({error})") from error
+        raise InputError(f"{text!r} is not a preview: write LENGTH@START, such as 5s@00:30 ({error})") from error
     if not 0 < seconds <= LONGEST:
         raise InputError(f"a preview of {float(seconds):g} s: it may have up to {LONGEST} s")
     return TimeSpan(begin, begin + seconds)

@@ -95,7 +95,7 @@ def check_picture_format(path: Path) -> str:
     Image.init()
     kind = Image.registered_extensions().get(path.suffix.lower())
     if kind is None or kind not in Image.SAVE:
-        raise InputError(f"{path}: {path.suffix or 'no extension'} is no picture format; use .png or .jpg")
+        raise InputError(f"{path}: {path.suffix or 'no extension'} is not a picture format; use .png or .jpg")
     return kind
 
 

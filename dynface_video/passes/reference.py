@@ -69,6 +69,6 @@ def matching_people(analysis: Analysis, reference: np.ndarray, least: float) -> 
             "nobody was found" if nearest is None else f"the most similar is person {nearest} ({similar[nearest]:.2f})"
         )
         raise InputError(
-            f"nobody in the video is like the reference picture: {told}, {least:.2f} is needed; try --faces"
+            f"nobody in the video matches the reference picture: {told}, {least:.2f} is needed; use --faces instead"
         )
     return alike

@@ -75,7 +75,7 @@ class Still:
 
 @dataclass(frozen=True)
 class Moments:
-    """What is looked at.
+    """What a record shows and measures.
 
     Attributes:
         excerpts: In order of their start.
@@ -110,7 +110,7 @@ def choose_moments(analysis: Analysis, height: int, finished: Sequence[Span] | N
     ready = np.zeros(analysis.frame_count, bool)
     for start, stop in [(0, analysis.frame_count)] if finished is None else finished:
         ready[start:stop] = True
-    # Whoever can be shown after restoration comes first.
+    # People who can be shown after restoration come first.
     people = sorted(people_of(analysis), key=lambda person: not _is_ready(person, ready))
     return Moments(
         excerpts=tuple(_excerpts(analysis, people, ready, height)),

@@ -16,7 +16,7 @@ from dynface_video.ui.workspace import Workspace
 logger = logging.getLogger(__name__)
 
 INTERVAL = 0.5
-"""Seconds between two looks at the queue."""
+"""Seconds between two checks of the queue."""
 LAST_LINES = 3
 """Lines of a process's messages that are shown when it ends without a word of its own."""
 COMMAND = (sys.executable, "-m", "dynface_video.ui.work")

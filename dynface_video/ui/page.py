@@ -21,7 +21,7 @@ from dynface_video.ui.project import QUEUED, RUNNING, STOPPED, Project
 from dynface_video.ui.workspace import MOST_PREVIEW, Workspace
 
 REFRESH = 1.0
-"""Seconds between two looks at the files."""
+"""Seconds between two checks of the files."""
 PREVIEW_SECONDS = 3.0
 TITLE = "dynface-video"
 INTRODUCTION = """# dynface-video

@@ -29,7 +29,7 @@ WIDEST = 1280
 REPORT_INTERVAL = 0.5
 """Seconds between two reports of progress."""
 LOOK_INTERVAL = 0.3
-"""Seconds between two looks whether the request is to be stopped."""
+"""Seconds between two checks whether the request is to be stopped."""
 
 
 @dataclass

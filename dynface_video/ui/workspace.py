@@ -78,7 +78,7 @@ class Workspace:
 
     def project(self, name: str) -> Project:
         """A project by its name; raises InputError where there is none."""
-        # Only names that a listing gives: a name is no path.
+        # Only names that a listing gives: a name is not a path.
         for project in self.projects():
             if project.name == name:
                 return project
@@ -88,7 +88,7 @@ class Workspace:
         """Begin a project with an uploaded video, which is moved into it, and queue the search for its people.
 
         Raises:
-            InputError: Not a file that was uploaded, or no video by its name.
+            InputError: Not a file that was uploaded, or not a video by its extension.
         """
         if not path.resolve().is_relative_to(self.uploads.resolve()) or not path.is_file():
             raise InputError(f"{path.name} was not uploaded")
@@ -114,7 +114,7 @@ class Workspace:
 
     def _new_folder(self, source: Path) -> Path:
         if source.suffix.lower() not in VIDEOS:
-            raise InputError(f"{source.name} is no video by its name; the page takes {', '.join(VIDEOS)}")
+            raise InputError(f"{source.name} is not a video by its extension; the page takes {', '.join(VIDEOS)}")
         stem = re.sub(r"[^\w.-]+", "_", source.stem).strip("._")[:LONGEST_NAME] or "video"
         for number in range(1, 10_000):
             folder = self.folder / (stem if number == 1 else f"{stem}-{number}")

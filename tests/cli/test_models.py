@@ -47,7 +47,7 @@ def test_a_file_is_fetched_verified_found_and_removed(command: Command, catalogu
     code, out, err = command("models", "fetch", "free", "--mirror", catalogue)
     assert (code, out) == (0, place + "\n")
     assert "(as declared)" in err
-    assert command("models", "fetch", "free")[2].startswith("free: is there and verified")
+    assert command("models", "fetch", "free")[2].startswith("free: is present and verified")
     assert command("models", "path", "free")[1] == place + "\n"
     assert command("models", "verify")[1] == f"free: {hashlib.sha256(CONTENT).hexdigest()} (declared)\n"
     assert command("models", "remove", "free")[1] == f"removed {place}\n"

@@ -62,7 +62,7 @@ def test_an_album_s_summary_names_what_became_of_each_picture() -> None:
     assert lines == [
         "  a.jpg: 1 face restored",
         "  b.jpg: 1 face restored; 1 face skipped: 1 too small",
-        "  c.jpg: 1 face skipped: 1 too small; the file is written anew",
+        "  c.jpg: 1 face skipped: 1 too small; the file is encoded again",
         "  d.jpg: no face found; the file is unchanged",
         "  e.jpg: unreadable, not in the output",
         "out: 5 pictures: 2 restored, 1 with faces of which none was restored, 1 without a face, 1 unreadable; "

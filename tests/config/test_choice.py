@@ -31,7 +31,7 @@ def test_people_spans_and_rules_are_read() -> None:
     ("overrides", "message"),
     [
         ({"faces": "1,,2"}, "nothing between two commas"),
-        ({"faces": "0"}, "'0' is no person's number"),
+        ({"faces": "0"}, "'0' is not a person's number"),
         ({"exclude": "all"}, "would restore nobody"),
         ({"exclude": "2@"}, "not a span"),
         ({"between": "00:10"}, "'00:10' is not a span of time; write START-STOP"),

@@ -24,7 +24,7 @@ def write(folder: Path, text: str) -> Path:
         ({"num_inference_steps": True}, "num_inference_steps is True; it must be a valid integer"),
         (
             {"faces": "both"},
-            "faces is 'both'; it must be all, largest or numbers such as 1,3: 'both' is no person's number",
+            "faces is 'both'; it must be all, largest or numbers such as 1,3: 'both' is not a person's number",
         ),
         ({"seed": -1}, "seed is -1; it must be at least 0 and less than 4294967296"),
         ({"workers": 0}, "workers is 0; it must be at least 1"),

@@ -134,7 +134,7 @@ def test_spans_keep_their_times_in_a_preview(source: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda path: preview_video(path, path.with_name("p.webm"), "1@1"), "a clip to be looked at becomes"),
+        (lambda path: preview_video(path, path.with_name("p.webm"), "1@1"), "a clip must be"),
         (lambda path: preview_video(path, path, "1@1"), "input itself"),
         (lambda path: preview_video(path, path.with_name("p.mp4"), "1@1", versions=(2.0,)), "not a number from 0 to 1"),
         (lambda path: compare_videos(path, path, path.with_name("c.txt")), "name a clip"),

@@ -39,6 +39,6 @@ def test_more_times_than_fit_are_counted() -> None:
 def test_a_picture_appears_complete_or_not_at_all(tmp_path: Path) -> None:
     write_picture(tmp_path / "sheet.png", Image.new("RGB", (20, 10)))
     assert Image.open(tmp_path / "sheet.png").size == (20, 10)
-    with pytest.raises(InputError, match=r"\.xyz is no picture format"):
+    with pytest.raises(InputError, match=r"\.xyz is not a picture format"):
         write_picture(tmp_path / "sheet.xyz", Image.new("RGB", (20, 10)))
     assert [path.name for path in tmp_path.iterdir()] == ["sheet.png"]

@@ -45,7 +45,7 @@ def test_only_uploads_can_be_added_as_such(place: str, workspace: Workspace, tmp
 
 
 def test_an_upload_that_is_no_video_is_refused(workspace: Workspace) -> None:
-    with pytest.raises(InputError, match="is no video by its name"):
+    with pytest.raises(InputError, match="is not a video by its extension"):
         workspace.add_upload(uploaded(workspace, "page.html"))
 
 

@@ -1,4 +1,4 @@
-"""Short clips to be looked at: pictures as displayed, with their times and the sound of the source."""
+"""Short clips for viewing: pictures as displayed, with their times and the sound of the source."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class SoundOf:
 def check_clip_name(path: Path) -> None:
     """Raise InputError for a name without the extension of a container for clips."""
     if path.suffix.lower() not in CLIPS:
-        raise InputError(f"{path}: a clip to be looked at becomes {', '.join(CLIPS[:-1])} or {CLIPS[-1]}")
+        raise InputError(f"{path}: a clip must be {', '.join(CLIPS[:-1])} or {CLIPS[-1]}")
 
 
 def write_clip(

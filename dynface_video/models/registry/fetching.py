@@ -190,7 +190,7 @@ def _lock(file: ModelFile) -> Iterator[None]:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            logger.warning("%s: another process is at work on it; waiting", file.name)
+            logger.warning("%s: another process is using it; waiting", file.name)
             lock.acquire()
     except OSError as error:
         raise ModelError(
