@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dynface_video.jobs.preview import PreviewResult
 
 MODES = ("side", "split", "flip")
+"""Those of `media.output.comparison`, which would load OpenCV for --help."""
 Compare = Annotated[
     str | None,
     typer.Option(

@@ -19,7 +19,7 @@ from dynface_video.media.io.excerpt import read_excerpt
 from dynface_video.media.io.probe import VideoInfo
 from dynface_video.media.io.read import read_frames
 from dynface_video.media.output.clip import CLIPS, SoundOf, check_clip_name, write_clip
-from dynface_video.media.output.comparison import compared, narrowed, sheet
+from dynface_video.media.output.comparison import check_mode, compared, narrowed, sheet
 from dynface_video.media.pixels.display import to_display
 from dynface_video.passes.face_sheet import check_picture_format, write_picture
 
@@ -52,6 +52,10 @@ class ComparisonRequest:
     mode: str = "side"
     span: TimeSpan | None = None
     width: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the mode; raises InputError."""
+        check_mode(self.mode)
 
 
 def make_comparison(

@@ -19,7 +19,7 @@ from dynface_video.media.io.excerpt import read_excerpt
 from dynface_video.media.io.probe import VideoInfo
 from dynface_video.media.io.read import read_span
 from dynface_video.media.output.clip import SoundOf, write_clip
-from dynface_video.media.output.comparison import compared, narrowed
+from dynface_video.media.output.comparison import check_mode, compared, narrowed
 from dynface_video.media.pixels.display import to_display
 from dynface_video.media.pixels.frame import Frame
 from dynface_video.media.pixels.interlace import first_fields
@@ -83,6 +83,11 @@ class PreviewRequest:
     compare: str | None = None
     analysis: Path | None = None
     width: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the mode; raises InputError."""
+        if self.compare is not None:
+            check_mode(self.compare)
 
 
 def parse_preview(text: str) -> TimeSpan:

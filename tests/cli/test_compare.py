@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from dynface_video.cli import compare
+from dynface_video.media.output import comparison
 from fake_api import Command, FakeApi
 
 
@@ -50,3 +52,7 @@ def test_two_videos_are_compared(api: FakeApi, command: Command, tmp_path: Path)
     assert code == 0, err
     assert api.calls[0]["paths"] == (Path("a.mkv"), Path("b.mkv"), tmp_path / "c.png")
     assert api.calls[0]["mode"] == "side" and out.endswith("c.png: 6 moments of a.mkv and b.mkv\n")
+
+
+def test_the_modes_are_those_of_the_library() -> None:
+    assert compare.MODES == comparison.MODES

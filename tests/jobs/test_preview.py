@@ -104,7 +104,7 @@ def test_strengths_are_shown_beside_each_other_and_the_source(source: Path, tmp_
 
 @pytest.mark.parametrize("mode", ["side", "split", "flip"])
 def test_the_source_can_be_shown_as_well(source: Path, tmp_path: Path, mode: str) -> None:
-    preview_video(source, tmp_path / "p.mkv", "2@1", compare=mode)  # type: ignore[arg-type]
+    preview_video(source, tmp_path / "p.mkv", "2@1", compare=mode)
     shown, before = pictures(tmp_path / "p.mkv"), pictures(source)[10:30]
     assert shown[0].shape[1] == (2 * WIDTH + 6 if mode == "side" else WIDTH)
     face = [np.abs(a[50:70, 82:96].astype(int) - b[50:70, 82:96]).mean() for a, b in zip(shown, before, strict=True)]
@@ -135,6 +135,8 @@ def test_spans_keep_their_times_in_a_preview(source: Path, tmp_path: Path) -> No
     ("change", "message"),
     [
         (lambda path: preview_video(path, path.with_name("p.webm"), "1@1"), "a clip must be"),
+        (lambda path: preview_video(path, path.with_name("p.mp4"), "1@1", compare="beside"), "side, split or flip"),
+        (lambda path: compare_videos(path, path, path.with_name("c.mp4"), mode="beside"), "side, split or flip"),
         (lambda path: preview_video(path, path, "1@1"), "input itself"),
         (lambda path: preview_video(path, path.with_name("p.mp4"), "1@1", versions=(2.0,)), "not a number from 0 to 1"),
         (lambda path: compare_videos(path, path, path.with_name("c.txt")), "name a clip"),

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from dynface_video.config.times import format_time
+from dynface_video.errors import InputError
 
 MODES = ("side", "split", "flip")
 GAP = 6
@@ -18,6 +19,12 @@ LABEL_SHARE, SMALLEST_LABEL = 0.045, 11
 INK, SHADE = (255, 255, 255), (0, 0, 0)
 SHEET_WIDTH = 640
 """Most pixels of a picture's width on a sheet."""
+
+
+def check_mode(mode: str) -> None:
+    """Raise InputError for a mode that is not one of `MODES`."""
+    if mode not in MODES:
+        raise InputError(f"compare is {mode!r}; it must be {', '.join(MODES[:-1])} or {MODES[-1]}")
 
 
 def compared(pictures: Sequence[np.ndarray], labels: Sequence[str], mode: str, time: Fraction) -> np.ndarray:
