@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -17,6 +18,8 @@ GAP = 6
 LABEL_SHARE, SMALLEST_LABEL = 0.045, 11
 """Height of the writing as a share of the picture's, and at least, pixels."""
 INK, SHADE = (255, 255, 255), (0, 0, 0)
+WIDEST = 4096
+"""Pixels across a clip that players decode in hardware."""
 SHEET_WIDTH = 640
 """Most pixels of a picture's width on a sheet."""
 
@@ -33,12 +36,13 @@ def compared(pictures: Sequence[np.ndarray], labels: Sequence[str], mode: str, t
     Args:
         pictures: (H, W, 3) uint8 RGB; all are brought to the size of the first.
         labels: What each is, written into its lower left corner.
-        mode: "side" puts them beside each other; "split" shows the left of the first and the right of the last, with a
-            line between; "flip" shows one after the other, a second each.
+        mode: "side" puts them beside each other, in several rows where one would be wider than `WIDEST`; "split" shows
+            the left of the first and the right of the last, with a line between; "flip" shows one after the other, a
+            second each.
         time: Seconds; decides which one "flip" shows.
 
     Returns:
-        (H, W', 3) uint8.
+        (H', W', 3) uint8.
     """
     same = [fitted(picture, pictures[0].shape[1], pictures[0].shape[0]) for picture in pictures]
     if mode == "flip":
@@ -46,7 +50,22 @@ def compared(pictures: Sequence[np.ndarray], labels: Sequence[str], mode: str, t
         return labelled(same[shown], labels[shown])
     if mode == "split":
         return _split(labelled(same[0], labels[0]), labelled(same[-1], labels[-1], right=True))
-    return beside([labelled(picture, label) for picture, label in zip(same, labels, strict=True)])
+    return _grid([labelled(picture, label) for picture, label in zip(same, labels, strict=True)])
+
+
+def _grid(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    width, columns = pictures[0].shape[1], len(pictures)
+    if columns * (width + GAP) - GAP > WIDEST:
+        columns = math.ceil(math.sqrt(columns))
+    largest = (WIDEST + GAP) // columns - GAP
+    made = [narrowed(picture, largest) for picture in pictures]
+    made += [np.zeros_like(made[0])] * (-len(made) % columns)
+    return _below([beside(made[k : k + columns]) for k in range(0, len(made), columns)])
+
+
+def _below(rows: Sequence[np.ndarray]) -> np.ndarray:
+    gap = np.zeros((GAP, rows[0].shape[1], 3), np.uint8)
+    return np.concatenate([part for row in rows for part in (gap, row)][1:], axis=0)
 
 
 def _split(first: np.ndarray, last: np.ndarray) -> np.ndarray:
@@ -78,8 +97,7 @@ def sheet(rows: Sequence[Sequence[np.ndarray]], labels: Sequence[str], times: Se
     for pictures, time in zip(rows, times, strict=True):
         told = [f"{format_time(time)}  {label}" for label in labels]
         made.append(beside([labelled(fitted(p, *size), text) for p, text in zip(pictures, told, strict=True)]))
-    gap = np.zeros((GAP, made[0].shape[1], 3), np.uint8)
-    return np.concatenate([part for row in made for part in (gap, row)][1:], axis=0)
+    return _below(made)
 
 
 def narrowed(picture: np.ndarray, width: int | None) -> np.ndarray:
