@@ -26,7 +26,7 @@ from dynface_video.media.io.files import MAX_NAME
 from dynface_video.media.output.write import EncodeSettings
 from dynface_video.models.registry import used_models
 from dynface_video.passes.analysis import Analysis
-from dynface_video.passes.choosing import choose
+from dynface_video.passes.choosing import check_times, choose
 from dynface_video.passes.networks import choose_with, load_models, reference_vector
 from dynface_video.precision import resolve_precision
 from dynface_video.stage_loading import find_models
@@ -168,10 +168,11 @@ def chosen_analysis(path: Path, settings: Settings) -> Analysis:
         settings: All of them.
 
     Raises:
-        InputError: It is not an analysis, or a chosen person is not in it.
+        InputError: It is not an analysis, or a chosen person or time is not in it.
         ModelError: A reference picture is given, and weights are missing.
     """
     analysis = read_analysis(path)
+    check_times(analysis, settings.selection)
     if settings.selection.reference is None:
         return choose(analysis, settings.selection)
     models = load_models(settings)

@@ -16,6 +16,7 @@ from scipy.ndimage import distance_transform_edt
 
 from dynface_video.analyzed_track import AnalyzedTrack
 from dynface_video.config import SelectionSettings
+from dynface_video.config.times import format_time
 from dynface_video.errors import InputError
 from dynface_video.media.timing.index import FrameIndex
 from dynface_video.media.timing.shots import Shot
@@ -74,6 +75,16 @@ def _check_known(known: Sequence[int], selection: SelectionSettings) -> None:
         raise InputError(
             f"person {unknown[0]} is not in the video, {present}; dynface-video faces INPUT -o sheet.png shows them"
         )
+
+
+def check_times(analysis: Analysis, selection: SelectionSettings) -> None:
+    """Raise InputError where a span of the choice holds no frame of a whole video: a time that was mistyped."""
+    rules = [rule.span for rule in (*selection.exclusions, *selection.strength_rules) if rule.span is not None]
+    times = _times(analysis.frames, 0, analysis.frame_count)
+    for span in (*rules, *(selection.spans or ())):
+        if not any(span.holds(time) for time in times):
+            end = format_time(times[-1]) if times else "its beginning"
+            raise InputError(f"no frame lies between {span}; the last frame of the video is at {end}")
 
 
 def resolve(analysis: Analysis) -> Analysis:

@@ -22,7 +22,7 @@ from dynface_video.media.pixels.frame import Frame
 from dynface_video.models.registry import detection_folder, detector_file, resolve
 from dynface_video.passes.analysis import Analysis
 from dynface_video.passes.analyze import analyze
-from dynface_video.passes.choosing import choose
+from dynface_video.passes.choosing import check_times, choose
 from dynface_video.passes.reference import matching_people, read_reference
 from dynface_video.pipeline import FacePipeline
 from dynface_video.precision import resolve_precision, torch_dtype
@@ -134,7 +134,7 @@ def analyze_with(
         decoded: Frames in memory, instead of the file's.
 
     Raises:
-        InputError: The video cannot be decoded, or a chosen person is not in it.
+        InputError: The video cannot be decoded, or a chosen person or time is not in it.
     """
     # The picture is read first: it would be a pity to find out after an hour that it shows nobody.
     reference = reference_vector(models, settings)
@@ -148,6 +148,8 @@ def analyze_with(
         decoded=decoded,
         on_frame=on_frame,
     )
+    if decoded is None:
+        check_times(analysis, settings.selection)
     return choose_with(models, analysis, settings, reference)
 
 

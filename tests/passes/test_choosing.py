@@ -21,7 +21,7 @@ from dynface_video.jobs.plan import Plan, Segment
 from dynface_video.media.io.read import FrameIndex
 from dynface_video.media.timing.shots import Shot
 from dynface_video.passes.analysis import Analysis
-from dynface_video.passes.choosing import choose, resolve, with_strengths
+from dynface_video.passes.choosing import check_times, choose, resolve, with_strengths
 from dynface_video.passes.people import Person
 from dynface_video.passes.reference import matching_people
 from dynface_video.pipeline import FacePipeline
@@ -80,6 +80,18 @@ def test_a_person_who_is_not_there_is_named(analysis: Analysis) -> None:
     for overrides in ({"faces": "3"}, {"exclude": "3@1-2"}, {"strengths": "3=0.1"}):
         with pytest.raises(InputError, match=r"person 3 is not in the video, it has people 1 to 2"):
             chosen(analysis, **overrides)
+
+
+@pytest.mark.parametrize("name", ["between", "exclude", "strengths"])
+def test_a_time_after_the_end_is_told_with_the_end(analysis: Analysis, name: str) -> None:
+    form = {"between": "{}", "exclude": "2@{}", "strengths": "1=0.3@{}"}[name]
+    for span, known in (("00:03-00:09", True), ("00:20-00:30", False)):
+        selection = load_settings("mini", None, {name: form.format(span)}).selection
+        if known:
+            check_times(analysis, selection)
+            continue
+        with pytest.raises(InputError, match="no frame lies between 00:20-00:30; the last frame of the video is at"):
+            check_times(analysis, selection)
 
 
 def test_nothing_is_shown_outside_the_spans_and_faces_fade_inside_them(analysis: Analysis) -> None:
