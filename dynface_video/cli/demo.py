@@ -76,7 +76,12 @@ class DemoResult:
 
 
 def run_demo(
-    out: Path, *, progress: Progress | None = None, preset: str = "mini", overwrite: bool = False
+    out: Path,
+    *,
+    progress: Progress | None = None,
+    preset: str = "mini",
+    device: str = "auto",
+    overwrite: bool = False,
 ) -> DemoResult:
     """Write degraded.mp4, restored.mp4 and side_by_side.mp4.
 
@@ -84,6 +89,7 @@ def run_demo(
         out: Folder for the three, created if it does not exist.
         progress: As of `restore_video`.
         preset: Models and settings.
+        device: Of the networks, see `dynface_video.device`.
         overwrite: Replace existing files.
 
     Returns:
@@ -95,7 +101,7 @@ def run_demo(
     degraded, restored, side_by_side = (out / f"{name}.mp4" for name in ("degraded", "restored", "side_by_side"))
     existing = [str(path) for path in (degraded, restored, side_by_side) if path.exists()]
     if existing and not overwrite:
-        raise InputError(f"{', '.join(existing)} already exist; choose another folder (--out) or {OVERWRITE}")
+        raise InputError(f"{', '.join(existing)} already exist; choose another folder (--output) or {OVERWRITE}")
     _make_folder(out)
 
     from dynface_video.api import restore_video
@@ -108,7 +114,7 @@ def run_demo(
 
     # The job of an interrupted demo may be of another version, and resuming it would save little.
     result: RestoreResult = restore_video(
-        degraded, restored, preset=preset, progress=progress, overwrite=overwrite, resume=False
+        degraded, restored, preset=preset, progress=progress, overwrite=overwrite, resume=False, device=device
     )
     seconds |= result.seconds
 

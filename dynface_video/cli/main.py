@@ -231,10 +231,15 @@ def settings(preset: Preset = "mini", config: Config = None, verbose: Verbose = 
     typer.echo(settings_yaml(found, f"Settings of the preset {preset}{f' with {config}' if config else ''}."), nl=False)
 
 
-@main.command(epilog=examples("dynface-video demo", "dynface-video demo --out somewhere"))
+@main.command(epilog=examples("dynface-video demo", "dynface-video demo -o somewhere --device cpu"))
 def demo(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the three videos.")] = Path("dynface_demo"),
+    out: Annotated[
+        Path, typer.Option("--output", "-o", "--out", metavar="DIR", help="Folder for the three videos.")
+    ] = Path("dynface_demo"),
     preset: Preset = "mini",
+    device: Annotated[
+        str, typer.Option("--device", metavar="auto|cpu|cuda[:N]|mps", help="Device of the networks.")
+    ] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the videos of an earlier demo.")] = False,
     as_json: Json = False,
     verbose: Verbose = False,
@@ -244,7 +249,7 @@ def demo(
         from dynface_video.cli import demo as demonstration
 
         with _progress(console) as report:
-            result = demonstration.run_demo(out, progress=report, preset=preset, overwrite=overwrite)
+            result = demonstration.run_demo(out, progress=report, preset=preset, device=device, overwrite=overwrite)
         _warn(result.warnings)
     _answer(result.as_dict() if as_json else [result.table()])
 
