@@ -186,14 +186,14 @@ def _facts(record: Record, timeline: Timeline, people: Sequence[SeenPerson]) -> 
         Fact("Length", timeline.clock(analysis.frame_count), f"{analysis.frame_count:,} frames"),
         Fact("Picture", f"{source['width']} × {source['height']}", f"{_rate(source['frame_rate'])}{source['codec']}"),
         Fact("People restored", f"{len(restored)}", f"of {len(people)} found"),
-        Fact("Faces skipped", f"{analysis.skipped_face_count}", "seen and not restored"),
+        Fact("Faces skipped", f"{sum(analysis.skip_reasons.values())}", "seen and not restored, or not chosen"),
     ]
     if total is not None:
         facts.append(Fact("Faces restored", f"{total:,}", "one per face and frame"))
     if measures:
         facts.append(Fact("Invented detail", f"{100 * measures['invented']:.0f} %", "mean of the measured faces"))
-    settings = record.facts["settings"]["restoration"]
-    return [*facts, Fact("Strength", f"{settings['strength']:g}", "0 closest to the source, 1 draws most")]
+    common = _common_strength(record)
+    return [*facts, _strength_fact([one for person in restored for one in person.tracks], common)]
 
 
 def _rate(rate: str | None) -> str:
@@ -275,9 +275,9 @@ def _person_facts(person: SeenPerson, means: dict[str, Any], strength: float) ->
         Fact("Starting step", f"{_mean_step(person):.0f}", f"of {STEPS}, mean"),
     ]
     if person.restored:
-        strengths = np.unique(np.concatenate([_strengths(one, strength) for one in person.tracks if one.restore]))
-        shown = f"{strengths[0]:g}" if len(strengths) == 1 else f"{strengths[0]:g} to {strengths[-1]:g}"
-        facts.append(Fact("Strength", shown, "0 closest to the source, 1 draws most"))
+        done = sum(stop - start for one in person.tracks for start, stop in restored_spans(one))
+        facts.append(Fact("Frames restored", f"{done:,}", f"of {person.frames:,}"))
+        facts.append(_strength_fact(person.tracks, strength))
     if grey:
         facts.append(Fact("Colour", "none", "the source shows this face without colour"))
     if means:
@@ -289,6 +289,14 @@ def _person_facts(person: SeenPerson, means: dict[str, Any], strength: float) ->
         if means["identity"] is not None:
             facts.append(Fact("Identity distance", f"{1 - means['identity']:.3f}", "source to output; 0 is equal"))
     return facts
+
+
+def _strength_fact(tracks: Sequence[AnalyzedTrack], common: float) -> Fact:
+    """The strengths with which faces of these tracks are restored: one, or the lowest and the highest."""
+    used = [values for one in tracks for _, values in _where_restored(one, _strengths(one, common))]
+    strengths = np.unique(np.concatenate(used)) if used else np.array([common])
+    shown = f"{strengths[0]:g}" if len(strengths) == 1 else f"{strengths[0]:g} to {strengths[-1]:g}"
+    return Fact("Strength", shown, "0 closest to the source, 1 draws most")
 
 
 def _change(name: str, pair: tuple[float, float], unit: str) -> Fact:
@@ -337,17 +345,27 @@ def _strengths(one: AnalyzedTrack, common: float) -> np.ndarray:
     return np.where(np.isnan(one.strengths), common, one.strengths)
 
 
+def _where_restored(one: AnalyzedTrack, values: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Frame numbers and values, (T,) of a track, of each run in which its face is restored."""
+    first = one.track.start
+    return [(np.arange(start, stop), values[start - first : stop - first]) for start, stop in restored_spans(one)]
+
+
 def _plots(person: SeenPerson, record: Record, measures: Sequence[RunMeasures], axis: Scale) -> list[Plot]:
     frames = [np.arange(one.track.start, one.track.stop) for one in person.tracks]
     levels = [100 * one.finest_levels for one in person.tracks]
-    steps = [one.starting_steps.max(axis=0).astype(np.float64) for one in person.tracks]
-    plots = [
-        _plot("Blur level", "blur", "%", axis, [("after", list(zip(frames, levels, strict=True)))]),
-        _plot("Starting step", "step", "", axis, [("after", list(zip(frames, steps, strict=True)))]),
+    steps = [
+        piece
+        for one in person.tracks
+        for piece in _where_restored(one, one.starting_steps.max(axis=0).astype(np.float64))
     ]
-    strengths = [_strengths(one, _common_strength(record)) for one in person.tracks]
-    if len(np.unique(np.concatenate(strengths))) > 1:
-        plots.append(_plot("Strength", "strength", "", axis, [("after", list(zip(frames, strengths, strict=True)))]))
+    plots = [_plot("Blur level", "blur", "%", axis, [("after", list(zip(frames, levels, strict=True)))])]
+    if steps:
+        plots.append(_plot("Starting step", "step", "", axis, [("after", steps)]))
+    common = _common_strength(record)
+    strengths = [piece for one in person.tracks for piece in _where_restored(one, _strengths(one, common))]
+    if strengths and len(np.unique(np.concatenate([values for _, values in strengths]))) > 1:
+        plots.append(_plot("Strength", "strength", "", axis, [("after", strengths)]))
     if not measures:
         return plots
     tracks = {one.track: [m for m in measures if m.track == one.track] for one in measures}

@@ -111,8 +111,12 @@ def test_a_choice_of_times_and_strengths_is_shown_as_it_was_done(tmp_path: Path)
     half = TimeSpan(Fraction(0), Fraction(36, 24))
     lowered = Rule((1,), TimeSpan(Fraction(0), Fraction(18, 24)), True, 0.3)
     chosen = replace(analysis, people=(Person(1),), between=(half,), rules=(lowered,))
-    person = contents(made_record(chosen, tmp_path))["people"][0]
-    facts = {fact.name: fact.value for fact in person["facts"]}
-    assert facts["Strength"] == "0.3 to 0.6"
-    assert "Strength" in [plot.name for plot in person["plots"]]
+    page = contents(made_record(chosen, tmp_path))
+    person = page["people"][0]
+    facts = {fact.name: (fact.value, fact.note) for fact in person["facts"]}
+    assert facts["Strength"][0] == {fact.name: fact.value for fact in page["headline"]}["Strength"] == "0.3 to 0.6"
+    assert facts["Frames restored"] == ("36", "of 72")
+    plots = {plot.name: plot for plot in person["plots"]}
+    assert "Strength" in plots
+    assert max(float(x) for x in re.findall(r"[ML]([\d.]+)", plots["Starting step"].paths[0][1])) <= 510
     assert person["seen"] == "M0.0 0V100H1000.0V0z" and person["done"] == "M0.0 0V100H500.0V0z"
