@@ -28,7 +28,7 @@ def resolve_precision(execution: ExecutionSettings) -> Precision:
 
 def cpu_computes_bfloat16() -> bool:
     """Whether this CPU multiplies bfloat16 numbers (AVX512-BF16 or AMX); others emulate it, slower than float32."""
-    # PyTorch has these without a public name; one that lacks them runs in float32.
+    # PyTorch exposes these checks under private names only; where they are missing, float32 is used.
     checks = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
     return any(check() for check in checks if check is not None)
 

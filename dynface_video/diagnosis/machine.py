@@ -51,7 +51,7 @@ class Device:
 
 
 def versions() -> dict[str, str | None]:
-    """Versions of this package, of Python, and of the libraries; None for one that is not installed."""
+    """Versions of this package, Python and the required libraries; None for those not installed."""
     own = {
         "dynface-video": dynface_video.__version__,
         "python": platform.python_version(),
@@ -61,7 +61,7 @@ def versions() -> dict[str, str | None]:
 
 
 def optional_packages() -> dict[str, str | None]:
-    """Versions of packages that are not always needed; None for one that is not installed."""
+    """Versions of the optional packages; None for those not installed."""
     return {name: _version(name) for name in OPTIONAL}
 
 

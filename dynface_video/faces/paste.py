@@ -25,8 +25,8 @@ def face_mask(size: int, *, falloff: float = FALLOFF, beyond: np.ndarray | None 
     Args:
         size: Side of the crop, at least 2.
         falloff: Width of the ramps as a share of the crop, in (0, 0.5].
-        beyond: (4, size) as of `picture_beyond`: where the picture soon ends the ramp is narrower, and where it has
-            ended there is none. None: the picture goes on all around.
+        beyond: (4, size) as of `picture_beyond`: the ramp narrows towards the picture's edge and is absent
+            beyond it. None: the crop lies well inside the picture.
 
     Returns:
         (size, size) float32 in [0, 1].

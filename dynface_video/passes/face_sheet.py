@@ -66,7 +66,7 @@ def draw_sheet(portraits: Sequence[Portrait]) -> Image.Image:
     """Lay portraits out in a grid, each with the person's number, times and size.
 
     Raises:
-        ValueError: There is none.
+        ValueError: `portraits` is empty.
     """
     if not portraits:
         raise ValueError("no person to draw")

@@ -44,8 +44,8 @@ class RunMeasures:
         flicker: Change from frame to frame beyond the motion, levels of 255 (`flow_warped_error`).
         landmark_motion: Mean distance that located landmarks move in the aligned crop from frame to frame, percent of
             the distance between the eyes; the motion of the head is taken out by the alignment.
-        identity: Cosine similarity of source and output in the middle of the run by the identity network; None where
-            there is none.
+        identity: Cosine similarity of source and output in the middle of the run by the identity network; None
+            without such a network.
     """
 
     track: int

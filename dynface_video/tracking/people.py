@@ -10,7 +10,7 @@ from dynface_video.tracking.observation import FaceTrack
 
 NEVER = -np.inf
 MOST_SHARED = 2
-"""Frames that two tracks of one person may share: a track may begin before the one that it continues has ended."""
+"""Frames by which two tracks of one person may overlap: a track may begin before its predecessor has ended."""
 
 
 def group_people(tracks: Sequence[FaceTrack], vectors: Sequence[np.ndarray | None], *, same_person: float) -> list[int]:

@@ -74,7 +74,7 @@ def smooth_landmarks(points: np.ndarray, std: np.ndarray, observed: np.ndarray, 
 
 
 def movement_weight(apart: np.ndarray, side: np.ndarray, tolerance: float, smoothing: float) -> np.ndarray:
-    """Weight of a fit of a pose that is smoothed less against one that is smoothed more.
+    """Weight of the lightly smoothed pose; the strongly smoothed one gets the rest.
 
     Args:
         apart: (T, 4) the first pose minus the second.

@@ -117,7 +117,7 @@ def check_prior(path: Path) -> None:
 
 
 def check_files(folder: Path) -> None:
-    """Raise ModelError if a file of a converted folder is missing, or is not the one that was written."""
+    """Raise ModelError if a file of a converted folder is missing or has changed since it was written."""
     try:
         files = dict(json.loads((folder / INDEX).read_text(encoding="utf-8"))["files"])
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -113,7 +113,7 @@ def verify(file: ModelFile) -> Record:
     """Hash a file at its place and record it.
 
     Returns:
-        The record. Without a declared digest the first one that is seen is recorded.
+        The record. If the catalogue declares no digest, that of the first download is recorded.
 
     Raises:
         ModelError: The file is missing, or its digest is another.

@@ -51,7 +51,7 @@ LICENCES = {
 
 
 def licence_of(identifier: str) -> Licence:
-    """The licence with an identifier; one that is not known here counts as forbidding commercial use."""
+    """Look a licence up by its identifier; an unknown one is treated as forbidding commercial use."""
     return LICENCES.get(identifier) or Licence(identifier, identifier, False, "see the source of the file")
 
 
