@@ -41,14 +41,14 @@ def batch(
     ],
     output: Annotated[str, typer.Option("--output", "-o", metavar="DIR", help="The folder for the outputs.")],
     *,
-    preset: Preset = "mini",
-    config: Config = None,
     overrides: Overrides,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist; else skip them.")] = False,
     restart: Restart = False,
     watching: Annotated[
         bool, typer.Option("--watch", help="Go on with what appears in the folders, each video once, until stopped.")
     ] = False,
+    preset: Preset = "mini",
+    config: Config = None,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
@@ -9,9 +10,9 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -55,6 +56,17 @@ def reporting(verbose: bool, interrupted: Callable[[], str]) -> Iterator[Console
 def complain(line: str) -> None:
     """Write a line to standard error."""
     typer.echo(line, err=True)
+
+
+def warn(messages: Iterable[str]) -> None:
+    """Write warnings to standard error."""
+    for message in messages:
+        complain(f"warning: {message}")
+
+
+def print_answer(data: Any, lines: Sequence[str], as_json: bool) -> None:
+    """Write a command's result, which alone goes to standard output: as one JSON value, or as lines."""
+    typer.echo(json.dumps(data) if as_json else "\n".join(lines))
 
 
 def _leave_threads(exit_code: int) -> None:

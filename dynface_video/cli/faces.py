@@ -35,10 +35,10 @@ def faces(
     analysis: Annotated[
         Path | None, typer.Option(metavar="FILE", help="What analyze -o wrote of INPUT, which is not analysed again.")
     ] = None,
-    preset: Preset = "mini",
-    config: Config = None,
     overrides: Overrides,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace SHEET if it exists.")] = False,
+    preset: Preset = "mini",
+    config: Config = None,
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from dynface_video.cli.panels import PANELS
 from dynface_video.config import Overrides, preset_names
 from dynface_video.config.declared import OPTIONS, DeclaredOption, choices, value_types
 from dynface_video.errors import InputError
@@ -59,6 +60,7 @@ def setting_options(command: str) -> Callable[[Callable[..., None]], Callable[..
 
 def _with_options(signature: inspect.Signature, options: list[DeclaredOption]) -> inspect.Signature:
     parameters = list[inspect.Parameter]()
+    options = sorted(options, key=lambda option: not option.option.common)
     for parameter in signature.parameters.values():
         parameter = parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
         parameters += [_parameter(option) for option in options] if parameter.name == "overrides" else [parameter]
@@ -80,6 +82,7 @@ def _parameter(option: DeclaredOption) -> inspect.Parameter:
         help=_help(option),
         show_default=False,
         autocompletion=_completing(lambda: words) if words else None,
+        rich_help_panel=None if option.option.common else PANELS[option.section],
     )
     return inspect.Parameter(
         option.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, shown]

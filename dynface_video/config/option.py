@@ -20,6 +20,7 @@ class Option:
         unset: What applies where the setting is None, for help texts.
         repeatable: Whether the flag may be given several times; the values are joined by commas.
         qualified: Setting to which values of the form NAME=VALUE go, given several times.
+        common: Whether help texts show it among the first options, before those of its section.
     """
 
     metavar: str | None = None
@@ -28,3 +29,4 @@ class Option:
     unset: str = ""
     repeatable: bool = False
     qualified: str = ""
+    common: bool = False

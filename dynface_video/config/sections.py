@@ -111,7 +111,7 @@ class DetectionSettings(Section):
 class SelectionSettings(Section):
     """Who is restored, when and how strongly; everything else comes through as it is."""
 
-    faces: Annotated[str, Option("all|largest|N,N", commands=ALL, repeatable=True)] = Field(
+    faces: Annotated[str, Option("all|largest|N,N", commands=ALL, repeatable=True, common=True)] = Field(
         default="all",
         description="who is restored: all, largest (one face per shot), or numbers of people as dynface-video faces "
         "shows them, such as 1,3",
@@ -218,7 +218,7 @@ class RestorationSettings(Section):
         min_length=1,
         description="prior of the guided stage: a folder that `models convert` wrote, a checkpoint, or a fetched name",
     )
-    strength: Annotated[float, Option("0..1", qualified="strengths")] = Field(
+    strength: Annotated[float, Option("0..1", qualified="strengths", common=True)] = Field(
         default=0.6, ge=0, le=1, description="0 stays closest to the input, 1 invents most detail"
     )
     num_inference_steps: Annotated[int | None, Option("N", aliases=("--steps",), unset="the stage's own")] = Field(
@@ -392,10 +392,10 @@ class OutputSettings(Section):
 class ExecutionSettings(Section):
     """Where the work is done; the result depends on `threads` and `precision` alone."""
 
-    device: Annotated[str, Option("auto|cpu|cuda[:N]|mps", commands=ALL)] = Field(
+    device: Annotated[str, Option("auto|cpu|cuda[:N]|mps", commands=ALL, common=True)] = Field(
         default="auto", description="torch device of the networks; auto is the first GPU, or the CPU"
     )
-    workers: Annotated[int | Literal["auto"], Option("N|auto")] = Field(
+    workers: Annotated[int | Literal["auto"], Option("N|auto", common=True)] = Field(
         default=1,
         description="processes that restore, at least 1 (more use Ray); auto is one per GPU, or one per two CPU cores",
     )
