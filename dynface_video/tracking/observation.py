@@ -47,7 +47,7 @@ class FaceTrack:
     """One face over the frames start .. stop - 1 of one shot, display coordinates.
 
     Attributes:
-        number: of the track in its video.
+        number: of the track in its video, from 1.
         start: its first frame.
         landmarks: (T, 5, 2) float32, smoothed over time.
         observed: (T,) bool, false where the face was bridged over a miss.

@@ -45,7 +45,7 @@ def post_process_tracks(
             short.
 
     Returns:
-        Tracks, numbered from 0 by their first frame and then from left to right, and the faces that are skipped.
+        Tracks, numbered from 1 by their first frame and then from left to right, and the faces that are skipped.
     """
     if frame_count is None:
         frame_count = max((seen.frame for seen in observations), default=-1) + 1
@@ -67,7 +67,7 @@ def _choose(
     skipped_faces: list[SkippedFace] = []
     main_faces = _main_faces(fragments, bounds)
     for fragment in fragments:
-        track = _track(len(tracks), fragment, settings)
+        track = _track(len(tracks) + 1, fragment, settings)
         reason = (
             rejection_reason(fragment, settings, fills_shot={fragment.start, fragment.last + 1} <= {*bounds})
             or (settings.skip_blurred_background and _out_of_focus_reason(fragment, main_faces, bounds))

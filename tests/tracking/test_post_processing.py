@@ -167,10 +167,10 @@ def test_a_track_inside_a_face_is_none() -> None:
 def test_a_face_that_returns_within_a_shot_is_known_again() -> None:
     observations = seen(range(20), 0, look=RED) + seen(range(60, 80), 1, x=300, look=RED)
     tracks = post_process_tracks(observations, [0], settings=SETTINGS)[0]
-    assert [(t.number, t.identity) for t in tracks] == [(0, 0), (1, 0)]
+    assert [(t.number, t.identity) for t in tracks] == [(1, 1), (2, 1)]
     other = seen(range(20), 0, look=RED) + seen(range(60, 80), 1, x=300, look=BLUE)
-    assert [t.identity for t in post_process_tracks(other, [0], settings=SETTINGS)[0]] == [0, 1]
-    assert [t.identity for t in post_process_tracks(observations, [0, 40], settings=SETTINGS)[0]] == [0, 1]
+    assert [t.identity for t in post_process_tracks(other, [0], settings=SETTINGS)[0]] == [1, 2]
+    assert [t.identity for t in post_process_tracks(observations, [0, 40], settings=SETTINGS)[0]] == [1, 2]
 
 
 @pytest.mark.parametrize("length", [1, 2])

@@ -158,7 +158,7 @@ def test_still_and_walking_faces_are_whole_tracks() -> None:
     world = World([walk(100, 100, 50), walk(50, 200, 40, speed=4), walk(400, 80, 60, speed=-3)])
     tracks = world.tracks(SETTINGS)
     assert [world.followed(track) for track in tracks] == [{1: 60}, {0: 60}, {2: 60}]
-    assert [track.number for track in tracks] == [0, 1, 2]
+    assert [track.number for track in tracks] == [1, 2, 3]
 
 
 def test_the_detector_looks_only_every_interval() -> None:
