@@ -142,7 +142,7 @@ def _table(result: BatchResult) -> str:
         (
             row.status,
             str(row.totals.frames or "-"),
-            str(row.totals.faces if row.totals.frames else "-"),
+            str(row.totals.tracks if row.totals.frames else "-"),
             f"{sum(row.totals.seconds.values()):.1f}" if row.totals.seconds else "-",
             row.output,
         )

@@ -89,5 +89,5 @@ def preview_summary(result: PreviewResult) -> list[str]:
     """The line that `restore --preview` ends with."""
     people = ", ".join(str(number) for number in result.people)
     who = f", person {people}" if len(result.people) == 1 else f", people {people}" if people else ""
-    restored = f"{count(result.faces, 'face')} restored{who}" if result.faces else "no face to restore in it"
+    restored = f"{count(result.faces, 'crop')} restored{who}" if result.faces else "no face to restore in it"
     return [f"{result.output}: {count(result.frames, 'frame')}, {restored}"]

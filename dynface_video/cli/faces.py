@@ -12,7 +12,7 @@ import typer
 from dynface_video.cli.console import complain, reporting
 from dynface_video.cli.files import check_writable
 from dynface_video.cli.options import Config, Json, Preset, Source, Verbose, setting_options
-from dynface_video.cli.summary import count, skipped
+from dynface_video.cli.summary import count, count_people, skipped
 from dynface_video.config import Overrides, load_settings
 from dynface_video.config.option import ANALYZE
 
@@ -84,9 +84,7 @@ def _table(people: Sequence[ListedPerson], analysis: Analysis, sheet: Path | Non
     widths = [max(len(row[i]) for row in (HEADER, *rows)) for i in range(len(HEADER))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (HEADER, *rows)]
     lines = [line.rstrip() for line in lines] if people else []
-    lines.append(
-        f"{count(len(people), 'person').replace('persons', 'people')} in {count(analysis.frame_count, 'frame')}"
-    )
+    lines.append(f"{count_people(len(people))} in {count(analysis.frame_count, 'frame')}")
     if analysis.skip_reasons:
         lines.append(skipped(analysis.skip_reasons))
     return [*lines, f"the faces are in {sheet}"] if sheet is not None and people else lines

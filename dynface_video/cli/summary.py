@@ -1,4 +1,7 @@
-"""Results of the commands as text, and the analysis as JSON data."""
+"""Results of the commands as text, and the analysis as JSON data.
+
+A face is one over a span of time, restored as a track or skipped; a crop is a face in one frame.
+"""
 
 from __future__ import annotations
 
@@ -32,9 +35,8 @@ def restore_summary(result: RestoreResult) -> list[str]:
     """The lines that `restore` ends with."""
     if len(result.pictures) > 1:
         return album_summary(result)
-    restored = f"{count(result.faces, 'face')} of {count(result.tracks, 'track')} restored"
-    done = f"{result.output}: {count(result.frames, 'frame')}, {restored}"
-    done += f" with {count(result.unet_evaluations, 'network evaluation')}"
+    work = f"{count(result.faces, 'crop')}, {count(result.unet_evaluations, 'network evaluation')}"
+    done = f"{result.output}: {count(result.frames, 'frame')}, {count(result.tracks, 'face')} restored ({work})"
     if result.skip_reasons:
         done += f"; {skipped(result.skip_reasons)}"
     return [
@@ -109,7 +111,7 @@ def plan_summary(plan: RestorePlan) -> list[str]:
         parts += [f"{plan.size[0]}x{plan.size[1]}", f"{plan.encoding[0]} {plan.encoding[1]}"]
     lines = [f"{plan.output}: {', '.join(parts)}"]
     if plan.faces is not None and plan.people is not None:
-        lines.append(f"{count(plan.faces, 'face')} to restore, of {_people(plan.people)}")
+        lines.append(f"{count(plan.faces, 'crop')} to restore, of {_people(plan.people)}")
     if plan.disk is not None:
         lines.append(f"up to {format_bytes(plan.disk)} of disk space in the meantime, {format_bytes(plan.free)} free")
     if plan.seconds is not None:
@@ -129,6 +131,7 @@ def analysis_overview(analysis: Analysis) -> dict[str, Any]:
     tracks = [
         {
             "number": found.track.number,
+            "person": found.person,
             "start": found.track.start,
             "stop": found.track.stop,
             "size": round(float(found.track.size), 1),
@@ -153,10 +156,10 @@ def analysis_summary(analysis: Analysis, written: Path | None) -> list[str]:
     found = (
         count(seen["frames"], "frame"),
         count(len(seen["shots"]), "shot"),
-        count(len(seen["tracks"]), "face track"),
+        f"{count(len(seen['tracks']), 'track')} of {count_people(len({t['person'] for t in seen['tracks']}))}",
     )
     lines = [
-        f"track {t['number']}: frames {t['start']} to {t['stop'] - 1}, {t['size']:.0f} px, "
+        f"track {t['number']}, person {t['person']}: frames {t['start']} to {t['stop'] - 1}, {t['size']:.0f} px, "
         f"blur level {t['blur_level']:.2%}{', grey' if t['grey'] else ''}{'' if t['restore'] else ', not selected'}"
         for t in seen["tracks"]
     ]
@@ -179,6 +182,11 @@ def skipped(reasons: Mapping[str, int]) -> str:
     """How many faces were not restored and why, such as "3 faces skipped: 2 too small, 1 too short"."""
     kinds = sorted(reasons.items(), key=lambda item: -item[1])
     return f"{count(sum(reasons.values()), 'face')} skipped: {', '.join(f'{number} {kind}' for kind, number in kinds)}"
+
+
+def count_people(number: int) -> str:
+    """A number of people, such as "1 person"."""
+    return f"{number} {'person' if number == 1 else 'people'}"
 
 
 def count(number: int, noun: str) -> str:

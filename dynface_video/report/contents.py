@@ -189,7 +189,7 @@ def _facts(record: Record, timeline: Timeline, people: Sequence[SeenPerson]) -> 
         Fact("Faces skipped", f"{sum(analysis.skip_reasons.values())}", "seen and not restored, or not chosen"),
     ]
     if total is not None:
-        facts.append(Fact("Faces restored", f"{total:,}", "one per face and frame"))
+        facts.append(Fact("Crops restored", f"{total:,}", "one per face and frame"))
     if measures:
         facts.append(Fact("Invented detail", f"{100 * measures['invented']:.0f} %", "mean of the measured faces"))
     common = _common_strength(record)

@@ -39,7 +39,7 @@ def ended(*arguments: str) -> int:
 
 
 def rows(*statuses: str) -> tuple[BatchRow, ...]:
-    totals = Totals(frames=50, faces=48, seconds={"restore": 2.5}, warnings=["a damaged packet"])
+    totals = Totals(frames=50, faces=48, tracks=2, seconds={"restore": 2.5}, warnings=["a damaged packet"])
     return tuple(
         BatchRow(f"{number}.avi", f"out/{number}.avi.mkv", status, totals, "no video" if status == "failed" else None)
         for number, status in enumerate(statuses)
@@ -71,8 +71,8 @@ def test_the_table_names_every_video_and_counts(
     said = capsys.readouterr()
     assert [line.split() for line in said.out.splitlines()[:3]] == [
         ["status", "frames", "faces", "seconds", "output"],
-        ["done", "50", "48", "2.5", "out/0.avi.mkv"],
-        ["failed", "50", "48", "2.5", "out/1.avi.mkv"],
+        ["done", "50", "2", "2.5", "out/0.avi.mkv"],
+        ["failed", "50", "2", "2.5", "out/1.avi.mkv"],
     ]
     assert said.out.splitlines()[3] == "1 done, 1 failed; every segment is in batch.jsonl"
     assert "warning: 0.avi: a damaged packet" in said.err and "error: 1.avi: no video" in said.err

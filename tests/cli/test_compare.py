@@ -20,7 +20,7 @@ def test_a_preview_reaches_the_library_with_its_strengths(api: FakeApi, command:
     (call,) = api.calls
     assert (call["span"], call["versions"], call["compare"]) == ("5s@00:30", (0.3, 0.6), None)
     assert call["strengths"] == "2=0.1" and "strength" not in call
-    assert out == "p.mp4: 50 frames, 48 faces restored, person 2\n"
+    assert out == "p.mp4: 50 frames, 48 crops restored, person 2\n"
 
 
 def test_a_preview_at_one_strength_is_an_ordinary_override(api: FakeApi, command: Command) -> None:

@@ -32,7 +32,7 @@ def test_standard_output_is_one_json_object_and_nothing_else(api: FakeApi, comma
 def test_without_json_a_person_gets_a_short_summary(api: FakeApi, command: Command) -> None:
     code, out, _ = command("restore", "in.mkv", "-o", "out.mkv")
     assert code == 0
-    assert "out.mkv: 50 frames, 48 faces of 1 track restored with 480 network evaluations" in out
+    assert "out.mkv: 50 frames, 1 face restored (48 crops, 480 network evaluations)" in out
     assert "; 3 faces skipped: 2 too small, 1 too short" in out and "restore 2.5 s" in out
     assert len(out.splitlines()) == 3
     assert out.splitlines()[-1] == (
@@ -123,8 +123,8 @@ def test_analyze_describes_and_writes(api: FakeApi, command: Command, tmp_path: 
     target = tmp_path / "analysis.json"
     code, out, _ = command("analyze", "in.mkv", "-o", str(target), "--faces", "largest")
     assert code == 0 and target.exists()
-    assert "50 frames, 1 shot, 1 face track" in out
-    assert "track 3: frames 2 to 49, 96 px, blur level 1.25%, grey" in out
+    assert "50 frames, 1 shot, 1 track of 1 person" in out
+    assert "track 3, person 1: frames 2 to 49, 96 px, blur level 1.25%, grey" in out
     assert f"2 faces skipped: 2 too blurred\nthe whole analysis is in {target}\nnext, " in out
     assert out.endswith(f"dynface-video restore INPUT -o OUTPUT --analysis {target}\n")
     assert api.calls[0]["faces"] == "largest"

@@ -13,7 +13,7 @@ NOTHING = RestoreResult(Path("out.mkv"), 1, 0, 0, 0, 0, {"analyze": 0.5}, ())
 
 def test_one_is_singular_and_none_skipped_is_not_mentioned() -> None:
     assert restore_summary(replace(NOTHING, faces=1, tracks=1, unet_evaluations=1)) == [
-        "out.mkv: 1 frame, 1 face of 1 track restored with 1 network evaluation",
+        "out.mkv: 1 frame, 1 face restored (1 crop, 1 network evaluation)",
         "analyze 0.5 s",
     ]
 
@@ -42,7 +42,7 @@ def test_a_plan_tells_size_encoding_disk_and_time() -> None:
     unknown = RestorePlan(Path("album"), None, None, None, None, 0, None)
     chosen = RestorePlan(Path("out.mkv"), 5400, None, None, None, 0, (600, 600), faces=1, people=(2,))
     assert plan_summary(chosen)[1:-1] == [
-        "1 face to restore, of person 2",
+        "1 crop to restore, of person 2",
         "10 min to restore them on this CPU, by rule of thumb",
     ]
     assert plan_summary(unknown) == ["album: length unknown", "nothing was written"]

@@ -61,7 +61,7 @@ class FakeApi:
         return SimpleNamespace(
             frame_count=50,
             shots=[SimpleNamespace(start=0, stop=50)],
-            tracks=[SimpleNamespace(track=track, levels=levels, grey=True, restore=True)],
+            tracks=[SimpleNamespace(track=track, levels=levels, grey=True, restore=True, person=1)],
             skipped_face_count=2,
             skip_reasons=Counter({"too blurred": 2}),
             warnings=self.warnings,
