@@ -112,9 +112,11 @@ def status(
     job: Annotated[
         Path,
         typer.Argument(
-            metavar="PATH", help="A job's directory, its output, or the folder of a batch.", show_default=False
+            metavar="[PATH]",
+            help="A job's directory, its output, or the folder of a batch; this folder if none is named.",
+            show_default=False,
         ),
-    ],
+    ] = Path(),
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:

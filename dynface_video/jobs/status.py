@@ -115,7 +115,8 @@ def read_status(path: Path) -> dict[str, Any]:
     jobs, batch = [_read_job(job) for job in _find_jobs(path)], read_batch(path)
     finished = [] if jobs or batch else list(_finished_outputs(path))
     if not jobs and batch is None and not finished:
-        raise InputError(f"no unfinished job at {path}, and no output; name an output or the folder of a batch")
+        where = "in this folder" if path == Path() else f"at {path}"
+        raise InputError(f"no unfinished job {where}, and no output; name an output or the folder of a batch")
     return {"batch": batch, "jobs": jobs, "finished": finished}
 
 

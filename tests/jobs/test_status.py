@@ -205,7 +205,9 @@ def test_status_needs_a_job_and_no_networks(tmp_path: Path) -> None:
 
 def test_the_working_directory_is_a_place_like_any_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match="no unfinished job at"):
+    with pytest.raises(InputError, match="no unfinished job in this folder"):
         read_status(Path())
     begin(tmp_path, "film.mkv", stage="restore")
     assert len(read_status(Path())["jobs"]) == len(read_status(Path("film.mkv"))["jobs"]) == 1
+    said = CliRunner().invoke(main, ["status"])
+    assert said.exit_code == 0 and said.stdout.startswith("film.mkv (not running): restore")
