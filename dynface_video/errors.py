@@ -3,6 +3,8 @@
 OVERWRITE = "allow overwriting (--overwrite, in Python overwrite=True)"
 RESTART = "start over (--restart, in Python resume=False)"
 """What to do, in the words of the command line and of the Python API; messages end with them."""
+MODELS_EXTRA = "pip install 'dynface-video[models]'"
+"""Installs spandrel, which reads restorers of other projects."""
 
 
 class DynfaceError(Exception):

@@ -10,10 +10,11 @@ from importlib import metadata
 from pathlib import Path
 
 import dynface_video
+from dynface_video.errors import MODELS_EXTRA
 
 LIBRARIES = ("torch", "torchvision", "diffusers", "av", "opencv-python", "scenedetect", "facexlib", "ray")
 OPTIONAL = {
-    "spandrel": "public face restorers (--restorer): pip install 'dynface-video[models]'",
+    "spandrel": f"public face restorers (--restorer): {MODELS_EXTRA}",
     "spandrel_extra_arches": "CodeFormer; not for commercial use: pip install spandrel_extra_arches",
     "gradio": "the page in the browser: pip install 'dynface-video[ui]'",
     "pillow-heif": "HEIF photographs: pip install 'dynface-video[heif]'",

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dynface_video.errors import InputError, ModelError
+from dynface_video.errors import MODELS_EXTRA, InputError, ModelError
 from dynface_video.models.conversion.state_dict import read_state_dict
 from dynface_video.models.protocols import Regression
 
@@ -186,9 +186,7 @@ def _known_networks(path: Path) -> tuple[Any, dict[str, Any], ModelError]:
     try:
         import spandrel
     except ImportError as error:
-        raise ModelError(
-            f"{path}: restorers of other projects are read by spandrel; pip install 'dynface-video[models]'"
-        ) from error
+        raise ModelError(f"{path}: restorers of other projects are read by spandrel; {MODELS_EXTRA}") from error
     registry = spandrel.MAIN_REGISTRY.copy()
     try:
         from spandrel_extra_arches import EXTRA_REGISTRY

@@ -15,11 +15,12 @@ import os
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import Enum
+from importlib.util import find_spec
 from pathlib import Path
 
 import platformdirs
 
-from dynface_video.errors import ModelError
+from dynface_video.errors import MODELS_EXTRA, ModelError
 from dynface_video.media.io.files import sha256_of, write_atomically
 from dynface_video.models.registry.catalogue import ModelFile
 from dynface_video.models.registry.licences import is_accepted, licence_of
@@ -149,11 +150,14 @@ def fetch_command(file: ModelFile) -> str:
 
 
 def how_to_get(file: ModelFile) -> str:
-    """How to fetch a file, as the end of a message; with its licence where that must be accepted."""
+    """How to fetch a file, as the end of a message; with its licence where that must be accepted, and what reads it."""
     licence = licence_of(file.licence)
-    if is_accepted(licence, home()):
-        return f"get it with `{fetch_command(file)}`"
-    return f"get it with `{fetch_command(file)}` if you accept its licence, the {licence.summary()}"
+    how = f"get it with `{fetch_command(file)}`"
+    if not is_accepted(licence, home()):
+        how += f" if you accept its licence, the {licence.summary()}"
+    if file.kind == "restorer" and find_spec("spandrel") is None:
+        how += f"; to read it, {MODELS_EXTRA}"
+    return how
 
 
 def _record_path(file: ModelFile) -> Path:

@@ -13,6 +13,14 @@ def test_a_missing_file_names_the_command():
         resolve("gfpgan-1.4")
 
 
+def test_a_missing_restorer_names_what_reads_it(monkeypatch):
+    monkeypatch.setattr("dynface_video.models.registry.cache.find_spec", lambda name: None)
+    with pytest.raises(ModelError, match=r"get it with `.*`; to read it, pip install 'dynface-video\[models\]'"):
+        resolve("gfpgan-1.4")
+    with pytest.raises(ModelError, match=r"models fetch parsenet --accept-license` if you accept [^;]*$"):
+        resolve("parsenet")
+
+
 def test_a_missing_file_with_a_licence_to_accept_says_so():
     with pytest.raises(ModelError, match=r"fetch codeformer --accept-license` if you accept .* S-Lab License 1\.0"):
         resolve("codeformer")
