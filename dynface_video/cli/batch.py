@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dynface_video.cli.console import SIGNALLED, complain, reporting
+from dynface_video.cli.console import PARTLY_FAILED, SIGNALLED, complain, reporting
 from dynface_video.cli.options import Config, Json, Preset, Restart, Verbose, setting_options
 from dynface_video.cli.summary import count
 from dynface_video.cli.watch import FolderWatch, watch
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from dynface_video.results import BatchResult
 
-PARTLY_FAILED = 3
 NAMED = 20
 """Finished outputs that `status` names one by one."""
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SIGNALLED = 128
 UNEXPECTED = 1
+PARTLY_FAILED = 3
+"""Exit code where some of several videos or pictures failed."""
 
 
 @contextmanager

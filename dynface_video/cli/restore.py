@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dynface_video.cli.compare import Compare, checked_mode, preview_summary, versions_of
-from dynface_video.cli.console import print_answer, reporting, warn
+from dynface_video.cli.console import PARTLY_FAILED, print_answer, reporting, warn
 from dynface_video.cli.options import Config, Json, Preset, Restart, Source, Verbose, setting_options, span_of
 from dynface_video.cli.panels import WHO
 from dynface_video.cli.summary import plan_summary, restore_summary
@@ -19,8 +19,8 @@ from dynface_video.errors import InputError
 if TYPE_CHECKING:
     from rich.console import Console
 
-Answer = tuple[dict[str, Any], list[str]]
-"""A result as JSON data and as lines of text."""
+Answer = tuple[dict[str, Any], list[str], bool]
+"""A result as JSON data, as lines of text, and whether it is complete."""
 Output = Annotated[
     Path, typer.Option("--output", "-o", metavar="OUTPUT", help="The file to write, or the folder of images.")
 ]
@@ -75,7 +75,8 @@ def restore(
     """Restore the faces of INPUT and write the video, image or folder of images to OUTPUT.
 
     An interrupted restoration resumes where it stopped when the same command is given again.
-    Exit codes: 0 done, 1 failed, 2 unusable input or options, 130 interrupted, 143 stopped by SIGTERM.
+    Exit codes: 0 done, 1 failed, 2 unusable input or options, 3 pictures of a folder could not be read, 130
+    interrupted, 143 stopped by SIGTERM.
     """
     with reporting(verbose, lambda: _how_to_resume(output)) as console:
         overrides |= span_of(start, end, overrides)
@@ -91,12 +92,14 @@ def restore(
         }  # fmt: skip
         if preview is not None:
             clip = {"versions": versions, "compare": checked_mode(compare)}
-            answer, lines = _preview(console, source, output, preview, given | clip)
+            answer, lines, complete = _preview(console, source, output, preview, given | clip)
         elif dry_run:
-            answer, lines = _plan(source, output, given)
+            answer, lines, complete = _plan(source, output, given)
         else:
-            answer, lines = _restore(console, source, output, given | {"resume": not restart})
+            answer, lines, complete = _restore(console, source, output, given | {"resume": not restart})
     print_answer(answer, lines, as_json)
+    if not complete:
+        raise typer.Exit(PARTLY_FAILED)
 
 
 def _how_to_resume(output: Path) -> str:
@@ -114,14 +117,14 @@ def _preview(console: Console, source: Path, output: Path, span: str, options: d
 
     with progress_display(console) as report:
         shown = api.preview_video(source, output, span, progress=report, **options)
-    return shown.as_dict(), preview_summary(shown)
+    return shown.as_dict(), preview_summary(shown), True
 
 
 def _plan(source: Path, output: Path, options: dict[str, Any]) -> Answer:
     from dynface_video import api
 
     plan = api.plan_video(source, output, **options)
-    return plan.as_dict(), plan_summary(plan)
+    return plan.as_dict(), plan_summary(plan), True
 
 
 def _restore(console: Console, source: Path, output: Path, options: dict[str, Any]) -> Answer:
@@ -131,4 +134,5 @@ def _restore(console: Console, source: Path, output: Path, options: dict[str, An
     with progress_display(console) as report:
         result = api.restore_video(source, output, progress=report, **options)
     warn(result.warnings)
-    return result.as_dict(), restore_summary(result)
+    complete = all(picture.output is not None for picture in result.pictures)
+    return result.as_dict(), restore_summary(result), complete

@@ -13,6 +13,7 @@ import pytest
 
 import dynface_video
 from dynface_video.config import load_settings
+from dynface_video.jobs.album import PictureAccount
 from fake_api import Command, FakeApi
 
 ROOT = Path(dynface_video.__file__).parents[1]
@@ -112,6 +113,16 @@ def test_a_dry_run_plans_and_restores_nothing(api: FakeApi, command: Command) ->
     assert code == 0 and out.startswith("out.mkv: about 50 frames, 64x48, libx264 yuv420p\n")
     assert json.loads(command("restore", "in.mkv", "-o", "out.mkv", "--dry-run", "--json")[1])["disk"] == 1000
     assert [("resume" in call, call.get("codec")) for call in api.calls] == [(False, "libx264"), (False, None)]
+
+
+def test_an_album_with_a_picture_that_cannot_be_read_names_it_and_ends_with_3(api: FakeApi, command: Command) -> None:
+    readable = PictureAccount("a.jpg", "a.jpg", "no_face", unchanged=True)
+    api.pictures = (readable, PictureAccount("b.jpg", None, "unreadable", reason="damaged"))
+    code, out, _ = command("restore", "album", "-o", "restored")
+    assert code == 3 and "  b.jpg: unreadable, not in the output" in out.splitlines()
+    assert command("restore", "album", "-o", "restored", "--json")[0] == 3
+    api.pictures = (readable, readable)
+    assert command("restore", "album", "-o", "restored")[0] == 0
 
 
 def test_an_output_must_be_named(api: FakeApi, command: Command) -> None:

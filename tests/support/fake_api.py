@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from dynface_video.config import load_settings
+from dynface_video.jobs.album import PictureAccount
 from dynface_video.jobs.preview import PreviewResult
 from dynface_video.passes.people import PersonSummary, Sighting
 from dynface_video.results import ListedPerson, RestorePlan
@@ -29,6 +30,7 @@ class FakeApi:
     error: BaseException | None = None
     calls: list[dict[str, Any]] = field(default_factory=list)
     warnings: tuple[str, ...] = ()
+    pictures: tuple[PictureAccount, ...] = ()
 
     def restore_video(self, source: Path, target: Path, *, progress: Callable[..., None], **options: Any) -> Any:
         self.calls.append({"source": source, "target": target, **options})
@@ -47,7 +49,9 @@ class FakeApi:
             "seconds": {"analyze": 1.25, "restore": 2.5, "assemble": 0.125}, "warnings": list(self.warnings),
             "skip_reasons": {"too short": 1, "too small": 2}, "models": [], "record": None,
         }  # fmt: skip
-        return SimpleNamespace(**result | {"warnings": self.warnings, "pictures": ()}, as_dict=lambda: result)
+        return SimpleNamespace(
+            **result | {"warnings": self.warnings, "pictures": self.pictures}, as_dict=lambda: result
+        )
 
     def plan_video(self, source: Path, target: Path, **options: Any) -> RestorePlan:
         self.calls.append({"source": source, "target": target, **options})
