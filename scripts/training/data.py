@@ -6,6 +6,7 @@ import csv
 import hashlib
 import os
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from dynface_video.faces.colour import LUMINANCE
 HELD_OUT_PERCENT = 4
 SOFT_DETAIL = 6.0
 NATIVE = 256
+DECODED_TOGETHER = 256
 
 
 @dataclass(frozen=True)
@@ -96,15 +98,19 @@ def _decode(archive: Path, names: list[str], target: Path, native: int) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
     out = np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(names), native, native, 3))
-    with tarfile.open(archive) as tar:
+    with tarfile.open(archive) as tar, ThreadPoolExecutor(os.cpu_count()) as pool:
         members = {Path(m.name).name: m for m in tar.getmembers() if m.isfile()}
-        for i, name in enumerate(names):
-            handle = tar.extractfile(members[name])
-            assert handle is not None
-            decoded = cv2.imdecode(np.frombuffer(handle.read(), np.uint8), cv2.IMREAD_COLOR)
+
+        def decode(place: int, data: bytes) -> None:
+            decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
             if decoded is None:
-                raise InputError(f"{archive}: {name} cannot be read as a picture")
-            out[i] = decoded[:, :, ::-1]
+                raise InputError(f"{archive}: {names[place]} cannot be read as a picture")
+            out[place] = decoded[:, :, ::-1]
+
+        for first in range(0, len(names), DECODED_TOGETHER):
+            places = range(first, min(first + DECODED_TOGETHER, len(names)))
+            files = [tar.extractfile(members[names[place]]) for place in places]
+            list(pool.map(decode, places, [file.read() for file in files if file is not None]))
     out.flush()
     os.replace(temporary, target)
 

@@ -62,7 +62,9 @@ LARGE_FACE_STRENGTHS: dict[str, Degradation] = {
 
 MILD_SHARE = 0.35
 """Of the degradations of the local stages: blur, shrink and noise in the mildest quarter of the protocol's range."""
-DAMAGED_SHARE = 0.125
+DAMAGED_SHARE = 0.2
+NEARLY_SHARP_SHARE = 0.12
+"""Of the degradations of the local stages: what a good camera and a good encoder leave, which has to stay as it is."""
 
 
 def evaluation_degradation(strength: str, rng: np.random.Generator) -> Degradation:
@@ -102,10 +104,16 @@ def local_degradation(rng: np.random.Generator) -> Degradation:
     """A degradation for the stages that read their source at its own size.
 
     `training_degradation` without its changes of colour, which the pipeline treats apart, and with many more mild ones:
-    a face that is nearly sharp has to stay what it is. One in eight is damaged film.
+    a face that is nearly sharp has to stay what it is. Some of it is damaged film.
     """
-    d = replace(training_degradation(rng), gamma=1.0, grey=False, damage=rng.random() < DAMAGED_SHARE)
-    if rng.random() >= MILD_SHARE:
+    d = damaged_film(replace(training_degradation(rng), gamma=1.0, grey=False), rng)
+    kind = rng.random()
+    if kind < NEARLY_SHARP_SHARE:
+        blur = rng.uniform(0.1, 0.9)
+        quality = int(rng.uniform(80, 99)) if rng.random() < 0.7 else None
+        return replace(d, blur_x=blur, blur_y=blur, downscale=float(rng.uniform(0.8, 1.2)), noise=rng.uniform(0, 3),
+                       jpeg=quality, codec=None, damage=False)  # fmt: skip
+    if kind >= NEARLY_SHARP_SHARE + MILD_SHARE:
         return d
     blur = float(np.exp(rng.uniform(np.log(0.3), np.log(3.0))))
     compression = rng.random()
@@ -118,6 +126,11 @@ def local_degradation(rng: np.random.Generator) -> Degradation:
         jpeg=int(rng.uniform(55, 98)) if compression < 0.55 else None,
         codec=("libx264", int(rng.integers(14, 30))) if compression > 0.8 else None,
     )
+
+
+def damaged_film(degradation: Degradation, rng: np.random.Generator) -> Degradation:
+    """The degradation with scratches, dust and stains, `DAMAGED_SHARE` of the time."""
+    return replace(degradation, damage=rng.random() < DAMAGED_SHARE)
 
 
 def random_codec(rng: np.random.Generator) -> tuple[str, int]:

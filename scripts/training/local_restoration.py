@@ -31,7 +31,7 @@ MARGIN = 32
 """Pixels of 256 around the part of a patch of 512 that its coarser stage sees as well."""
 FINEST_SHARE = 0.33
 """Of the batches: stage of 512 pixels."""
-LOCAL_LOSS = LossWeights(pixel=3.0, colour=4.0, perceptual=8.0, identity=3.0, adversarial=0.05)
+LOCAL_LOSS = LossWeights(pixel=6.0, colour=4.0, chroma=4.0, perceptual=16.0, identity=5.0, adversarial=0.05, knee=0.1)
 """With less weight on features and identity it gains PSNR and stays soft."""
 FACE_SHARE = 0.35
 """Of the batches: whole faces at 256 pixels, a half as many, which the identity loss needs."""
@@ -189,14 +189,16 @@ def coarser_patches(generator: nn.Module, batch: Batch) -> Tensor:
 
 
 def face_parts(batch: Batch) -> Batch:
-    """The part of whole crops of 256 pixels that the identity network sees, (B, C, 192, 192) each."""
-    x, y = FACE_CORNER
-    return {name: crops[..., y : y + FACE_SIDE, x : x + FACE_SIDE] for name, crops in batch.items()}
+    """The part of whole crops that the identity network sees, (B, C, 192, 192) each of crops of 256 pixels."""
+    scale = batch["clean"].shape[-1] // 256
+    x, y, side = (scale * v for v in (*FACE_CORNER, FACE_SIDE))
+    return {name: crops[..., y : y + side, x : x + side] for name, crops in batch.items()}
 
 
 def in_crop(faces: Tensor) -> Tensor:
-    """Such parts at their place in crops of 256 pixels whose rest is 0."""
-    (x, y), rest = FACE_CORNER, 256 - FACE_SIDE
+    """Such parts at their place in crops whose rest is 0."""
+    scale = faces.shape[-1] // FACE_SIDE
+    x, y, rest = (scale * v for v in (*FACE_CORNER, 256 - FACE_SIDE))
     return functional.pad(faces, (x, rest - x, y, rest - y))
 
 

@@ -5,6 +5,7 @@ All pictures are (B, 3, R, R) in [-1, 1].
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,16 +30,21 @@ class LossWeights:
     Attributes:
         pixel: L1 of both under a blur of `PIXEL_BLUR`.
         colour: L1 of all channels and of chroma under a blur of `COLOUR_BLUR`: features hardly know such shifts.
+        chroma: L1 of Cb and Cr, without a blur: colour has no texture to lose.
         perceptual: Distance of features.
+        knee: Distance of features from which on more of it counts ever less, so that a mild crop whose distance falls
+            by a half counts nearly as much as a severe one; infinite where all distance counts alike.
         identity: Squared distance of embeddings, of whole crops.
         adversarial: The generator's hinge loss.
     """
 
     pixel: float = 4.0
     colour: float = 2.0
+    chroma: float = 0.0
     perceptual: float = 4.0
     identity: float = 0.5
     adversarial: float = 0.03
+    knee: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,12 @@ class FaceLosses:
         w = self.weights
         loss = w.pixel * blurred_l1(restored, clean, PIXEL_BLUR)
         loss = loss + w.colour * colour_l1(restored, clean)
-        return loss + w.perceptual * perceptual_distance(self.perceptual, restored, clean, SHARP_TAPS).mean()
+        if w.chroma:
+            loss = loss + w.chroma * chroma_l1(restored, clean)
+        distance = perceptual_distance(self.perceptual, restored, clean, SHARP_TAPS)
+        if math.isfinite(w.knee):
+            distance = w.knee * torch.log1p(distance / w.knee)
+        return loss + w.perceptual * distance.mean()
 
     def same_person(self, restored: Tensor, clean: Tensor, generator: torch.Generator) -> Tensor:
         """The weighted identity loss of whole aligned crops, a scalar; both mirrored and moved alike at random."""
@@ -94,6 +105,13 @@ def colour_l1(first: Tensor, second: Tensor) -> Tensor:
     difference = gaussian_blur(first.float() - second.float(), level)
     luminance = torch.einsum("bchw,c->bhw", difference, torch.from_numpy(LUMINANCE).to(difference))[:, None]
     return difference.abs().mean() + (difference - luminance).abs().mean()
+
+
+def chroma_l1(first: Tensor, second: Tensor) -> Tensor:
+    """Mean absolute difference of Cb and Cr (BT.601), on the scale of [-1, 1]."""
+    difference = first.float() - second.float()
+    luminance = torch.einsum("bchw,c->bhw", difference, torch.from_numpy(LUMINANCE).to(difference))
+    return ((difference[:, 2] - luminance).abs() / 1.772 + (difference[:, 0] - luminance).abs() / 1.402).mean() / 2
 
 
 def scores_by_strength(faces: Tensor, clean: Tensor, losses: FaceLosses) -> dict[str, float]:

@@ -19,7 +19,7 @@ SMALLEST_ERROR = 1e-5
 RADIUS = 2
 ALONE_SHARE = 0.5
 """Of the batches of `WindowTraining`: single crops, at a quarter of a window's cost; bridged faces read no more."""
-FACES_LOSS = LossWeights(pixel=6.0, colour=3.0, perceptual=3.0, identity=4.0, adversarial=0.0)
+FACES_LOSS = LossWeights(pixel=6.0, colour=3.0, chroma=3.0, perceptual=2.0, identity=4.0, adversarial=0.0)
 """Of `FacesTraining`: nothing adversarial, since the prior draws what the guide does not take from RM."""
 LOG_ERROR_WEIGHT = 0.1
 
@@ -166,17 +166,22 @@ class FacesTraining:
         return self.windows.batch(rng, size, held_out=False)
 
     def loss(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
-        """Features and identity beside the logarithm of the squared error."""
-        restored = model(batch["degraded"], None, batch.get("neighbours"), batch.get("valid")).float()
-        with torch.autocast(restored.device.type, enabled=False):
-            inside = inside_picture(restored, batch["clean"], batch["mask"])
-            faces = self.losses.reconstruction(inside, batch["clean"])
-            faces = faces + self.losses.same_person(inside, batch["clean"], generator)
-            return faces + LOG_ERROR_WEIGHT * log_error(restored, batch)
+        """See `faces_loss`."""
+        return faces_loss(model, batch, self.losses, generator)
 
     def validate(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, float]:
         """See `scores_by_strength`, of single crops."""
         return scores_by_strength(model(batch["degraded"]).float(), batch["clean"], self.losses)
+
+
+def faces_loss(model: nn.Module, batch: Batch, losses: FaceLosses, generator: torch.Generator) -> Tensor:
+    """Features and identity of restored crops or windows beside the logarithm of the squared error, a scalar."""
+    restored = model(batch["degraded"], None, batch.get("neighbours"), batch.get("valid")).float()
+    with torch.autocast(restored.device.type, enabled=False):
+        inside = inside_picture(restored, batch["clean"], batch["mask"])
+        faces = losses.reconstruction(inside, batch["clean"])
+        faces = faces + losses.same_person(inside, batch["clean"], generator)
+        return faces + LOG_ERROR_WEIGHT * log_error(restored, batch)
 
 
 def warped_window(middle: np.ndarray, neighbours: np.ndarray, valid: np.ndarray) -> np.ndarray:

@@ -87,6 +87,11 @@ def _quantised(planes: Tensor, table: Tensor) -> Tensor:
     """Planes (B, C, H, W) about 0 through quantised 8x8 DCTs; table: (B, 1, 1, 1, 8, 8)."""
     matrix = dct_matrix(BLOCK, device=planes.device)
     blocks = planes.unflatten(3, (-1, BLOCK)).unflatten(2, (-1, BLOCK)).transpose(3, 4)  # (B, C, h, w, 8, 8)
-    coefficients = (matrix @ blocks @ matrix.T / table).round() * table
-    restored = matrix.T @ coefficients @ matrix
+    coefficients = (_both_ways(blocks, matrix.T) / table).round() * table
+    restored = _both_ways(coefficients, matrix)
     return restored.round().transpose(3, 4).flatten(4, 5).flatten(2, 3)
+
+
+def _both_ways(blocks: Tensor, matrix: Tensor) -> Tensor:
+    """`matrix.T @ blocks @ matrix` of blocks (..., 8, 8) in two products of all rows at once: small ones are slow."""
+    return ((blocks @ matrix).transpose(-1, -2) @ matrix).transpose(-1, -2)

@@ -16,11 +16,10 @@ from training.gpu.degraded_crops import DegradedCrops, LocalCrops, patch_corners
 from training.gpu.device_data import cut_patches
 from training.gpu.device_sampler import DeviceTable, StartingPoints, sample_in_two
 from training.gpu.preset import PresetNetworks
-from training.gpu.tasks import ADVERSARIAL_BETAS, PriorTask, starting_points
+from training.gpu.tasks import ADVERSARIAL_BETAS, PriorTask, SampledCrops, starting_points
 from training.gpu.timed_loop import TaskOptions
 from training.local_restoration import (
     FACE_SHARE,
-    FINEST_SHARE,
     PATCH,
     PATCHES_A_CROP,
     LocalRestorationTraining,
@@ -36,30 +35,40 @@ SIDE = 256
 
 
 class LocalRestorationTask:
-    """RM of the stages of 256 and 512 pixels, beside a discriminator of patches."""
+    """RM of the stage of 256 pixels, beside a discriminator of patches."""
 
     name = network = "local_restoration"
-    options = TaskOptions(batch_size=128, learning_rate=3e-4, betas=ADVERSARIAL_BETAS)
+    options = TaskOptions(batch_size=256, learning_rate=3e-4, betas=ADVERSARIAL_BETAS)
+    side = 256
 
     def __init__(self, networks: PresetNetworks, crops: DegradedCrops, losses: FaceLosses) -> None:
-        self.networks, self.crops = networks, LocalCrops(crops, networks.restoration)
+        self.networks, self.crops = networks, local_crops(networks, crops)
         self.training = LocalRestorationTraining(
             crops.portraits.source, crops.large.source, networks.restoration, losses
         )
 
     def build(self) -> nn.Module:
         """A copy of the preset's, and a fresh discriminator."""
-        return Adversarial(copy.deepcopy(self.networks.local_restoration), PatchDiscriminator())
+        return Adversarial(copy.deepcopy(getattr(self.networks, self.network)), PatchDiscriminator())
 
     def loss(self, model: nn.Module, size: int, rng: np.random.Generator, generator: torch.Generator) -> Tensor:
-        """See `LocalRestorationTraining.loss`: patches of one stage, or whole faces at 256 pixels."""
+        """See `LocalRestorationTraining.loss`: patches, or whole faces, of which as many are fewer pixels."""
         assert isinstance(model, Adversarial)
+        below = self.networks.local_restoration
         if rng.random() < FACE_SHARE:
-            batch = face_parts(self.crops.whole(max(1, size // 2), rng, generator))
+            count = max(1, size * SIDE**2 // (2 * self.side**2))
+            batch = face_parts(self.crops.whole(count, self.side, below, rng, generator))
         else:
-            side = 512 if rng.random() < FINEST_SHARE else 256
-            batch = self.crops.patches(size, side, model.generator, rng, generator)
+            batch = self.crops.patches(size, self.side, below, rng, generator)
         return self.training.loss(model, batch, generator)
+
+
+class FineRestorationTask(LocalRestorationTask):
+    """RM of the stage of 512 pixels, which is larger than that of 256 and reads its faces."""
+
+    name = network = "fine_restoration"
+    options = TaskOptions(batch_size=192, learning_rate=4e-4, betas=ADVERSARIAL_BETAS)
+    side = 512
 
 
 class FinePriorTask(PriorTask):
@@ -85,7 +94,7 @@ class LocalBlurLevelTask:
     options = TaskOptions(batch_size=64, learning_rate=3e-4, betas=(0.9, 0.999))
 
     def __init__(self, networks: PresetNetworks, crops: DegradedCrops) -> None:
-        self.networks, self.crops = networks, LocalCrops(crops, networks.restoration)
+        self.networks, self.crops = networks, local_crops(networks, crops)
 
     def build(self) -> nn.Module:
         """A copy of the preset's."""
@@ -93,7 +102,7 @@ class LocalBlurLevelTask:
 
     def loss(self, model: nn.Module, size: int, rng: np.random.Generator, generator: torch.Generator) -> Tensor:
         """See `training.blur_level.level_loss`."""
-        batch = self.crops.whole(size, rng, generator)
+        batch = self.crops.whole(size, SIDE, None, rng, generator)
         with torch.no_grad():
             regression = self.networks.local_restoration.regress(batch["degraded"], batch["coarse"])
             estimate = regression.estimate.float()
@@ -109,7 +118,7 @@ class LocalSamplerTask:
     options = TaskOptions(batch_size=96, learning_rate=2e-4, betas=ADVERSARIAL_BETAS)
 
     def __init__(self, networks: PresetNetworks, crops: DegradedCrops, losses: FaceLosses) -> None:
-        self.networks, self.losses, self.crops = networks, losses, LocalCrops(crops, networks.restoration)
+        self.networks, self.losses, self.crops = networks, losses, local_crops(networks, crops)
         self.denoising, self.table = FinePriorTask(networks, crops), DeviceTable.of(networks.fine_table, crops.device)
 
     def build(self) -> nn.Module:
@@ -128,7 +137,7 @@ class LocalSamplerTask:
     @torch.no_grad()
     def batch(self, size: int, rng: np.random.Generator, generator: torch.Generator) -> tuple[Batch, StartingPoints]:
         """Clean patches with masks, and what they are sampled from; levels are those of their whole crops."""
-        whole = self.crops.whole(-(-size // PATCHES_A_CROP), rng, generator)
+        whole = self.crops.whole(-(-size // PATCHES_A_CROP), SIDE, None, rng, generator)
         regression = self.networks.local_restoration.regress(whole["degraded"], whole["coarse"])
         estimate = regression.estimate.float().clamp(-1, 1)
         level, _ = self.networks.local_blur_level.estimate_level(regression.evidence, estimate)
@@ -139,6 +148,11 @@ class LocalSamplerTask:
         finest_level = self.networks.stage.config.finest_level
         start = starting_points(patches.pop("estimate"), level[owners], self.table, finest_level, generator)
         return patches, start
+
+
+def local_crops(networks: PresetNetworks, crops: DegradedCrops) -> LocalCrops:
+    """Crops whose coarser faces are made by the networks of the coarsest stage."""
+    return LocalCrops(crops, networks.restoration, SampledCrops(networks, crops).faces)
 
 
 def patch_loss(model: Adversarial, losses: FaceLosses, faces: Tensor, batch: Batch) -> Tensor:

@@ -20,9 +20,12 @@ from dynface_video.models.registry import model_folder
 from dynface_video.models.restoration import RestorationModel, reading_coarse
 from dynface_video.pipeline import FacePipeline
 from dynface_video.stage import Stage
+from training.widening import widened
 
 Model = TypeVar("Model", bound=ModelMixin)
 
+FINE_CHANNELS, FINE_BLOCKS = (48, 96, 160, 256), (2, 3, 3, 4)
+"""Of RM of 512 pixels: 9.2 million parameters, and three times the operations a pixel of the others."""
 FINE_TABLE = "fine_starting_steps.json"
 
 
@@ -31,7 +34,7 @@ class PresetNetworks:
     """Frozen networks in evaluation mode; a finished task replaces its own.
 
     restoration, blur_level, prior, adjuster: of the coarsest stage; local_restoration, local_blur_level, fine_prior: of
-    the stages above it
+    the stage of 256 pixels; fine_restoration: of 512
     stage: the coarsest, for its starting-step table and settings; fine_table: the table of `fine_prior`
     """
 
@@ -40,6 +43,7 @@ class PresetNetworks:
     prior: GuidedPrior
     adjuster: GuidanceAdjuster
     local_restoration: RestorationModel
+    fine_restoration: RestorationModel
     local_blur_level: BlurLevelEstimator
     fine_prior: GuidedPrior
     stage: Stage
@@ -48,6 +52,8 @@ class PresetNetworks:
     @classmethod
     def load(cls, preset: str, device: torch.device) -> PresetNetworks:
         """The preset's networks; RM and SE of the local stages and the map begin anew where its folder has none.
+
+        RM of 512 pixels begins as that of 256 then, with more channels and blocks.
 
         Raises ModelError when weights are missing, or the preset's coarsest stage does not sample.
         """
@@ -66,12 +72,14 @@ class PresetNetworks:
             known = (folder / name).is_dir()
             return pretrained.load_pretrained(type(new), folder / name, device) if known else _frozen(new, device)
 
+        local = found_or("local_restoration", reading_coarse(restoration))
         return cls(
             restoration,
             blur_level,
             prior,
             found_or("adjuster", GuidanceAdjuster()),
-            found_or("local_restoration", reading_coarse(restoration)),
+            local,
+            found_or("fine_restoration", widened(local, FINE_CHANNELS, FINE_BLOCKS)),
             found_or("local_blur_level", BlurLevelEstimator(resolution=256)),
             pretrained.load_pretrained(GuidedPrior, folder / "fine_prior", device),
             stage,

@@ -1,4 +1,4 @@
-"""`scripts/train.py all`: every network of the preset in turn, in a stated time, on one GPU.
+"""`scripts/train.py all`: the networks that restore, in turn, in a stated time, on one GPU.
 
 python scripts/train.py all --minutes 9 --out runs/gpu                         # the data set of DYNFACE_DATA
 python scripts/train.py all --minutes 9 --data packs --out "$OUT"              # packs/part1 and packs/part2
@@ -26,36 +26,56 @@ from teachers.weights import teacher_folder
 from training.discriminator import Adversarial
 from training.gpu.degraded_crops import DegradedCrops
 from training.gpu.device_data import DeviceFaces
-from training.gpu.local_tasks import FinePriorTask, LocalBlurLevelTask, LocalRestorationTask, LocalSamplerTask
+from training.gpu.local_tasks import (
+    FinePriorTask,
+    FineRestorationTask,
+    LocalBlurLevelTask,
+    LocalRestorationTask,
+    LocalSamplerTask,
+)
 from training.gpu.preset import PresetNetworks
 from training.gpu.schedule import shares_of_time
 from training.gpu.tasks import AdjusterTask, BlurLevelTask, PriorTask, RestorationTask, SamplerTask
 from training.gpu.timed_loop import DeviceTask, LoopOptions, train_for
 from training.local_restoration import LOCAL_LOSS
 from training.losses import FaceLosses
+from training.restoration import FACES_LOSS
 from training.sampler import SAMPLER_LOSS
 
 logger = logging.getLogger(__name__)
 
 SHARES = {
-    "restoration": 45.0,
-    "local_restoration": 110.0,
-    "prior": 90.0,
-    "fine_prior": 45.0,
-    "blur_level": 20.0,
+    "prior": 60.0,
+    "restoration": 110.0,
+    "blur_level": 15.0,
+    "sampler": 70.0,
+    "local_restoration": 150.0,
+    "fine_restoration": 175.0,
+    "fine_prior": 40.0,
     "local_blur_level": 15.0,
-    "sampler": 120.0,
-    "local_sampler": 65.0,
+    "local_sampler": 60.0,
     "adjuster": 30.0,
 }
-"""Of the time, in the order of the tasks: estimates, priors as denoisers, SE, and priors as they are used."""
+"""Of the time, in the order of the tasks: each network after those whose results it learns from."""
+PRESET_TASKS = ("restoration", "blur_level", "sampler", "local_restoration", "fine_restoration")
+"""What the preset uses; its prior is a denoiser already."""
 UNJUDGED: dict[str, Callable[[PresetNetworks, DegradedCrops], DeviceTask]] = {
-    task.name: task for task in (RestorationTask, PriorTask, FinePriorTask, BlurLevelTask, LocalBlurLevelTask)
+    task.name: task for task in (PriorTask, FinePriorTask, BlurLevelTask, LocalBlurLevelTask)
 }
 JUDGED: dict[str, Callable[[PresetNetworks, DegradedCrops, FaceLosses], DeviceTask]] = {
-    task.name: task for task in (LocalRestorationTask, SamplerTask, LocalSamplerTask, AdjusterTask)
+    task.name: task
+    for task in (
+        RestorationTask,
+        SamplerTask,
+        LocalRestorationTask,
+        FineRestorationTask,
+        LocalSamplerTask,
+        AdjusterTask,
+    )
 }
 """Tasks whose losses do not read the teachers, and tasks whose losses do."""
+LOSS_WEIGHTS = {"restoration": FACES_LOSS, "local_restoration": LOCAL_LOSS, "fine_restoration": LOCAL_LOSS}
+"""Of the parts of the losses, other than the sampler's."""
 PACKED_TEACHERS = Path("part2", "teachers")
 
 
@@ -72,7 +92,7 @@ class RunOptions:
     minutes: float
     device: torch.device
     preset: str = "mini"
-    tasks: Sequence[str] = tuple(SHARES)
+    tasks: Sequence[str] = PRESET_TASKS
     loop: LoopOptions = field(default_factory=LoopOptions)
 
 
@@ -107,7 +127,7 @@ def make_task(name: str, networks: PresetNetworks, crops: DegradedCrops, data: P
         return UNJUDGED[name](networks, crops)
     packed = data / PACKED_TEACHERS
     folder = packed if packed.is_dir() else teacher_folder(data)
-    weights = LOCAL_LOSS if name == "local_restoration" else SAMPLER_LOSS
+    weights = LOSS_WEIGHTS.get(name, SAMPLER_LOSS)
     return JUDGED[name](networks, crops, FaceLosses.from_folder(folder, weights, device=crops.device))
 
 
@@ -122,7 +142,8 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of models, logs and checkpoints")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--preset", default="mini", help="whose networks training begins with")
-    parser.add_argument("--tasks", nargs="+", choices=SHARES, default=list(SHARES), help="only these, in their order")
+    parser.add_argument("--tasks", nargs="+", choices=SHARES, default=PRESET_TASKS,
+                        help="these, in their order; those that the preset uses unless stated")  # fmt: skip
     parser.add_argument("--largest-batch", type=int, help="limit of all batches, for a dry run")
     parser.add_argument("--save-seconds", type=float, default=60.0, help="between checkpoints")
     parser.add_argument("--float32", action="store_true", help="no bfloat16, for processors that lack it")

@@ -20,29 +20,32 @@ from training.gpu.timed_loop import TaskOptions
 from training.loop import Batch
 from training.losses import FaceLosses
 from training.prior import LARGEST_ESTIMATE_ERROR, UNGUIDED_SHARE, PriorTraining
-from training.restoration import log_error
+from training.restoration import ALONE_SHARE, faces_loss
 from training.sampler import DENOISING_SHARE, FEW_EVALUATIONS, TRAINED_STRENGTHS, adversarial_loss
 
 ADVERSARIAL_BETAS = (0.5, 0.99)
 
 
 class RestorationTask:
-    """RM of the coarsest stage on single crops; its weights for windows stay."""
+    """RM of the coarsest stage by the faces it gives, on windows and on single crops."""
 
     name = network = "restoration"
     options = TaskOptions(batch_size=256)
 
-    def __init__(self, networks: PresetNetworks, crops: DegradedCrops) -> None:
-        self.networks, self.crops = networks, crops
+    def __init__(self, networks: PresetNetworks, crops: DegradedCrops, losses: FaceLosses) -> None:
+        self.networks, self.crops, self.losses = networks, crops, losses
 
     def build(self) -> nn.Module:
         """A copy of the preset's."""
         return copy.deepcopy(self.networks.restoration)
 
     def loss(self, model: nn.Module, size: int, rng: np.random.Generator, generator: torch.Generator) -> Tensor:
-        """See `training.restoration.log_error`."""
-        batch = self.crops.whole(size, COARSEST, rng, generator)
-        return log_error(model(batch["degraded"]).float(), batch)
+        """See `training.restoration.faces_loss`; of windows a half as many."""
+        if rng.random() < ALONE_SHARE:
+            batch = self.crops.whole(size, COARSEST, rng, generator)
+        else:
+            batch = self.crops.windows(max(1, size // 2), COARSEST, rng, generator)
+        return faces_loss(model, batch, self.losses, generator)
 
 
 class PriorTask:
@@ -93,12 +96,16 @@ class BlurLevelTask:
 
     def loss(self, model: nn.Module, size: int, rng: np.random.Generator, generator: torch.Generator) -> Tensor:
         """See `training.blur_level.level_loss`."""
-        batch = self.crops.whole(size, COARSEST, rng, generator)
+        draw = self.crops.whole if rng.random() < ALONE_SHARE else self.crops.windows
+        batch = draw(size, COARSEST, rng, generator)
         with torch.no_grad():
-            estimate = self.networks.restoration(batch["degraded"]).float()
+            regression = self.networks.restoration.regress(
+                batch["degraded"], None, batch.get("neighbours"), batch.get("valid")
+            )
+            estimate = regression.estimate.float()
             with torch.autocast(estimate.device.type, enabled=False):
                 level = trusted_level((estimate - batch["clean"]) * batch["mask"])
-        return level_loss(model, {"degraded": batch["degraded"], "estimate": estimate, "level": level})
+        return level_loss(model, {"degraded": regression.evidence, "estimate": estimate, "level": level})
 
 
 class SampledCrops:
@@ -113,11 +120,22 @@ class SampledCrops:
     @torch.no_grad()
     def batch(self, size: int, rng: np.random.Generator, generator: torch.Generator) -> tuple[Batch, StartingPoints]:
         """Clean faces with masks, and what they are sampled from under random strengths."""
-        networks, config = self.networks, self.networks.stage.config
         batch = self.crops.whole(size, COARSEST, rng, generator)
-        estimate = networks.restoration(batch["degraded"]).float().clamp(-1, 1)
-        found, _ = networks.blur_level.estimate_level(batch["degraded"], estimate)
-        return batch, starting_points(estimate, found, self.table, config.finest_level, generator)
+        estimate = self.networks.restoration(batch["degraded"]).float().clamp(-1, 1)
+        return batch, self.start(batch["degraded"], estimate, generator)
+
+    def start(self, degraded: Tensor, estimate: Tensor, generator: torch.Generator) -> StartingPoints:
+        """What estimates of degraded crops, (B, 3, 128, 128) in [-1, 1], are sampled from."""
+        found, _ = self.networks.blur_level.estimate_level(degraded, estimate)
+        return starting_points(estimate, found, self.table, self.networks.stage.config.finest_level, generator)
+
+    @torch.no_grad()
+    def faces(self, degraded: Tensor, estimate: Tensor, generator: torch.Generator) -> Tensor:
+        """What the sampler makes of estimates, (B, 3, 128, 128); those that hardly lack anything stay RM's."""
+        start = self.start(degraded, estimate, generator)
+        faces = sample_in_two(self.networks.prior, start, FEW_EVALUATIONS).float().clamp(-1, 1)
+        needed = start.starting_step >= self.networks.stage.config.least_starting_step
+        return torch.where(needed[:, None, None, None], faces, estimate)
 
 
 def starting_points(
@@ -145,7 +163,7 @@ class SamplerTask:
     """The prior as the sampler uses it: two guided evaluations, judged by the face that comes out."""
 
     name, network = "sampler", "prior"
-    options = TaskOptions(batch_size=96, learning_rate=2e-4, betas=ADVERSARIAL_BETAS)
+    options = TaskOptions(batch_size=160, learning_rate=2e-4, betas=ADVERSARIAL_BETAS)
 
     def __init__(self, networks: PresetNetworks, crops: DegradedCrops, losses: FaceLosses) -> None:
         self.networks, self.losses = networks, losses

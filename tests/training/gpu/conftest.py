@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from dynface_video.diffusion.schedule import NoiseSchedule
 from dynface_video.diffusion.starting_step import StartingStepTable
@@ -18,9 +19,13 @@ from dynface_video.models.prior import GuidedPrior
 from dynface_video.models.restoration import RestorationModel, reading_coarse
 from dynface_video.pipeline import FacePipeline
 from evaluated_faces import picture
+from teachers import identity, perceptual
+from teachers.identity import FaceRecognition
+from teachers.perceptual import EfficientNetLite0
 from training.gpu.degraded_crops import DegradedCrops
 from training.gpu.device_data import DeviceFaces
 from training.gpu.preset import PresetNetworks
+from training.widening import widened
 
 CPU = torch.device("cpu")
 
@@ -46,11 +51,19 @@ def write_pack(stem: Path, side: int, count: int) -> None:
         writer.writerows(rows)
 
 
+def write_teachers(folder: Path) -> None:
+    """Random weights of the teachers' shapes."""
+    folder.mkdir()
+    for network, name in ((EfficientNetLite0(), perceptual.FILE), (FaceRecognition(), identity.FILE)):
+        save_file({key: value.contiguous() for key, value in network.state_dict().items()}, folder / name)
+
+
 @pytest.fixture(scope="session")
 def packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("packs")
     write_pack(folder / "part1" / "crops_256", 256, 4)
     write_pack(folder / "part2" / "modern_512", 512, 3)
+    write_teachers(folder / "part2" / "teachers")
     return folder
 
 
@@ -71,7 +84,8 @@ def networks() -> PresetNetworks:
         torch.nn.init.normal_(sampled.unet.conv_out.weight, std=0.05)
     parts = (
         restoration, BlurLevelEstimator(channels=(8, 8)), prior, GuidanceAdjuster(width=8),
-        reading_coarse(restoration), BlurLevelEstimator(resolution=256, channels=(8, 8)), fine,
+        reading_coarse(restoration), widened(reading_coarse(restoration), (12, 16), (1, 2)),
+        BlurLevelEstimator(resolution=256, channels=(8, 8)), fine,
     )  # fmt: skip
     frozen = [part.eval().requires_grad_(False) for part in parts]
     stage = FacePipeline.from_pretrained("mini", device="cpu").stages[0]

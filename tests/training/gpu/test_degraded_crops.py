@@ -9,6 +9,7 @@ from dynface_video.faces.align import template
 from dynface_video.models.restoration import enlarge_coarse
 from training import local_validation
 from training.gpu.degraded_crops import DegradedCrops, LocalCrops, patch_corners, reduced
+from training.gpu.device_clips import Motions, pixel_places
 from training.gpu.device_data import cut_patches
 from training.gpu.preset import PresetNetworks
 from training.local_restoration import PATCH
@@ -41,6 +42,43 @@ def test_whole_crops_are_degraded_and_in_range(crops: DegradedCrops) -> None:
         assert ((batch["clean"] - batch["degraded"]).abs().mean(dim=(1, 2, 3)) > 0.002).all()
 
 
+def keeps_estimates(degraded: torch.Tensor, estimates: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    return estimates
+
+
+def test_windows_show_the_same_face_as_their_middle(crops: DegradedCrops) -> None:
+    batch = crops.windows(24, 128, *generators(2))
+    assert batch["neighbours"].shape == (24, 4, 3, 128, 128) and batch["valid"].shape == (24, 4)
+    assert batch["valid"].any(dim=1).all() and not batch["valid"].all()
+    middle, clean = batch["degraded"][:, None], batch["clean"][:, None]
+    absent = batch["valid"] == 0
+    assert torch.equal(batch["neighbours"][absent], middle.expand_as(batch["neighbours"])[absent])
+    # Neighbours have noise of their own and are brought back: the mean of a window is nearer to the clean face.
+    full = batch["valid"].all(dim=1)
+    mean = torch.cat([middle, batch["neighbours"]], dim=1).mean(dim=1, keepdim=True)
+    errors = [(picture - clean)[full].square().mean() for picture in (mean, middle)]
+    assert errors[0] < errors[1]
+
+
+def test_a_motion_is_undone_by_its_inverse() -> None:
+    motions = Motions.draw(3, torch.tensor([-1.0, 1.0]), torch.Generator().manual_seed(0))
+    places = pixel_places(6, 32, torch.device("cpu"))
+    back = motions.inverse_at(places)
+    assert (back + motions.at(places + back)).abs().max() < 0.1 / 128
+    assert motions.at(places).abs().max() > 1 / 256
+
+
+def test_some_coarser_faces_are_sampled(crops: DegradedCrops) -> None:
+    class Black(nn.Module):
+        def forward(self, degraded: torch.Tensor) -> torch.Tensor:
+            return torch.full_like(degraded, -1.0)
+
+    batch = crops.upright(32, 256, *generators())
+    faces = LocalCrops(crops, Black(), lambda degraded, estimates, generator: torch.ones_like(estimates))
+    sampled = (faces.coarsest_faces(batch, generators()[1]) == 1).flatten(1).all(dim=1).float().mean()
+    assert 0.2 < sampled < 0.7
+
+
 class Remembers(nn.Module):
     """An RM of the local stages that gives the coarser face back and remembers the sizes that it saw."""
 
@@ -61,7 +99,7 @@ def test_patches_lie_at_the_same_place_in_all_pictures(
         def forward(self, degraded: torch.Tensor) -> torch.Tensor:
             return degraded
 
-    local, crops_of = Remembers(), LocalCrops(crops, Same())
+    local, crops_of = Remembers(), LocalCrops(crops, Same(), keeps_estimates)
     batch = crops_of.patches(5, side, local, *generators(3))
     assert {name: tuple(x.shape) for name, x in batch.items()} == {
         name: (5, 1 if name == "mask" else 3, PATCH, PATCH) for name in ("clean", "mask", "degraded", "coarse")
@@ -79,7 +117,7 @@ def test_some_coarser_faces_are_moved_towards_the_clean_one(crops: DegradedCrops
             return torch.full_like(degraded, -1.0)
 
     batch = crops.upright(32, 256, *generators())
-    faces = LocalCrops(crops, Black()).coarsest_faces(batch, generators()[1])
+    faces = LocalCrops(crops, Black(), keeps_estimates).coarsest_faces(batch, generators()[1])
     untouched = (faces == -1).flatten(1).all(dim=1).float().mean()
     assert 0.4 < untouched < 0.9
     target = enlarge_coarse(reduced(batch["clean"], 2), 256)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -42,7 +44,7 @@ def test_every_task_trains_its_own_network_and_no_other(
     assert type(trained) is type(getattr(networks, task.network))
     assert sum(float(p.grad.abs().sum()) for p in trained.parameters() if p.grad is not None) > 0
     kept = [part for part in vars(networks).values() if isinstance(part, torch.nn.Module)]
-    assert len(kept) == 7 and all(p.grad is None for part in kept for p in part.parameters())
+    assert len(kept) == 8 and all(p.grad is None for part in kept for p in part.parameters())
 
 
 def test_faces_to_sample_start_above_the_last_step(networks: PresetNetworks, crops: DegradedCrops) -> None:
@@ -64,3 +66,18 @@ def test_patches_of_a_crop_are_sampled_from_its_own_level(
     near = (start.estimate - batch["clean"]).abs().mean(dim=(1, 2, 3))
     far = (start.estimate.roll(1, dims=0) - batch["clean"]).abs().mean(dim=(1, 2, 3))
     assert near.mean() < far.mean()
+
+
+def test_sampled_faces_are_the_estimates_where_hardly_anything_is_missing(
+    networks: PresetNetworks, crops: DegradedCrops
+) -> None:
+    sampled = SampledCrops(networks, crops)
+    batch = crops.whole(4, 128, np.random.default_rng(0), torch.Generator().manual_seed(0))
+    start = sampled.start(batch["degraded"], batch["degraded"], torch.Generator().manual_seed(5))
+    middle = int(start.starting_step.sort().values[2])
+    stage = networks.stage
+    config = replace(stage.config, least_starting_step=middle)
+    some = replace(networks, stage=replace(stage, config=config))
+    faces = SampledCrops(some, crops).faces(batch["degraded"], batch["degraded"], torch.Generator().manual_seed(5))
+    kept = (faces == batch["degraded"]).flatten(1).all(dim=1)
+    assert torch.equal(kept, start.starting_step < middle) and 0 < kept.sum() < 4
