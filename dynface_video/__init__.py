@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from dynface_video.errors import ModelError as ModelError
     from dynface_video.jobs.batch import BatchRow as BatchRow
     from dynface_video.passes.analysis import Analysis as Analysis
+    from dynface_video.passes.model_cache import ModelCache as ModelCache
     from dynface_video.pipeline import FacePipeline as FacePipeline
     from dynface_video.results import BatchResult as BatchResult
     from dynface_video.results import ListedPerson as ListedPerson
@@ -54,6 +55,7 @@ _HOMES = {
     "JobError": "dynface_video.errors",
     "JobMismatchError": "dynface_video.errors",
     "ListedPerson": "dynface_video.results",
+    "ModelCache": "dynface_video.passes.model_cache",
     "ModelError": "dynface_video.errors",
     "Overrides": "dynface_video.config",
     "RestorePlan": "dynface_video.results",

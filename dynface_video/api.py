@@ -67,6 +67,7 @@ def restore_video(
     resume: bool = True,
     analysis: Path | str | None = None,
     progress: Progress | None = None,
+    networks: ModelCache | None = None,
     **overrides: Unpack[Overrides],
 ) -> RestoreResult:
     """Restore the faces of a video and keep everything else in the file.
@@ -86,6 +87,7 @@ def restore_video(
         analysis: File that `analyze_video(...).save` or `analyze -o` wrote, perhaps edited: it decides which faces are
             restored and how, and the video is not analysed again.
         progress: Called with (stage, frames done, frames in all or None).
+        networks: Keeps the networks for later calls that are given it, too; without effect with several workers.
         overrides: Settings by name, such as `strength=0.4`; they take precedence over the file.
 
     Returns:
@@ -98,7 +100,7 @@ def restore_video(
         Interrupted: A signal asked to stop; finished work is kept.
     """
     settings = load_settings(preset, config, overrides)
-    options = RunOptions(overwrite, resume, progress or ignore_progress)
+    options = RunOptions(overwrite, resume, progress or ignore_progress, networks=networks)
     given = Path(analysis) if analysis is not None else None
     if is_remote(as_given(source)) or is_remote(as_given(target)):
         return _restore_remote(as_given(source), as_given(target), settings, options, given)
@@ -297,6 +299,7 @@ def analyze_video(
     preset: str = "mini",
     config: Path | str | None = None,
     progress: Progress | None = None,
+    networks: ModelCache | None = None,
     **overrides: Unpack[Overrides],
 ) -> Analysis:
     """Find the shots and faces of a video and how they would be restored, without restoring anything.
@@ -306,6 +309,7 @@ def analyze_video(
         preset: As of `restore_video`.
         config: As of `restore_video`.
         progress: As of `restore_video`.
+        networks: As of `restore_video`.
         overrides: As of `restore_video`.
 
     Returns:
@@ -323,7 +327,8 @@ def analyze_video(
                 f"{source} holds separate images: analyse them one by one, or as frames of a video (--images sequence)"
             )
         settings = still_settings(settings)
-    return _analyze(probe_source(path, settings), settings, load_models(settings), progress or ignore_progress)
+    models = (networks or ModelCache()).get(settings)
+    return _analyze(probe_source(path, settings), settings, models, progress or ignore_progress)
 
 
 def preview_video(
@@ -338,6 +343,7 @@ def preview_video(
     config: Path | str | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
+    networks: ModelCache | None = None,
     **overrides: Unpack[Overrides],
 ) -> PreviewResult:
     """Restore a short span of a video into a clip for viewing; the rest of the video is not read.
@@ -354,6 +360,7 @@ def preview_video(
         config: As of `restore_video`.
         overwrite: Replace an existing target.
         progress: As of `restore_video`.
+        networks: As of `restore_video`.
         overrides: As of `restore_video`; those of the encoding have no effect.
 
     Raises:
@@ -370,7 +377,8 @@ def preview_video(
     if is_stills(path, settings.input):
         raise InputError(f"{source} is not a video; restore the picture itself")
     with network_threads(settings.execution.threads):
-        return make_preview(probe_source(path, settings), target, settings, request, progress or ignore_progress)
+        info = probe_source(path, settings)
+        return make_preview(info, target, settings, request, progress or ignore_progress, networks)
 
 
 def compare_videos(

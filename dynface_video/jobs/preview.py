@@ -26,7 +26,8 @@ from dynface_video.media.pixels.interlace import first_fields
 from dynface_video.passes.analysis import Analysis
 from dynface_video.passes.choosing import resolve, with_strengths
 from dynface_video.passes.interlaced import deinterlaced_span
-from dynface_video.passes.networks import Models, analyze_with, load_models
+from dynface_video.passes.model_cache import ModelCache
+from dynface_video.passes.networks import Models, analyze_with
 from dynface_video.passes.people import time_of
 from dynface_video.passes.restore import PassContext, Work, restored_frames
 from dynface_video.passes.span import restored_span
@@ -107,7 +108,12 @@ def parse_preview(text: str) -> TimeSpan:
 
 
 def make_preview(
-    info: VideoInfo, target: Path, settings: Settings, request: PreviewRequest, progress: Progress
+    info: VideoInfo,
+    target: Path,
+    settings: Settings,
+    request: PreviewRequest,
+    progress: Progress,
+    networks: ModelCache | None = None,
 ) -> PreviewResult:
     """Restore a span of a video into a clip.
 
@@ -117,6 +123,7 @@ def make_preview(
         settings: All of them.
         request: What to show.
         progress: Called with (stage, frames done, frames in all or None).
+        networks: As of `RunOptions`.
 
     Raises:
         InputError: The span lies outside the video, or a person is named without an analysis of the whole video.
@@ -125,7 +132,7 @@ def make_preview(
     settings = settings.model_copy(update={"output": settings.output.model_copy(update={"copy_untouched": False})})
     if request.analysis is None:
         _check_numbers(settings)
-    models, work = load_models(settings), Work()
+    models, work = (networks or ModelCache()).get(settings), Work()
     part = _whole(info, settings, request) if request.analysis else _excerpt(info, settings, request, models, progress)
     versions = request.strengths or (settings.restoration.strength,)
     made = [part.restored(_at_strength(models, strength), settings, work) for strength in versions]

@@ -24,7 +24,8 @@ from dynface_video.media.io.image_file import WRITTEN_KINDS
 from dynface_video.media.io.images import read_image
 from dynface_video.models.registry import used_models
 from dynface_video.passes.analysis import unrestored_warning
-from dynface_video.passes.networks import Models, load_models
+from dynface_video.passes.model_cache import ModelCache
+from dynface_video.passes.networks import Models
 from dynface_video.passes.restore import Work
 from dynface_video.passes.stills import restore_still, still_settings
 from dynface_video.stage_loading import find_models
@@ -140,7 +141,7 @@ class StillsJob:
     def _run_all(self, folder: Path, report: Progress) -> StillsResult:
         folder.mkdir(exist_ok=True)
         result = StillsResult(warnings=unread_in_album(self.source, self.target), models=self.used)
-        models: Models | None = None
+        networks = self.options.networks or ModelCache()
         workers = self.settings.execution.workers
         if workers != "auto" and workers > 1:
             result.warnings.append("single pictures are restored by one process; --workers is ignored")
@@ -151,8 +152,7 @@ class StillsJob:
             # Written after the picture: without it the picture is of a run that was killed in between.
             account = PictureAccount.load(record) if (folder / name).exists() else None
             if account is None:
-                models = models or load_models(settings)
-                account = self._restore(path, folder / name, models, settings, work)
+                account = self._restore(path, folder / name, networks.get(settings), settings, work)
                 account.save(record)
             result.add(account)
         if not result.pictures:

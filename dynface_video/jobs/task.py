@@ -29,6 +29,7 @@ from dynface_video.jobs.workers import local_workers
 from dynface_video.passes.analysis import Analysis, unrestored_warning
 from dynface_video.passes.choosing import resolve
 from dynface_video.passes.face_account import face_accounts
+from dynface_video.passes.model_cache import ModelCache
 from dynface_video.precision import resolve_precision
 
 logger = logging.getLogger(__name__)
@@ -53,12 +54,14 @@ class RunOptions:
         resume: False restarts an unfinished job.
         report: Called with the progress.
         logs: Files to log every call in, beside the job's own.
+        networks: Where to keep the networks for later runs in this process; None loads them for this run alone.
     """
 
     overwrite: bool = False
     resume: bool = True
     report: Progress = ignore_progress
     logs: tuple[Path, ...] = ()
+    networks: ModelCache | None = None
 
 
 @dataclass

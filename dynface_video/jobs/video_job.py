@@ -27,6 +27,7 @@ from dynface_video.media.output.write import EncodeSettings
 from dynface_video.models.registry import used_models
 from dynface_video.passes.analysis import Analysis
 from dynface_video.passes.choosing import check_times, choose
+from dynface_video.passes.model_cache import ModelCache
 from dynface_video.passes.networks import choose_with, load_models, reference_vector
 from dynface_video.precision import resolve_precision
 from dynface_video.stage_loading import find_models
@@ -63,6 +64,7 @@ class VideoJob:
         self.task = RestoreTask(
             output, settings, lambda: make_plan(source, settings, output.encoding, analysis), options, given
         )
+        self._networks = options.networks
         self.task.totals.models = [dataclasses.asdict(model) for model in used]
 
     def run(self) -> Totals:
@@ -75,24 +77,25 @@ class VideoJob:
             JobError: The job's directory holds another job, or something failed; finished segments are kept.
         """
         if not self.task.already_published():
-            drive([self.task], self.task.settings.execution)
+            drive([self.task], self.task.settings.execution, self._networks)
         if self.task.error is not None:
             raise self.task.error
         return self.task.totals
 
 
-def drive(tasks: Sequence[RestoreTask], execution: ExecutionSettings) -> None:
+def drive(tasks: Sequence[RestoreTask], execution: ExecutionSettings, networks: ModelCache | None = None) -> None:
     """Drive videos through an executor of their own.
 
     Args:
         tasks: The videos.
         execution: Where to run them.
+        networks: As of `RunOptions`; without effect where other processes restore.
 
     Raises:
         Interrupted: A stop was requested; for other errors see `Driver.run`.
     """
     with handled_signals() as stop:
-        executor = _executor(tasks, execution, stop)
+        executor = _executor(tasks, execution, stop, networks)
         try:
             # Ray installs a handler for SIGTERM when it starts.
             stop.install()
@@ -101,7 +104,9 @@ def drive(tasks: Sequence[RestoreTask], execution: ExecutionSettings) -> None:
             executor.close()
 
 
-def _executor(tasks: Sequence[RestoreTask], execution: ExecutionSettings, stop: StopRequest) -> Executor:
+def _executor(
+    tasks: Sequence[RestoreTask], execution: ExecutionSettings, stop: StopRequest, networks: ModelCache | None
+) -> Executor:
     if local_workers(execution) == 1 and execution.address is None:
 
         def on_frame(call: Call, done: int) -> None:
@@ -110,7 +115,7 @@ def _executor(tasks: Sequence[RestoreTask], execution: ExecutionSettings, stop: 
             if call.kind == "analyze":
                 stop.check()
 
-        return LocalExecutor(on_frame)
+        return LocalExecutor(on_frame, networks)
     from dynface_video.jobs.executors.ray import RayExecutor
 
     calls = [max(1, (task.expected().frames or 10**9) // task.settings.output.segment_frames) for task in tasks]

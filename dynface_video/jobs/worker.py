@@ -86,6 +86,9 @@ class VideoPerformer:
                 return self._assemble(cache, on_frame)
         except Exception as error:
             if is_out_of_memory(error):
+                if "networks" in cache:
+                    # It may be kept elsewhere, too.
+                    cache["networks"].clear()
                 cache.clear()
                 torch.cuda.empty_cache()
             raise

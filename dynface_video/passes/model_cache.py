@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 from dynface_video.config import Settings
@@ -11,10 +12,19 @@ from dynface_video.stage_loading import chosen_networks
 
 
 class ModelCache:
-    """Loads networks once for each choice of models, device and precision, and adapts them to each video's settings."""
+    """Loads networks once for each choice of models, device and precision, and adapts them to each video's settings.
+
+    Several threads may use one cache. What it holds stays in memory, and in that of a GPU, until `clear`.
+    """
 
     def __init__(self) -> None:
         self._loaded: dict[tuple[object, ...], tuple[Settings, Models]] = {}
+        self._lock = threading.Lock()
+
+    def clear(self) -> None:
+        """Forget the networks."""
+        with self._lock:
+            self._loaded.clear()
 
     def get(self, settings: Settings) -> Models:
         """The models under some settings.
@@ -25,6 +35,10 @@ class ModelCache:
         Raises:
             ModelError: Weights are missing.
         """
+        with self._lock:
+            return self._adapted(settings)
+
+    def _adapted(self, settings: Settings) -> Models:
         device, precision = settings.execution.device, resolve_precision(settings.execution)
         key = (settings.models, device, precision, *chosen_networks(settings.restoration))
         if key not in self._loaded:

@@ -1,16 +1,17 @@
-"""Carries out the queue: one request after the other, each in a process of its own."""
+"""Carries out the queue: one request after the other, in a process of its own."""
 
 from __future__ import annotations
 
 import json
 import logging
-import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dynface_video.ui.project import QUEUED, Project
+from dynface_video.ui.worker_process import WorkerProcess
 from dynface_video.ui.workspace import Workspace
 
 logger = logging.getLogger(__name__)
@@ -19,9 +20,9 @@ INTERVAL = 0.5
 """Seconds between two checks of the queue."""
 LAST_LINES = 3
 """Lines of a process's messages that are shown when it ends without a word of its own."""
+LONGEST_IDLE = 600.0
+"""Seconds for which a process without a request keeps the networks in memory."""
 COMMAND = (sys.executable, "-m", "dynface_video.ui.work")
-
-Start = Callable[[Project], "subprocess.Popen[bytes]"]
 
 
 class Dispatcher:
@@ -31,17 +32,18 @@ class Dispatcher:
     started run on, and those in the queue are done by the next one.
     """
 
-    def __init__(self, workspace: Workspace, options: Mapping[str, Any], start: Start | None = None) -> None:
+    def __init__(self, workspace: Workspace, options: Mapping[str, Any], command: Sequence[str] = COMMAND) -> None:
         """Create a dispatcher.
 
         Args:
             workspace: Whose queue.
             options: Arguments of the functions of `dynface_video.api`, as JSON data.
-            start: Starts the process for a project; by default the module `work`.
+            command: Of the process, see `WorkerProcess`; it gets the options as its last argument.
         """
-        self._workspace, self._options = workspace, json.dumps(dict(options))
-        self._start = start or self._start_process
-        self._current: tuple[Project, subprocess.Popen[bytes]] | None = None
+        self._workspace, self._command = workspace, (*command, json.dumps(dict(options)))
+        self._worker: WorkerProcess | None = None
+        self._project: Project | None = None
+        self._idle_since = time.monotonic()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
 
@@ -54,18 +56,13 @@ class Dispatcher:
         self._ended.set()
         if self._thread.is_alive():
             self._thread.join()
-        if self._current is not None:
-            self._current[1].terminate()
+        if self._worker is not None:
+            self._worker.end()
 
     def step(self) -> None:
-        """Take note of a process that has ended, and start the next request if nothing is running."""
-        if self._current is not None:
-            project, process = self._current
-            if process.poll() is None:
-                return
-            self._current = None
-            if process.returncode != 0:
-                _record_failure(project, process.returncode)
+        """Take note of a request that is done, and start the next one if nothing is running."""
+        if self._is_working():
+            return
         projects = self._workspace.projects()
         if any(project.is_running() for project in projects):
             return
@@ -75,8 +72,30 @@ class Dispatcher:
             if (request := project.request) is not None and project.state == QUEUED
         ]
         if waiting:
-            project = min(waiting, key=lambda one: one[0])[1]
-            self._current = project, self._start(project)
+            self._begin(min(waiting, key=lambda one: one[0])[1])
+        elif self._worker is not None and time.monotonic() - self._idle_since > LONGEST_IDLE:
+            self._worker.end()
+            self._worker = None
+
+    def _is_working(self) -> bool:
+        """Whether the request goes on; one that has just ended, or its process, is taken note of."""
+        if self._worker is None:
+            return False
+        code = self._worker.exit_code
+        if code is None and self._worker.is_busy:
+            return True
+        if self._project is not None:
+            if code:
+                _record_failure(self._project, code)
+            self._project, self._idle_since = None, time.monotonic()
+        if code is not None:
+            self._worker = None
+        return False
+
+    def _begin(self, project: Project) -> None:
+        self._worker = self._worker or WorkerProcess(self._command, project.log)
+        self._worker.give(project.folder)
+        self._project = project
 
     def _run(self) -> None:
         while not self._ended.wait(INTERVAL):
@@ -85,22 +104,11 @@ class Dispatcher:
             except OSError as error:
                 logger.warning("the queue cannot be read (%s); trying again", error)
 
-    def _start_process(self, project: Project) -> subprocess.Popen[bytes]:
-        with open(project.folder / "log.txt", "ab") as log:
-            # A session of its own: Ctrl-C in the server's terminal is not for the process.
-            return subprocess.Popen(
-                [*COMMAND, str(project.folder), self._options],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-
 
 def _record_failure(project: Project, code: int) -> None:
     request = project.request
     # A request that was stopped is no failure, whatever it ended with.
     if request is None or request.stop:
         return
-    lines = (project.folder / "log.txt").read_text(errors="replace").splitlines()[-LAST_LINES:]
+    lines = project.log.read_text(errors="replace").splitlines()[-LAST_LINES:]
     project.end(f"the process ended with code {code}: {' / '.join(lines) or 'without a message'}")

@@ -112,6 +112,11 @@ class Project:
         return self.folder / "comparison.mp4"
 
     @property
+    def log(self) -> Path:
+        """Messages of the processes that worked on it."""
+        return self.folder / "log.txt"
+
+    @property
     def progress_path(self) -> Path:
         """Progress of the running request."""
         return self.folder / "progress.json"

@@ -1,9 +1,14 @@
-"""A process that carries out the request of one project: `python -m dynface_video.ui.work FOLDER OPTIONS`."""
+"""A process that carries out requests of projects: `python -m dynface_video.ui.work OPTIONS`.
+
+It reads the folders of projects, a JSON string a line, and answers each with a line when its request is done. The
+networks stay loaded from one request to the next.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
+import os
 import signal
 import sys
 import threading
@@ -14,13 +19,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dynface_video.config.times import TimeSpan
 from dynface_video.errors import DynfaceError, JobMismatchError
 from dynface_video.jobs.lock import job_lock
 from dynface_video.media.io.files import complete_or_nothing, write_atomically
 from dynface_video.ui.project import COMPARE, FIND, PREVIEW, WORK, Project, Request
+
+if TYPE_CHECKING:
+    from dynface_video.passes.model_cache import ModelCache
 
 logger = logging.getLogger(__name__)
 
@@ -48,12 +56,17 @@ class ProgressFile:
             self.path.write_text(json.dumps({"stage": stage, "done": done, "total": total}))
 
 
-def work_on(project: Project, options: dict[str, Any]) -> None:
-    """Carry out a project's request. It stays in the queue if this process is told to end.
+def work_on(project: Project, options: dict[str, Any], networks: ModelCache) -> bool:
+    """Carry out a project's request. It stays in the queue if it is interrupted.
 
     Args:
         project: The project.
         options: Arguments of the functions of `dynface_video.api`: preset, config, device.
+        networks: Of this process.
+
+    Returns:
+        Whether the process is fit for another request: not when threads of this one may go on, or its memory may be
+        exhausted.
 
     Raises:
         InputError: Another process is working on the project.
@@ -61,37 +74,38 @@ def work_on(project: Project, options: dict[str, Any]) -> None:
     with job_lock(project.folder / WORK):
         request = project.request
         if request is None or request.stop:
-            return
+            return True
         report = ProgressFile(project.progress_path)
         report("begin", 0, None)
-        failure = ""
+        failure, fit = "", True
         try:
             with _stopping(project):
-                _carry_out(project, request, options, report)
+                _carry_out(project, request, options | {"progress": report, "networks": networks})
         except KeyboardInterrupt:
-            return
+            return False
         except DynfaceError as error:
             failure = str(error)
         except Exception as error:  # of any kind: the page shows it
             traceback.print_exc()
-            failure = f"unexpected {type(error).__name__}: {error}"
+            failure, fit = f"unexpected {type(error).__name__}: {error}", False
         finally:
             project.progress_path.unlink(missing_ok=True)
         project.end(failure)
+        return fit
 
 
-def _carry_out(project: Project, request: Request, options: dict[str, Any], report: ProgressFile) -> None:
+def _carry_out(project: Project, request: Request, options: dict[str, Any]) -> None:
     if request.action == FIND:
-        _find_people(project, options, report)
+        _find_people(project, options)
     elif request.action == PREVIEW:
-        _preview(project, request, options, report)
+        _preview(project, request, options)
     elif request.action == COMPARE:
-        _compare(project, request, options, report)
+        _compare(project, request, options)
     else:
-        _restore(project, options, report)
+        _restore(project, options)
 
 
-def _find_people(project: Project, options: dict[str, Any], report: ProgressFile) -> None:
+def _find_people(project: Project, options: dict[str, Any]) -> None:
     from PIL import Image
 
     from dynface_video import api
@@ -99,7 +113,7 @@ def _find_people(project: Project, options: dict[str, Any], report: ProgressFile
     from dynface_video.jobs.source import probe_source
     from dynface_video.passes.face_sheet import read_portraits
 
-    found = api.analyze_video(project.source, progress=report, **options)
+    found = api.analyze_video(project.source, **options)
     settings = load_settings(**_arguments(options))
     project.portrait(0).parent.mkdir(exist_ok=True)
     for portrait in read_portraits(probe_source(project.source, settings), found):
@@ -108,21 +122,20 @@ def _find_people(project: Project, options: dict[str, Any], report: ProgressFile
     # The analysis comes last: with it the people count as found.
     partial = project.analysis.with_suffix(".partial")
     found.save(partial)
-    _, people = api.list_people(project.source, analysis=partial, **options)
+    without = {name: value for name, value in options.items() if name != "networks"}
+    _, people = api.list_people(project.source, analysis=partial, **without)
     project.save_people([person.as_dict() for person in people], found.strength)
     partial.replace(project.analysis)
 
 
-def _restore(project: Project, options: dict[str, Any], report: ProgressFile) -> None:
+def _restore(project: Project, options: dict[str, Any]) -> None:
     from dynface_video import api
 
     chosen = project.folder / "chosen.json"
     _write_choice(project, chosen)
 
     def restore(resume: bool) -> None:
-        api.restore_video(
-            project.source, project.output, analysis=chosen, overwrite=True, resume=resume, progress=report, **options
-        )
+        api.restore_video(project.source, project.output, analysis=chosen, overwrite=True, resume=resume, **options)
 
     try:
         restore(resume=True)
@@ -131,7 +144,7 @@ def _restore(project: Project, options: dict[str, Any], report: ProgressFile) ->
         restore(resume=False)
 
 
-def _preview(project: Project, request: Request, options: dict[str, Any], report: ProgressFile) -> None:
+def _preview(project: Project, request: Request, options: dict[str, Any]) -> None:
     from dynface_video.config import load_settings
     from dynface_video.jobs.preview import PreviewRequest, make_preview
     from dynface_video.jobs.source import probe_source
@@ -142,16 +155,17 @@ def _preview(project: Project, request: Request, options: dict[str, Any], report
     settings = load_settings(**_arguments(options))
     wanted = PreviewRequest(_span(request), compare="side", analysis=chosen, width=WIDEST)
     with network_threads(settings.execution.threads):
-        make_preview(probe_source(project.source, settings), project.preview, settings, wanted, report)
+        info, report = probe_source(project.source, settings), options["progress"]
+        make_preview(info, project.preview, settings, wanted, report, options["networks"])
 
 
-def _compare(project: Project, request: Request, options: dict[str, Any], report: ProgressFile) -> None:
+def _compare(project: Project, request: Request, options: dict[str, Any]) -> None:
     from dynface_video.config import load_settings
     from dynface_video.jobs.compare import ComparisonRequest, make_comparison
 
     wanted = ComparisonRequest(span=_span(request), width=WIDEST)
     sources = project.source, project.output
-    make_comparison(sources, project.comparison, load_settings(**_arguments(options)), wanted, report)
+    make_comparison(sources, project.comparison, load_settings(**_arguments(options)), wanted, options["progress"])
 
 
 def _span(request: Request) -> TimeSpan:
@@ -162,7 +176,8 @@ def _span(request: Request) -> TimeSpan:
 
 def _arguments(options: dict[str, Any]) -> dict[str, Any]:
     """Arguments of `load_settings` from those of the functions of `dynface_video.api`."""
-    overrides = {name: value for name, value in options.items() if name not in ("preset", "config")}
+    others = ("preset", "config", "progress", "networks")
+    overrides = {name: value for name, value in options.items() if name not in others}
     return {"preset": options["preset"], "config": options["config"], "overrides": overrides}
 
 
@@ -208,13 +223,31 @@ def _interrupt() -> None:
         signal.raise_signal(signal.SIGINT)
 
 
+def serve(options: dict[str, Any]) -> None:
+    """Carry out the requests of the projects that standard input names, until it ends; answers on standard output."""
+    from dynface_video.passes.model_cache import ModelCache
+
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    networks, fit = ModelCache(), True
+    while fit and (line := sys.stdin.readline()):
+        project = Project(Path(json.loads(line)))
+        with open(project.log, "ab") as log:
+            # Of native libraries, too.
+            os.dup2(log.fileno(), 1)
+            os.dup2(log.fileno(), 2)
+        fit = work_on(project, options, networks)
+        if fit:
+            answers.write("done\n")
+
+
 def main(arguments: list[str]) -> None:
-    """Carry out the request of the project in a folder; options as a JSON object."""
+    """Carry out requests; options as a JSON object."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     # A server that ends tells it by SIGTERM; Ctrl-C in its terminal does not come here.
     signal.signal(signal.SIGTERM, lambda number, frame: signal.default_int_handler(number, frame))
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    work_on(Project(Path(arguments[0])), json.loads(arguments[1]))
+    with suppress(KeyboardInterrupt):
+        serve(json.loads(arguments[0]))
 
 
 if __name__ == "__main__":

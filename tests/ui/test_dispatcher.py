@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from dynface_video.ui.dispatcher import Dispatcher
-from dynface_video.ui.project import FAILED, QUEUED, RESTORE, STOPPED, Project, Request
+from dynface_video.ui.project import FAILED, QUEUED, RESTORE, STOPPED, Request
 from dynface_video.ui.workspace import Workspace
 from ui_projects import found
 
@@ -20,44 +22,89 @@ def workspace(tmp_path: Path) -> Workspace:
     return Workspace.open(tmp_path / "work")
 
 
-class Started:
-    """Starts a small process instead of the work, and remembers for whom."""
+def command(work: str) -> list[str]:
+    """A small process in the place of the work: what it does for the project in `folder`, a Path."""
+    program = f"""
+import json, os, sys, time
+from pathlib import Path
+while line := sys.stdin.readline():
+    folder = Path(json.loads(line))
+    with open(folder.parent / "given", "a") as given:
+        print(folder.name, os.getpid(), file=given)
+    {work}
+    print("done", flush=True)
+"""
+    return [sys.executable, "-S", "-c", program]
 
-    def __init__(self, program: str = "") -> None:
-        self.projects: list[Project] = []
-        self.program = program
 
-    def __call__(self, project: Project) -> subprocess.Popen[bytes]:
-        self.projects.append(project)
-        with open(project.folder / "log.txt", "ab") as log:
-            return subprocess.Popen([sys.executable, "-S", "-c", self.program], stderr=log)
+ENDING = '(folder / "request.json").unlink()'
+
+
+def given(workspace: Workspace) -> list[list[str]]:
+    """Names of the projects that processes were given, with the processes' numbers."""
+    path = workspace.folder / "given"
+    return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    # Nobody may have asked for its exit code.
+    return "zombie" not in Path(f"/proc/{process}/status").read_text() if Path("/proc/self").exists() else True
 
 
 def until_it_ends(dispatcher: Dispatcher) -> None:
-    assert dispatcher._current is not None
-    dispatcher._current[1].wait(20)
+    assert dispatcher._worker is not None
+    dispatcher._worker.wait(20)
 
 
 def test_requests_are_done_one_after_the_other_in_their_order(workspace: Workspace) -> None:
     first, second = found(workspace, "b.mp4"), found(workspace, "a.mp4")
     first.ask(Request(RESTORE, 1.0))
     second.ask(Request(RESTORE, 2.0))
-    started = Started("import time; time.sleep(0.3)")
-    dispatcher = Dispatcher(workspace, {}, started)
+    dispatcher = Dispatcher(workspace, {}, command(f"time.sleep(0.2); {ENDING}"))
     dispatcher.step()
+    until(lambda: len(given(workspace)) == 1)
     dispatcher.step()
-    assert started.projects == [first]
-    until_it_ends(dispatcher)
-    first.end()
-    dispatcher.step()
-    assert started.projects == [first, second]
+    assert [name for name, _ in given(workspace)] == [first.name]
+    until(lambda: first.request is None)
+    while second.request is not None:
+        dispatcher.step()
+        time.sleep(0.02)
+    (name, process), (other, the_same) = given(workspace)
+    assert (name, other) == (first.name, second.name) and process == the_same
     dispatcher.close()
+
+
+def test_a_process_that_is_idle_for_long_ends(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = found(workspace)
+    project.ask(Request(RESTORE, 1.0))
+    dispatcher = Dispatcher(workspace, {}, command(ENDING))
+    dispatcher.step()
+    worker = dispatcher._worker
+    assert worker is not None
+    until(lambda: not worker.is_busy)
+    dispatcher.step()
+    assert dispatcher._worker is worker and worker.exit_code is None
+    monkeypatch.setattr("dynface_video.ui.dispatcher.LONGEST_IDLE", 0.0)
+    dispatcher.step()
+    worker.wait(20)
+    assert dispatcher._worker is None and worker.exit_code == 0
 
 
 def test_a_process_that_dies_is_a_failure_with_its_last_words(workspace: Workspace) -> None:
     project = found(workspace)
     project.ask(Request(RESTORE, 1.0))
-    dispatcher = Dispatcher(workspace, {}, Started("raise SystemExit('out of memory')"))
+    dispatcher = Dispatcher(workspace, {}, command("raise SystemExit('out of memory')"))
     dispatcher.step()
     until_it_ends(dispatcher)
     dispatcher.step()
@@ -67,31 +114,43 @@ def test_a_process_that_dies_is_a_failure_with_its_last_words(workspace: Workspa
 def test_what_was_stopped_is_no_failure_and_is_not_started_again(workspace: Workspace) -> None:
     project = found(workspace)
     project.ask(Request(RESTORE, 1.0))
-    started = Started("raise SystemExit(130)")
-    dispatcher = Dispatcher(workspace, {}, started)
+    dispatcher = Dispatcher(workspace, {}, command("raise SystemExit(130)"))
     dispatcher.step()
     workspace.stop(project)
     until_it_ends(dispatcher)
     dispatcher.step()
     dispatcher.step()
-    assert project.state == STOPPED and len(started.projects) == 1
+    assert project.state == STOPPED and len(given(workspace)) == 1
 
 
 def test_a_server_that_ends_leaves_the_request_in_the_queue_for_the_next(workspace: Workspace) -> None:
     project = found(workspace)
     project.ask(Request(RESTORE, 1.0))
-    started = Started("import time; time.sleep(60)")
-    dispatcher = Dispatcher(workspace, {}, started)
+    dispatcher = Dispatcher(workspace, {}, command("time.sleep(60)"))
     dispatcher.start()
-    deadline = time.monotonic() + 20
-    while not started.projects and time.monotonic() < deadline:
-        time.sleep(0.05)
+    until(lambda: len(given(workspace)) == 1)
     dispatcher.close()
-    assert dispatcher._current is not None
-    dispatcher._current[1].wait(20)
+    until_it_ends(dispatcher)
     assert project.state == QUEUED
-    again = Started()
-    following = Dispatcher(workspace, {}, again)
+    following = Dispatcher(workspace, {}, command(ENDING))
     following.step()
-    assert again.projects == [project]
+    until(lambda: project.request is None)
+    following.close()
     until_it_ends(following)
+
+
+def test_a_request_goes_on_without_its_server_and_the_process_ends_after_it(workspace: Workspace) -> None:
+    project = found(workspace)
+    project.ask(Request(RESTORE, 1.0))
+    program = (
+        "import sys\nfrom pathlib import Path\n"
+        "from dynface_video.ui.worker_process import WorkerProcess\n"
+        "worker = WorkerProcess(sys.argv[2:], Path(sys.argv[1]) / 'log.txt')\n"
+        "worker.give(Path(sys.argv[1]))\n"
+    )
+    subprocess.run(
+        [sys.executable, "-c", program, str(project.folder), *command(f"time.sleep(0.5); {ENDING}")], check=True
+    )
+    until(lambda: project.request is None)
+    ((_, process),) = given(workspace)
+    until(lambda: not is_alive(int(process)))

@@ -20,17 +20,18 @@ class LocalExecutor:
     directory; it is repeated in a subprocess.
     """
 
-    def __init__(self, on_frame: Callable[[Call, int], None]) -> None:
+    def __init__(self, on_frame: Callable[[Call, int], None], networks: object = None) -> None:
         """Create an executor.
 
         Args:
             on_frame: Called with a call and its number of frames done; an exception that it raises ends the call.
+            networks: What performers find as `networks` in their cache, which outlives this executor.
         """
         self._on_frame = on_frame
         self._performers: dict[int, Performer] = {}
         self._queue: deque[Call] = deque()
         self._executed: Call | None = None
-        self._cache: dict[str, Any] = {}
+        self._cache: dict[str, Any] = {} if networks is None else {"networks": networks}
 
     def register(self, video: int, performer: Performer) -> None:
         """See `Executor`."""
