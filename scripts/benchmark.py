@@ -3,6 +3,7 @@
 python scripts/benchmark.py                      # the parts, on synthetic crops
 python scripts/benchmark.py --video CLIP.mp4     # and the share of each stage of a whole restoration
 python scripts/benchmark.py --temporal 8         # and of temporal work in a face's time, at 128, 256 and 512 pixels
+python scripts/benchmark.py --gpu --seconds 120 --out FOLDER    # all there is to measure of a GPU, instead
 
 Every round times every part once, in turn, so that whatever else the machine does hits all of them alike.
 """
@@ -28,6 +29,7 @@ from dynface_video.pipeline import FacePipeline, to_tensor
 from dynface_video.stage import Stage
 from dynface_video.temporal.flow_averaging import neighbour_motions, temporal_average, warp_neighbours
 from evaluation.baselines import classical_baselines
+from evaluation.device.run import benchmark_device
 from evaluation.faces import CleanFace, DegradedFace, degrade_faces
 from evaluation.temporal_share import time_faces, time_table
 
@@ -35,20 +37,39 @@ REFERENCE = "RM"
 
 
 def main() -> int:
-    """Parse the command line, measure, print Markdown tables; 0 done, 2 unusable input."""
+    """Parse the command line, measure, print Markdown tables; 0 done, 1 a section failed, 2 unusable input."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", default="mini")
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", help="default: cpu, with --gpu cuda")
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, help="of torch (default: its own choice)")
     parser.add_argument("--video", type=Path, help="also restore this clip into a temporary folder")
     parser.add_argument("--temporal", type=int, metavar="FACES", help="also time so many faces of a track at each size")
+    parser.add_argument("--gpu", action="store_true", help="measure a GPU instead: agreement, speed, memory")
+    parser.add_argument("--seconds", type=float, default=120.0, help="for all of --gpu (default: 120)")
+    parser.add_argument("--out", type=Path, help="folder for the tables, figures and profiles of --gpu")
+    parser.add_argument("--faces", help="folder or tar of aligned clean faces of 512 pixels for --gpu (default: drawn)")
+    parser.add_argument("--tiny", action="store_true", help="only run the code of --gpu, at sizes that say nothing")
     options = parser.parse_args()
+    if options.gpu and options.out is None:
+        parser.error("--gpu needs --out FOLDER")
     if options.threads:
         torch.set_num_threads(options.threads)
     try:
-        pipeline = FacePipeline.from_pretrained(options.preset, device=options.device)
+        if options.gpu:
+            return min(
+                1,
+                benchmark_device(
+                    options.preset,
+                    options.device or "cuda",
+                    options.out,
+                    seconds=options.seconds,
+                    faces=options.faces,
+                    tiny=options.tiny,
+                ),
+            )
+        pipeline = FacePipeline.from_pretrained(options.preset, device=options.device or "cpu")
         print(_parts_table(_parts(pipeline, options.batch_size), options.rounds, options.batch_size))
         if options.temporal:
             print("\n" + time_table(time_faces(pipeline, frames=options.temporal)))

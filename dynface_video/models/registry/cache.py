@@ -18,8 +18,6 @@ from enum import Enum
 from importlib.util import find_spec
 from pathlib import Path
 
-import platformdirs
-
 from dynface_video.errors import MODELS_EXTRA, ModelError
 from dynface_video.media.io.files import sha256_of, write_atomically
 from dynface_video.models.registry.catalogue import ModelFile
@@ -63,7 +61,11 @@ class Record:
 def home() -> Path:
     """The folder of everything that is kept on this machine: `DYNFACE_HOME`, or the user's folder for caches."""
     own = os.environ.get(HOME_VARIABLE)
-    return Path(own).expanduser() if own else platformdirs.user_cache_path("dynface-video", appauthor=False)
+    if own:
+        return Path(own).expanduser()
+    import platformdirs
+
+    return platformdirs.user_cache_path("dynface-video", appauthor=False)
 
 
 def local_path(file: ModelFile) -> Path:
