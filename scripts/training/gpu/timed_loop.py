@@ -198,6 +198,8 @@ def _log(folder: Path, name: str, state: TrainingState, losses: list[Tensor], si
         "crops_per_second": round(crops / max(state.seconds, 1e-9), 1),
         "loss": round(float(torch.stack(losses).float().mean()), 5),
     }
+    if losses[-1].device.type == "cuda":
+        row["device_gib"] = round(torch.cuda.max_memory_allocated(losses[-1].device) / 2**30, 1)
     logger.info("%s %s", name, row)
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / f"{name}.jsonl", "a") as log:
