@@ -24,6 +24,8 @@ from training.widening import widened
 
 Model = TypeVar("Model", bound=ModelMixin)
 
+COARSEST_CHANNELS, COARSEST_BLOCKS = (32, 64, 160, 256), (1, 2, 3, 5)
+"""Of RM of 128 pixels: 9.4 million parameters. What was added works on few pixels, where a face is seen as a whole."""
 FINE_CHANNELS, FINE_BLOCKS = (48, 96, 160, 256), (2, 3, 3, 4)
 """Of RM of 512 pixels: 9.2 million parameters, and three times the operations a pixel of the others."""
 FINE_TABLE = "fine_starting_steps.json"
@@ -53,7 +55,8 @@ class PresetNetworks:
     def load(cls, preset: str, device: torch.device) -> PresetNetworks:
         """The preset's networks; RM and SE of the local stages and the map begin anew where its folder has none.
 
-        RM of 512 pixels begins as that of 256 then, with more channels and blocks.
+        RM of 512 pixels begins as that of 256 then, with more channels and blocks; that of 128 gets more if it has
+        less.
 
         Raises ModelError when weights are missing, or the preset's coarsest stage does not sample.
         """
@@ -67,6 +70,7 @@ class PresetNetworks:
         restoration, blur_level, prior = stage.restoration, stage.sampler.blur_estimator, stage.sampler.prior
         assert isinstance(restoration, RestorationModel) and isinstance(blur_level, BlurLevelEstimator)
         assert isinstance(prior, GuidedPrior)
+        restoration = _frozen(widened(restoration, COARSEST_CHANNELS, COARSEST_BLOCKS), device)
 
         def found_or(name: str, new: Model) -> Model:
             known = (folder / name).is_dir()

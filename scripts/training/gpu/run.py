@@ -46,11 +46,11 @@ logger = logging.getLogger(__name__)
 
 SHARES = {
     "prior": 60.0,
-    "restoration": 110.0,
+    "restoration": 140.0,
     "blur_level": 15.0,
     "sampler": 70.0,
-    "local_restoration": 150.0,
-    "fine_restoration": 175.0,
+    "local_restoration": 120.0,
+    "fine_restoration": 185.0,
     "fine_prior": 40.0,
     "local_blur_level": 15.0,
     "local_sampler": 60.0,
