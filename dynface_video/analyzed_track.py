@@ -7,6 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from dynface_video.tracking.observation import FaceTrack
+from dynface_video.tracking.track_filter import turn_of
+
+SHARPNESS_WEIGHT = 30
+"""Of the blur level in a face's visibility: at a level of a thirtieth of the crop's side a face is seen half as well."""
 
 
 @dataclass(frozen=True)
@@ -51,3 +55,21 @@ class AnalyzedTrack:
         """Levels of the finest stage that has SE, (T,); zeros where none has."""
         estimated = [own for own in self.levels if own.any()]
         return np.asarray(estimated[-1]) if estimated else np.zeros(self.levels.shape[1])
+
+    def visibility(self, at: np.ndarray) -> np.ndarray:
+        """How well the face is seen: large, certain, sharp, from the front, neither bridged nor faded out.
+
+        Args:
+            at: (N,) int64, positions in the track.
+
+        Returns:
+            (N,) float64, more than 0, to be compared among frames of one video.
+        """
+        track = self.track
+        frontal = np.cos(np.radians(turn_of(track.landmarks[at])))
+        shown = np.array([track.shown_at(int(k)) for k in at])
+        seen = np.where(track.observed[at], 1.0, 0.1)
+        sharpness = 1 / (1 + SHARPNESS_WEIGHT * self.finest_levels[at])
+        return np.asarray(
+            track.sizes[at] * track.scores[at] * sharpness * (0.1 + frontal) * (0.1 + shown) * seen, np.float64
+        )

@@ -11,7 +11,6 @@ import numpy as np
 
 from dynface_video.analyzed_track import AnalyzedTrack
 from dynface_video.media.timing.index import FrameIndex
-from dynface_video.tracking.track_filter import turn_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,13 +109,11 @@ def _summary(number: int, tracks: Sequence[AnalyzedTrack], frames: FrameIndex) -
 
 
 def _best(analyzed: AnalyzedTrack) -> tuple[float, Sighting]:
-    """The frame in which a face is large, sharp and seen from the front, and how good it is."""
+    """The frame in which a face is seen best, and how well."""
     track = analyzed.track
-    frontal = np.clip(np.cos(np.radians(turn_of(track.landmarks))), 0, 1) ** 2
-    quality = track.sizes * frontal * track.scores * np.where(track.observed, 1.0, 0.1)
-    quality = quality / (1 + 30 * analyzed.finest_levels)
-    at = int(quality.argmax())
-    return float(quality[at]), Sighting(track.start + at, track.number, track.landmarks[at])
+    visibility = analyzed.visibility(np.arange(len(track.landmarks)))
+    at = int(visibility.argmax())
+    return float(visibility[at]), Sighting(track.start + at, track.number, track.landmarks[at])
 
 
 def joined_spans(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -15,7 +15,6 @@ from dynface_video.analyzed_track import AnalyzedTrack
 from dynface_video.passes.analysis import Analysis
 from dynface_video.record.people import SeenPerson, people_of
 from dynface_video.tracking.observation import HIDDEN
-from dynface_video.tracking.track_filter import turn_of
 
 Span = tuple[int, int]
 
@@ -122,7 +121,7 @@ def choose_moments(analysis: Analysis, height: int, finished: Sequence[Span] | N
 
 
 def best_frame(analyzed: AnalyzedTrack, allowed: np.ndarray) -> int | None:
-    """The frame in which a face is seen best: large, frontal, certain, and shown.
+    """The frame in which a face is seen best, see `AnalyzedTrack.visibility`.
 
     Args:
         analyzed: The face.
@@ -138,10 +137,7 @@ def best_frame(analyzed: AnalyzedTrack, allowed: np.ndarray) -> int | None:
     if not len(at):
         return None
     at = at[np.unique(np.linspace(0, len(at) - 1, CANDIDATES).astype(int))]
-    shown = np.array([track.shown_at(int(k)) for k in at])
-    frontal = np.cos(np.radians(turn_of(track.landmarks[at])))
-    worth = track.sizes[at] * track.scores[at] * (0.1 + frontal) * (0.1 + shown)
-    return track.start + int(at[int(worth.argmax())])
+    return track.start + int(at[int(analyzed.visibility(at).argmax())])
 
 
 def _is_ready(person: SeenPerson, ready: np.ndarray) -> bool:
