@@ -10,7 +10,7 @@ from dynface_video.tracking.observation import FaceTrack
 from dynface_video.tracking.track_filter import turn_of
 
 SHARPNESS_WEIGHT = 30
-"""Of the blur level in a face's visibility: at a level of a thirtieth of the crop's side a face is seen half as well."""
+"""Of the blur level in a face's visibility: at a thirtieth of the crop's side a face is seen half as well."""
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,11 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_weights_and_presets_are_in_the_wheel_and_it_stays_small(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-    assert {"dynface_video/configs/mini.yaml", "dynface_video/py.typed"} <= set(names)
+    assert {
+        "dynface_video/configs/mini.yaml",
+        "dynface_video/models/registry/catalogue.yaml",
+        "dynface_video/py.typed",
+    } <= set(names)
     assert {f"dynface_video/report/templates/page.{kind}" for kind in ("html", "css", "js")} <= set(names)
     assert any(name.startswith("dynface_video/models/mini/") and name.endswith(".safetensors") for name in names)
     assert not [name for name in names if not name.startswith(("dynface_video/", "dynface_video-"))]

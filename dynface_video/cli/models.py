@@ -37,12 +37,12 @@ models = typer.Typer(
 
 def _known_names(incomplete: str) -> list[str]:
     """Names that a shell completes; without those of a catalogue that cannot be read."""
-    from dynface_video.models.registry.catalogue import BUILT_IN, SETS, catalogue
+    from dynface_video.models.registry.catalogue import SETS, built_in, catalogue
 
     try:
         names = [*catalogue(), *SETS]
     except InputError:
-        names = [*(file.name for file in BUILT_IN), *SETS]
+        names = [*built_in(), *SETS]
     return [name for name in names if name.startswith(incomplete)]
 
 
