@@ -86,7 +86,7 @@ def find_models(settings: Settings) -> ModelFiles:
         ModelError: Weights are missing.
     """
     chosen, folder = settings.restoration, model_folder(settings.models)
-    configs = _stage_configs(folder)
+    configs = stage_configs(folder)
     restorer = None if chosen.restorer is None else _located(chosen.restorer, "restorer")
     if restorer is not None:
         configs = [_with_restorer(configs, chosen.method, settings.models)]
@@ -182,7 +182,8 @@ def _content_digest(path: Path, size: int, changed: int) -> bytes:
         return hashlib.file_digest(file, "sha256").digest()
 
 
-def _stage_configs(folder: Path) -> list[StageConfig]:
+def stage_configs(folder: Path) -> list[StageConfig]:
+    """The stages of a model set, coarse to fine; raises ModelError for a folder that is none."""
     try:
         described = json.loads((folder / INDEX).read_text())["stages"]
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -70,7 +70,9 @@ def fit(
     adjuster: Annotated[
         bool, typer.Option("--adjuster", help="Also fit the guidance map, which needs the prior.")
     ] = False,
-    preset: Annotated[str, typer.Option(metavar="NAME", help="Settings and models to start from.")] = "ffhq512",
+    preset: Annotated[
+        str, typer.Option(metavar="NAME", help="Whose restorer to fit to without --restorer; FOLDER is for ffhq512.")
+    ] = "ffhq512",
     rounds: Annotated[int, typer.Option(min=1, help="How often each crop is degraded.")] = 2,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the crops.")] = 12,
     map_steps: Annotated[int, typer.Option(min=1, help="Training steps of the guidance map.")] = 400,

@@ -27,10 +27,10 @@ from dynface_video.models.restoration import enlarge_coarse
 from dynface_video.models.restorer import RESOLUTION
 from dynface_video.pipeline import FacePipeline
 from dynface_video.pretrained import save_pretrained
-from dynface_video.stage_loading import INDEX
+from dynface_video.stage_loading import INDEX, stage_configs
 
 BASE = "ffhq512"
-"""The model set whose prior, table and stage are taken over."""
+"""The model set whose prior, table and stage are taken over where the settings' own has no prior of 512 pixels."""
 SETTINGS = "settings.yaml"
 
 Progress = Callable[[str, int, int], None]
@@ -91,13 +91,21 @@ def fit_model_set(
         on_crop=lambda done, total: tell("crops", done, total),
     )
     with complete_folder(folder) as temporary:
-        shutil.copytree(model_folder(BASE), temporary, ignore=shutil.ignore_patterns("blur_level"))
+        shutil.copytree(_base(settings), temporary, ignore=shutil.ignore_patterns("blur_level"))
         report = _fit_level(pairs, temporary, options, pipeline.device, tell)
         _write_settings(settings, temporary, adjuster=False)
         if options.adjuster:
             report |= _fit_map(pairs, settings, temporary, options, tell)
             _write_settings(settings, temporary, adjuster=True)
     return {"folder": str(folder), "crops": len(files), "pairs": len(pairs)} | report
+
+
+def _base(settings: Settings) -> Path:
+    """The folder of the model set that is extended: of one stage of 512 pixels with a prior."""
+    own = model_folder(settings.models)
+    stages = stage_configs(own)
+    guided = len(stages) == 1 and stages[0].resolution == RESOLUTION and stages[0].prior is not None
+    return own if guided and stages[0].blur_estimator == "blur_level" else model_folder(BASE)
 
 
 def whole_regression(pipeline: FacePipeline) -> Regress:

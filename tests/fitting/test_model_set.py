@@ -1,6 +1,7 @@
 """A fitted model set: complete or absent, and used through its own settings wherever it lies."""
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -47,6 +48,14 @@ def test_the_set_holds_its_own_se_and_the_settings_that_use_it(material: Path) -
     files = find_models(found)
     assert files.folder == material / "moved" and files.restorer == material / "restorer.pth"
     assert files.configs[0].blur_estimator == "blur_level" and found.restoration.guide_count == 3
+
+
+def test_a_set_of_one_s_own_is_extended_and_one_without_such_a_prior_is_not(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    shutil.copytree(model_set.model_folder("ffhq512"), own)
+    settings = load_settings("ffhq512", None, {"device": "cpu"})
+    assert model_set._base(settings.model_copy(update={"models": str(own)})) == own
+    assert model_set._base(load_settings("mini")) == model_set.model_folder("ffhq512")
 
 
 def test_nothing_is_left_behind_where_it_fails(material: Path, monkeypatch: pytest.MonkeyPatch) -> None:
