@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
 
 @dataclass(eq=False)
 class Clock:
@@ -113,6 +115,8 @@ def run_sections(report: Report, sections: Sequence[tuple[str, float, Section]],
         except Exception:  # the sections are independent of each other, and out of memory is a RuntimeError
             failed += 1
             report.say(f"```\n{traceback.format_exc()}```")
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
         report.say(f"({clock.seconds - clock.left:.1f} s of {clock.seconds:.1f})" if not clock.over else "(time over)")
         report.figures.setdefault("seconds", {})[title] = round(time.perf_counter() - clock.began, 2)
     report.save()

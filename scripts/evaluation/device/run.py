@@ -13,7 +13,7 @@ from evaluation.device.report import Clock, Report, Section, run_sections
 from evaluation.device.scale import TINY, Bench, Scale
 from evaluation.device.speed import compile_networks, time_networks, time_parts, time_video
 
-COMPILE_SECONDS = 20
+COMPILE_SECONDS = 30
 """`torch.compile` is begun only with so much time left: it cannot be stopped."""
 
 
