@@ -15,13 +15,16 @@ at every step of the sampler would make it depend on r frames more for each step
 
 At the sampler's last step rho (see `guidance`) is so large that the guides have no weight, and the closed form with the
 temporal term is the weighted mean of `temporal_average`.
+
+Networks and temporal work are two lanes of a `Runner`: with threads, the temporal work of some faces is done while the
+networks are busy with others, also those of the next call of `begin`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from itertools import islice
 from typing import TypeVar
 
@@ -38,9 +41,10 @@ from dynface_video.faces.colour_transfer import (
     match_colour,
     mean_colour_match,
 )
+from dynface_video.lanes import InTurn, Runner, Task
 from dynface_video.models.restoration import enlarge_coarse
 from dynface_video.pipeline import FacePipeline, to_array, to_tensor
-from dynface_video.stage import Estimates, Stage
+from dynface_video.stage import Stage
 from dynface_video.temporal.damage import FEWEST_NEIGHBOURS, remove_damage
 from dynface_video.temporal.flow_averaging import temporal_average, warp_neighbours
 from dynface_video.temporal.motion import Motion, absent_motions, stack_motions
@@ -48,6 +52,9 @@ from dynface_video.temporal.pair_motions import PairMotions, split
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
+
+NETWORKS, TEMPORAL = "networks", "temporal"
+"""The lanes of a video pipeline's work. Only the second reads and changes motions, colours and records."""
 
 FULL_WEIGHT_LEVEL = 1.5 / 128
 """Relative blur level from which on faces are averaged with the full weight; less below it, by the square: a face that
@@ -66,12 +73,21 @@ class FaceKey:
 
 @dataclass(eq=False)
 class StageState:
-    """A stage's results for one face, None until computed. Tensors (3, R, R) in [0, 1]."""
+    """A stage's results for one face, None until computed; tensors (3, R, R) in [0, 1].
+
+    Attributes:
+        estimate: RM's, without damage of single frames.
+        sample: The sampler's.
+        colour: The change that gives the sample its source's colour.
+        face: The averaged sample.
+        tasks: What computes each of them, by its name.
+    """
 
     estimate: Tensor | None = None
     sample: Tensor | None = None
     colour: ColourMatch | None = None
     face: Tensor | None = None
+    tasks: dict[str, Task] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -111,6 +127,29 @@ class _Needs:
     faces: list[FaceKey]
 
 
+class BegunFaces:
+    """Faces that are being restored."""
+
+    def __init__(self, keys: Sequence[FaceKey], faces: list[Tensor], task: Task, runner: Runner) -> None:
+        self._keys, self._faces, self._task, self._runner = keys, faces, task, runner
+
+    @cached_property
+    def faces(self) -> dict[FaceKey, np.ndarray]:
+        """The faces of their last stage, (R, R, 3) in [0, 1], in the colour of their source, once they are restored."""
+        self._runner.wait([self._task])
+        arrays = (to_array(face[None])[0] for face in self._faces)
+        return dict(zip(self._keys, arrays, strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class _NetworkInput:
+    """What RM reads of some faces; see `Stage.regress`."""
+
+    crops: Tensor
+    coarse: Tensor | None
+    windows: list[Tensor]
+
+
 class VideoPipeline:
     """Restores tracked faces frame by frame and keeps what their neighbours will need.
 
@@ -118,10 +157,19 @@ class VideoPipeline:
         pipeline: The stages.
         tracks: Of the faces to restore, by number.
         seed: Of the job.
+        runner: Does the work, in the lanes `NETWORKS` and `TEMPORAL`; None does it in turn.
     """
 
-    def __init__(self, pipeline: FacePipeline, tracks: Mapping[int, AnalyzedTrack], seed: int) -> None:
+    def __init__(
+        self,
+        pipeline: FacePipeline,
+        tracks: Mapping[int, AnalyzedTrack],
+        seed: int,
+        runner: Runner | None = None,
+    ) -> None:
         self.pipeline, self.tracks, self.seed = pipeline, tracks, seed
+        self._runner: Runner = InTurn() if runner is None else runner
+        self._begun: list[Task] = []
         self.unet_evaluations = 0
         most = max((track.stage_count for track in tracks.values()), default=1)
         self.stages = pipeline.stages[:most]
@@ -153,18 +201,38 @@ class VideoPipeline:
         Returns:
             The faces of their last stage, (R, R, 3) in [0, 1], in the colour of their source.
         """
+        faces = self.begin(wanted).faces
+        return [faces[key] for key in wanted]
+
+    def begin(self, wanted: Sequence[FaceKey]) -> BegunFaces:
+        """Begin to restore faces; those of several calls are restored at the same time.
+
+        Args:
+            wanted: Their keys.
+        """
         for number, needs in enumerate(self._plan(wanted)):
             self._estimate(number, needs.estimates)
             self._sample(number, needs.samples)
             self._finish(number, needs.faces)
-        return [to_array(_present(self._records[key].stages[-1].face)[None])[0] for key in wanted]
+        last = [self._records[key].stages[-1] for key in wanted]
+        faces: list[Tensor] = []
+
+        def collect() -> None:
+            faces.extend(_present(state.face) for state in last)
+
+        task = self._runner.submit(TEMPORAL, collect, [state.tasks["face"] for state in last])
+        self._begun = [one for one in self._begun if not one.done] + [task]
+        return BegunFaces(wanted, faces, task, self._runner)
 
     def discard(self, following: Mapping[int, int]) -> None:
-        """Drop what no face will need any more.
+        """Drop what no face will need any more, once the faces begun so far are restored.
 
         Args:
-            following: For each track the first frame, counted from its start, that may still be restored.
+            following: For each track the first frame, counted from its start, that may still be asked for.
         """
+        self._runner.submit(TEMPORAL, partial(self._discard, dict(following)), self._begun)
+
+    def _discard(self, following: Mapping[int, int]) -> None:
         lookback = self._lookback()
         for key, record in list(self._records.items()):
             age = following.get(key.track, key.at) - key.at
@@ -211,21 +279,46 @@ class VideoPipeline:
         near = (FaceKey(key.track, at) for at in range(key.at - radius, key.at + radius + 1))
         return [other for other in near if other == key or (other in self._records and observed[other.at])]
 
+    def _unplanned(self, number: int, name: str, keys: Iterable[FaceKey]) -> list[FaceKey]:
+        """Those of a stage's results that nothing computes yet."""
+        return [key for key in keys if name not in self._records[key].stages[number].tasks]
+
+    def _planned(self, number: int, name: str, keys: Iterable[FaceKey]) -> list[Task]:
+        """What computes results of a stage."""
+        return list(dict.fromkeys(self._records[key].stages[number].tasks[name] for key in keys))
+
+    def _plan_results(self, number: int, name: str, keys: Iterable[FaceKey], task: Task) -> None:
+        for key in keys:
+            self._records[key].stages[number].tasks[name] = task
+
     def _estimate(self, number: int, keys: Sequence[FaceKey]) -> None:
-        """Compute the missing estimates of a stage."""
-        missing = [key for key in keys if self._records[key].stages[number].estimate is None]
+        """Have the missing estimates of a stage computed."""
         stage = self.stages[number]
-        for part in _batches(missing, stage.settings.batch_size):
-            records = [self._records[key] for key in part]
-            crops = self._without_damage(number, part)
-            coarse = None
-            if number > 0 and stage.restoration.reads_coarse:
-                faces = torch.stack([_present(record.stages[number - 1].face) for record in records])
-                coarse = enlarge_coarse(2 * faces - 1, stage.resolution) / 2 + 0.5
-            windows = self._windows(number, part, crops) if stage.window_radius else []
-            estimates: Estimates = stage.regress(crops, coarse, windows)
-            for record, estimate in zip(records, estimates.estimate, strict=True):
-                record.stages[number].estimate = estimate
+        for part in _batches(self._unplanned(number, "estimate", keys), stage.settings.batch_size):
+            coarser = self._planned(number - 1, "face", part) if self._reads_coarse(number) else []
+            read: list[_NetworkInput] = []
+            prepared = self._runner.submit(TEMPORAL, partial(self._prepare, number, part, read), coarser)
+            task = self._runner.submit(NETWORKS, partial(self._regress, number, part, read), [prepared])
+            self._plan_results(number, "estimate", part, task)
+
+    def _reads_coarse(self, number: int) -> bool:
+        return number > 0 and self.stages[number].restoration.reads_coarse
+
+    def _prepare(self, number: int, keys: Sequence[FaceKey], read: list[_NetworkInput]) -> None:
+        """Make what RM reads of some faces, and append it to `read`."""
+        stage = self.stages[number]
+        crops = self._without_damage(number, keys)
+        coarse = None
+        if self._reads_coarse(number):
+            faces = torch.stack([_present(self._records[key].stages[number - 1].face) for key in keys])
+            coarse = enlarge_coarse(2 * faces - 1, stage.resolution) / 2 + 0.5
+        read.append(_NetworkInput(crops, coarse, self._windows(number, keys, crops) if stage.window_radius else []))
+
+    def _regress(self, number: int, keys: Sequence[FaceKey], read: list[_NetworkInput]) -> None:
+        own = read.pop()
+        estimates = self.stages[number].regress(own.crops, own.coarse, own.windows)
+        for key, estimate in zip(keys, estimates.estimate, strict=True):
+            self._records[key].stages[number].estimate = estimate
 
     def _without_damage(self, number: int, keys: Sequence[FaceKey]) -> Tensor:
         """The crops of a stage without the damage that their neighbours do not show, (B, 3, R, R)."""
@@ -246,39 +339,64 @@ class VideoPipeline:
         return [window[: len(others)] for window, others in zip(windows, near, strict=True)]
 
     def _sample(self, number: int, keys: Sequence[FaceKey]) -> None:
-        """The sampler of a stage, from guides averaged over time; without a sampler the averages are the samples."""
-        missing = [key for key in keys if self._records[key].stages[number].sample is None]
-        stage = self.stages[number]
+        """Have missing samples of a stage drawn, from guides averaged over time; without a sampler those are the
+        samples."""
+        missing = self._unplanned(number, "sample", keys)
         if not missing:
             return
-        parts = _batches(missing, self._averages_at_once(stage))
-        guides = torch.cat([self._average(number, part, "estimate") for part in parts])
-        plans = [self.tracks[key.track] for key in missing]
-        steps = np.array([plan.starting_steps[number, key.at] for plan, key in zip(plans, missing, strict=True)])
-        levels = np.array([plan.levels[number, key.at] for plan, key in zip(plans, missing, strict=True)])
+        stage = self.stages[number]
+        guides: dict[FaceKey, Tensor] = {}
+        averaging = []
+        for part in _batches(missing, self._averages_at_once(stage)):
+            near = self._planned(number, "estimate", self._spread(part, stage))
+            averaging.append(self._runner.submit(TEMPORAL, partial(self._guide, number, part, guides), near))
         # All at once: the engine's slots run empty once a call.
-        noise, strengths = [self._noise_key(key) for key in missing], np.array([self._strength(key) for key in missing])
-        result = stage.sample(guides, levels, steps, noise, strengths=strengths)
+        task = self._runner.submit(NETWORKS, partial(self._draw, number, missing, guides), averaging)
+        self._plan_results(number, "sample", missing, task)
+
+    def _guide(self, number: int, keys: Sequence[FaceKey], guides: dict[FaceKey, Tensor]) -> None:
+        guides.update(zip(keys, self._average(number, keys, "estimate"), strict=True))
+
+    def _draw(self, number: int, keys: Sequence[FaceKey], guides: Mapping[FaceKey, Tensor]) -> None:
+        stage, own = self.stages[number], torch.stack([guides[key] for key in keys])
+        plans = [self.tracks[key.track] for key in keys]
+        steps = np.array([plan.starting_steps[number, key.at] for plan, key in zip(plans, keys, strict=True)])
+        levels = np.array([plan.levels[number, key.at] for plan, key in zip(plans, keys, strict=True)])
+        noise, strengths = [self._noise_key(key) for key in keys], np.array([self._strength(key) for key in keys])
+        result = stage.sample(own, levels, steps, noise, strengths=strengths)
         self.unet_evaluations += result.unet_evaluations
-        for key, guide, sample, step in zip(missing, guides, result.faces, steps, strict=True):
+        for key, guide, sample, step in zip(keys, own, result.faces, steps, strict=True):
             drawn = stage.sampler is not None and step > 0
             self._records[key].stages[number].sample = sample if drawn else guide
 
     def _finish(self, number: int, keys: Sequence[FaceKey]) -> None:
-        """Average the samples of a stage over time, and give those of a track's last stage the colour of their source.
+        """Have the missing faces of a stage made: samples averaged over time, those of a track's last stage in the
+        colour of their source.
 
         The next stage's RM reads the source itself, and has learned to start from faces that are RM's own.
         """
         stage = self.stages[number]
-        missing = [key for key in keys if self._records[key].stages[number].face is None]
+        missing = self._unplanned(number, "face", keys)
         for group in split(missing, lambda key: self.tracks[key.track].stage_count == number + 1):
             for part in _batches(group, self._averages_at_once(stage)):
-                twice = averaging_passes(stage) == 2
-                faces = self._average(number, part, "sample") if twice else self._stack(number, "sample", part)
-                if self.tracks[part[0].track].stage_count == number + 1:
-                    faces = self._coloured(faces, number, part, stage.temporal_radius if twice else 0)
-                for key, face in zip(part, faces, strict=True):
-                    self._records[key].stages[number].face = face
+                near = self._planned(number, "sample", self._averaged(part, number))
+                task = self._runner.submit(TEMPORAL, partial(self._complete, number, part), near)
+                self._plan_results(number, "face", part, task)
+
+    def _averaged(self, keys: Sequence[FaceKey], number: int) -> Sequence[FaceKey]:
+        """The faces whose samples become part of these."""
+        stage = self.stages[number]
+        return self._spread(keys, stage) if averaging_passes(stage) == 2 else keys
+
+    def _complete(self, number: int, keys: Sequence[FaceKey]) -> None:
+        """Make faces of a stage, all of their track's last one or none."""
+        stage = self.stages[number]
+        twice = averaging_passes(stage) == 2
+        faces = self._average(number, keys, "sample") if twice else self._stack(number, "sample", keys)
+        if self.tracks[keys[0].track].stage_count == number + 1:
+            faces = self._coloured(faces, number, keys, stage.temporal_radius if twice else 0)
+        for key, face in zip(keys, faces, strict=True):
+            self._records[key].stages[number].face = face
 
     def _coloured(self, faces: Tensor, number: int, keys: Sequence[FaceKey], radius: int) -> Tensor:
         """Faces (B, 3, R, R) of a stage in their sources' colour, measured over `radius` frames on either side."""

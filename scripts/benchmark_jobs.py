@@ -53,7 +53,7 @@ class SleepingPerformer:
         began = time.time()
         time.sleep(self.seconds)
         times = {"began": began, "ended": time.time()}
-        return SegmentResult(call.segment.number, 120, 120, 700, times, node=str(os.getpid()))
+        return SegmentResult(call.segment.number, 120, 120, 700, times, node=str(os.getpid()), elapsed=self.seconds)
 
 
 @dataclass

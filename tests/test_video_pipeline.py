@@ -15,11 +15,12 @@ import pytest
 from dynface_video.analyzed_track import AnalyzedTrack
 from dynface_video.diffusion.noise import NoiseKey
 from dynface_video.faces.colour import LUMINANCE
+from dynface_video.lanes import Lanes
 from dynface_video.media.timing.shots import Shot
 from dynface_video.passes.analyze import noise_numbers
 from dynface_video.pipeline import FacePipeline
 from dynface_video.tracking.observation import FaceTrack
-from dynface_video.video_pipeline import FaceKey, VideoPipeline, reach
+from dynface_video.video_pipeline import NETWORKS, TEMPORAL, FaceKey, VideoPipeline, reach
 from tracing_stages import BATCH, POINTS, SIZE, trace_of, tracing
 
 LENGTH = 24
@@ -232,3 +233,33 @@ def test_a_shot_has_the_same_noise_wherever_it_stands() -> None:
     joined = [track(0, 0, 8), track(1, 20, 10), replace(track(2, 22, 5), face=1)]
     assert noise_numbers(single, [Shot(0, 10)]) == [0, 1]
     assert noise_numbers(joined, [Shot(0, 20), Shot(20, 30)]) == [0, 0, 0]
+
+
+def test_threads_and_faces_begun_together_make_the_same_bytes() -> None:
+    one = analyzed(track(), stages=2)
+    pipeline = tracing(2, stages=2, radius=2)
+    in_turn = restore(pipeline, one, 0, LENGTH, block=LENGTH)
+    with Lanes(NETWORKS, TEMPORAL) as lanes:
+        video = VideoPipeline(pipeline, {0: one}, 3, lanes)
+        for at in range(LENGTH):
+            video.add(FaceKey(0, at), crops_of(at, 2))
+        begun = []
+        for first in range(0, LENGTH, 5):
+            begun.append(video.begin([FaceKey(0, at) for at in range(first, min(first + 5, LENGTH))]))
+            video.discard({0: first + 5})
+        faces = {key: face for part in begun for key, face in part.faces.items()}
+    assert list(faces) == [FaceKey(0, at) for at in range(LENGTH)]
+    for expected, face in zip(in_turn, faces.values(), strict=True):
+        np.testing.assert_array_equal(expected, face)
+
+
+def test_an_error_of_a_network_is_raised_by_who_takes_the_faces(monkeypatch: pytest.MonkeyPatch) -> None:
+    pipeline = tracing()
+    monkeypatch.setattr(type(pipeline.stages[0]), "regress", lambda *_: (_ for _ in ()).throw(MemoryError("no more")))
+    with Lanes(NETWORKS, TEMPORAL) as lanes:
+        video = VideoPipeline(pipeline, {0: analyzed(track())}, 3, lanes)
+        for at in range(LENGTH):
+            video.add(FaceKey(0, at), crops_of(at))
+        begun = video.begin([FaceKey(0, 0)])
+        with pytest.raises(MemoryError, match="no more"):
+            _ = begun.faces

@@ -29,6 +29,7 @@ from dynface_video.media.pixels.interlace import first_fields
 from dynface_video.passes.analysis import Analysis
 from dynface_video.passes.choosing import resolve, with_strengths
 from dynface_video.passes.networks import Models, load_models
+from dynface_video.passes.prefetch import Prefetch, frames_ahead
 from dynface_video.record.archive import SUFFIX, Record, add_result, changed_steps, record_path
 from dynface_video.record.measure import FaceReaders
 from dynface_video.record.moments import choose_moments
@@ -40,6 +41,7 @@ logger = logging.getLogger(__name__)
 PAGE_SUFFIX = ".report.html"
 MADE = "record.zip"
 """Name in the job's directory of a record without its result."""
+PAIRS_AHEAD = 4
 NEAR = 24
 """Frames up to which the source is decoded on rather than sought anew."""
 
@@ -232,8 +234,14 @@ class _JobFrames:
         for group in np.split(wanted, 1 + np.flatnonzero(np.diff(numbers))):
             segment = segments.get(int(group[0])) if len(group) else None
             output: Iterable[np.ndarray | None] = repeat(None) if segment is None else self._output(segment, group)
-            for index, before, after in zip(group.tolist(), self._source(group), output, strict=False):
-                yield FramePair(index, before, after)
+            # Each is decoded and converted in a thread, ahead of what is made of the pairs.
+            with Prefetch(self._source(group), self._ahead) as before, Prefetch(output, self._ahead) as after:
+                for index, source, restored in zip(group.tolist(), before, after, strict=False):
+                    yield FramePair(index, source, restored)
+
+    @property
+    def _ahead(self) -> int:
+        return min(PAIRS_AHEAD, frames_ahead(self.info.width, self.info.height))
 
     def _source(self, wanted: np.ndarray) -> Iterator[np.ndarray]:
         for group in np.split(wanted, 1 + np.flatnonzero(np.diff(wanted) > NEAR)) if len(wanted) else ():

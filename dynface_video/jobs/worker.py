@@ -33,7 +33,7 @@ from dynface_video.passes.analysis import Analysis
 from dynface_video.passes.choosing import resolve, with_strengths
 from dynface_video.passes.model_cache import ModelCache
 from dynface_video.passes.networks import Models, analyze_with
-from dynface_video.passes.prefetch import Prefetch, frames_ahead
+from dynface_video.passes.prefetch import Prefetch, frames_ahead, timed
 from dynface_video.passes.restore import PassContext, Work
 from dynface_video.passes.span import restored_span
 from dynface_video.threads import network_threads
@@ -165,17 +165,17 @@ class SegmentWorker:
                 f"{self.info.path}: frames {segment.start} to {segment.stop - 1} gave {count} frames; "
                 f"has the file changed since it was analysed? {RESTART}"
             )
-        seconds = work.seconds | {"encode": time.perf_counter() - began - sum(work.seconds.values())}
         result = SegmentResult(
             segment.number,
             count,
             work.faces,
             work.unet_evaluations,
-            seconds,
+            work.seconds,
             tuple(dict.fromkeys(warnings)),
             peak_memory=_peak_memory(),
             peak_gpu_memory=torch.cuda.max_memory_allocated() if torch.cuda.is_initialized() else 0,
             node=socket.gethostname(),
+            elapsed=time.perf_counter() - began,
         )
         self.job.record(segment, self.analysis, result)
         return result
@@ -193,8 +193,12 @@ class SegmentWorker:
             work=work,
             warnings=warnings,
         )
+        began, waited = time.perf_counter(), dict[str, float]()
         with Prefetch(frames, frames_ahead(self.info.width, self.info.height)) as restored:
-            return write_segment(path, _counted(restored, on_frame), self.info, self.encoding)
+            counted = _counted(timed(restored, waited, "frames"), on_frame)
+            count = write_segment(path, counted, self.info, self.encoding)
+        work.add("encode", time.perf_counter() - began - sum(waited.values()))
+        return count
 
 
 def _peak_memory() -> int:

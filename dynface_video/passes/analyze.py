@@ -33,7 +33,8 @@ from dynface_video.tracking.post_processing import post_process_tracks
 
 CERTAIN_READINGS = 3
 PICTURES_AHEAD = 4
-"""Pictures that are decoded while faces are found in the ones before."""
+"""Pictures that are decoded while faces are found in the ones before, and in which faces are found while those of the
+ones before are read."""
 SIDE_QUANTILE = 0.9
 """Quantile of a track's crop sides by which its stages are chosen: it has at least that size for some time."""
 
@@ -82,10 +83,9 @@ def analyze(
     watched = source if tolerance is None or info.interlaced else _watched(source, repeats)
     decoding = progressive(watched, info, settings, warnings)
     shown = ((frame.index, to_display(frame.working_rgb(), info.display)) for frame in decoding)
-    with Prefetch(shown, min(PICTURES_AHEAD, frames_ahead(info.width, info.height))) as pictures:
-        for index, picture in pictures:
-            cut = shots.feed(index, picture)
-            found = tracker.step(index, picture, cut=cut)
+    ahead = min(PICTURES_AHEAD, frames_ahead(info.width, info.height))
+    with Prefetch(shown, ahead) as pictures, Prefetch(_tracked(pictures, shots, tracker), ahead) as tracked:
+        for index, picture, found in tracked:
             observations += found
             reader.see(index, picture, found)
             identities.see(index, picture, found)
@@ -115,6 +115,14 @@ def analyze(
         strength=settings.restoration.strength,
         repeats=tuple(repeats.runs),
     )
+
+
+def _tracked(
+    pictures: Iterable[tuple[int, np.ndarray]], shots: ShotDetector, tracker: TurningTracker
+) -> Iterator[tuple[int, np.ndarray, list[Observation]]]:
+    """The pictures with their numbers and what `TurningTracker.step` finds."""
+    for index, picture in pictures:
+        yield index, picture, tracker.step(index, picture, cut=shots.feed(index, picture))
 
 
 def _watched(frames: Iterable[Frame], repeats: RepeatFinder) -> Iterator[Frame]:

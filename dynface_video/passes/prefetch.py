@@ -6,6 +6,7 @@ Decoders, encoders and networks release Python's global lock, so the threads use
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from queue import Empty, Queue
 from types import TracebackType
@@ -88,6 +89,24 @@ class Prefetch(Generic[T]):
             if error is not None:
                 raise error
             yield item  # type: ignore[misc]
+
+
+def timed(items: Iterable[T], seconds: dict[str, float], name: str) -> Iterator[T]:
+    """The items; the time that each takes to come is added to `seconds[name]`."""
+    source = iter(items)
+    try:
+        while True:
+            began = time.perf_counter()
+            try:
+                item = next(source)
+            except StopIteration:
+                return
+            finally:
+                seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - began
+            yield item
+    finally:
+        if hasattr(source, "close"):
+            source.close()
 
 
 def frames_ahead(width: int, height: int) -> int:

@@ -1,10 +1,14 @@
-"""The second pass, for one segment: decode, crop, restore through the stages, paste, encode."""
+"""The second pass, for one segment: decode, crop, restore through the stages, paste, encode.
+
+Each is done in a thread of its own, a bounded number of frames ahead of the next, and the networks in another than the
+temporal work around them.
+"""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
@@ -23,18 +27,25 @@ from dynface_video.faces.align import (
 from dynface_video.faces.grain import add_grain
 from dynface_video.faces.parsing import FaceParser
 from dynface_video.faces.paste import face_mask, paste_face
+from dynface_video.lanes import Lanes
 from dynface_video.media.io.probe import VideoInfo
 from dynface_video.media.io.read import Frame
 from dynface_video.media.pixels.colour import writable_copy
 from dynface_video.media.pixels.working_range import blend_working_region, read_working_region
 from dynface_video.passes.analysis import Analysis
+from dynface_video.passes.prefetch import Prefetch, frames_ahead
 from dynface_video.pipeline import FacePipeline
 from dynface_video.stage import source_detail_weight
 from dynface_video.tracking.observation import FADE_FRAMES
-from dynface_video.video_pipeline import FaceKey, VideoPipeline, reach
+from dynface_video.video_pipeline import NETWORKS, TEMPORAL, BegunFaces, FaceKey, VideoPipeline, reach
 
 FRAMES_AT_ONCE = 16
 FACES_AT_ONCE = 64
+BLOCKS_AT_ONCE = 2
+"""Blocks of frames whose faces are restored at the same time: the networks work on one during the other's temporal
+work."""
+PLACED_AHEAD = 4
+"""Frames whose crops are taken ahead of their use."""
 
 
 @dataclass
@@ -44,12 +55,16 @@ class Work:
     Attributes:
         faces: Crops restored.
         unet_evaluations: Network evaluations of the prior.
-        seconds: Wall time by step of the pass.
+        seconds: Time by step of the pass; the steps overlap.
     """
 
     faces: int = 0
     unet_evaluations: int = 0
-    seconds: dict[str, float] = field(default_factory=lambda: {"decode": 0.0, "faces": 0.0, "paste": 0.0})
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def add(self, step: str, seconds: float) -> None:
+        """Add time that a step has taken; each step is timed in one thread only."""
+        self.seconds[step] = self.seconds.get(step, 0.0) + seconds
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +117,10 @@ class PassContext:
     parser: FaceParser | None = None
 
 
+_BegunFrames = list[tuple[Frame, list[tuple[_PlacedFace, BegunFaces]]]]
+"""Frames with their faces, and where these will be once they are restored."""
+
+
 def span_with_halo(analysis: Analysis, pipeline: FacePipeline, start: int, stop: int) -> tuple[int, int]:
     """The frames, first and one past the last, that `restored_frames` needs to be given for start .. stop - 1."""
     faces = analysis.faces_in(start, stop)
@@ -144,45 +163,96 @@ def restored_frames(
         A frame without a face to restore is the same object.
     """
     tracks = {analyzed.track.number: analyzed for analyzed in context.analysis.faces_in(start, stop)}
+    ahead = frames_ahead(context.info.width, context.info.height)
+    placing = _placed_frames(frames, context, tracks, work)
+    with (
+        Prefetch(placing, min(PLACED_AHEAD, ahead)) as placed,
+        Prefetch(_restored_faces(placed, context, tracks, (start, stop), work), ahead) as restored,
+    ):
+        for frame, faces in restored:
+            began = time.perf_counter()
+            done = _paste(frame, faces, context)
+            work.faces += len(faces)
+            work.add("paste", time.perf_counter() - began)
+            yield done
+
+
+@dataclass(frozen=True, eq=False)
+class _PlacedFrame:
+    """A frame, its faces, and of those that are no repeats the source crops as of `VideoPipeline.add`."""
+
+    frame: Frame
+    faces: list[_PlacedFace]
+    crops: list[tuple[FaceKey, Sequence[np.ndarray], np.ndarray]]
+
+
+def _placed_frames(
+    frames: Iterable[Frame], context: PassContext, tracks: Mapping[int, AnalyzedTrack], work: Work
+) -> Iterator[_PlacedFrame]:
+    for frame in frames:
+        began = time.perf_counter()
+        placed = _place_faces(frame, context, tracks)
+        work.add("crops", time.perf_counter() - began)
+        yield placed
+
+
+def _restored_faces(
+    placed: Iterable[_PlacedFrame],
+    context: PassContext,
+    tracks: Mapping[int, AnalyzedTrack],
+    span: tuple[int, int],
+    work: Work,
+) -> Iterator[tuple[Frame, list[tuple[_PlacedFace, np.ndarray]]]]:
+    """The frames of a span, first and one past the last, each with its faces and what they become, (R, R, 3)."""
     # Where a video is cut decides which faces share a batch; a picture is never cut, and may hold a single face.
     cut = context.analysis.frame_count > 1
     pipeline = context.pipeline.with_fixed_batches() if cut else context.pipeline
-    video = VideoPipeline(pipeline, tracks, context.seed)
-    made = _MadeFaces(context.analysis, start)
-    source, held = iter(frames), deque[tuple[Frame, list[_PlacedFace]]]()
-    while True:
-        began = time.perf_counter()
-        for frame in islice(source, FRAMES_AT_ONCE + reach(video.stages) - len(held)):
-            held.append((frame, list(_place_faces(frame, context, video))))
-        work.seconds["decode"] += time.perf_counter() - began
-        if not held:
-            return
-        block = [held.popleft() for _ in range(_block_length([len(placed) for _, placed in held]))]
-        carried = [face.key for frame, placed in block if frame.index < start for face in placed]
-        block = [(frame, placed if start <= frame.index < stop else []) for frame, placed in block]
-        parsed = _parsed([face for _, placed in block for face in placed], context.parser)
-        block = [(frame, [next(parsed) for _ in placed]) for frame, placed in block]
-        began, evaluated = time.perf_counter(), video.unet_evaluations
-        wanted = made.missing(carried, [face.key for _, placed in block for face in placed])
-        made.add(wanted, video.restore(wanted))
-        following = block[-1][0].index + 1
-        video.discard({number: following - analyzed.track.start for number, analyzed in tracks.items()})
-        work.seconds["faces"] += time.perf_counter() - began
-        began = time.perf_counter()
-        done = [
-            _paste(frame, [(face, made.faces[face.key]) for face in placed], context)
-            for frame, placed in block
-            if start <= frame.index < stop
-        ]
-        work.faces += sum(len(placed) for _, placed in block)
-        work.unet_evaluations += video.unet_evaluations - evaluated
-        work.seconds["paste"] += time.perf_counter() - began
-        made.keep_last()
-        yield from done
+    made = _MadeFaces(context.analysis, span[0])
+    source, held, begun = iter(placed), deque[_PlacedFrame](), deque[_BegunFrames]()
+    with Lanes(NETWORKS, TEMPORAL) as lanes:
+        video = VideoPipeline(pipeline, tracks, context.seed, lanes)
+        while True:
+            for one in islice(source, FRAMES_AT_ONCE + reach(video.stages) - len(held)):
+                held.append(one)
+                for key, crops, validity in one.crops:
+                    video.add(key, crops, validity)
+            if held:
+                block = [held.popleft() for _ in range(_block_length([len(one.faces) for one in held]))]
+                begun.append(_begin(block, video, made, span, context.parser))
+            if not begun:
+                break
+            if not held or len(begun) == BLOCKS_AT_ONCE:
+                for frame, faces in begun.popleft():
+                    yield frame, [(face, restored.faces[face.key]) for face, restored in faces]
+        work.unet_evaluations += video.unet_evaluations
+        for lane, seconds in lanes.seconds.items():
+            work.add(lane, seconds)
+
+
+def _begin(
+    block: Sequence[_PlacedFrame],
+    video: VideoPipeline,
+    made: _MadeFaces,
+    span: tuple[int, int],
+    parser: FaceParser | None,
+) -> _BegunFrames:
+    """Begin to restore the faces of a block: its frames inside the span, with their faces."""
+    start, stop = span
+    carried = [face.key for one in block if one.frame.index < start for face in one.faces]
+    shown = [one for one in block if start <= one.frame.index < stop]
+    parsed = _parsed([face for one in shown for face in one.faces], parser)
+    frames = [(one.frame, [next(parsed) for _ in one.faces]) for one in shown]
+    wanted = made.missing(carried, [face.key for _, faces in frames for face in faces])
+    made.add(wanted, video.begin(wanted))
+    following = block[-1].frame.index + 1
+    video.discard({number: following - analyzed.track.start for number, analyzed in video.tracks.items()})
+    begun = [(frame, [(face, made.faces[face.key]) for face in faces]) for frame, faces in frames]
+    made.keep_last()
+    return begun
 
 
 class _MadeFaces:
-    """Restored faces that a block pastes, and the last of each track, which the next block may begin by repeating.
+    """Where the restored faces of a block are, and the last of each track, which the next block may begin by repeating.
 
     Args:
         analysis: Of the video.
@@ -193,16 +263,16 @@ class _MadeFaces:
         faces = analysis.faces_in(start, start + 1)
         sources = [(face.track, analysis.face_frame(face, start)) for face in faces]
         self._before = {FaceKey(track.number, frame - track.start) for track, frame in sources if frame < start}
-        self.faces: dict[FaceKey, np.ndarray] = {}
+        self.faces: dict[FaceKey, BegunFaces] = {}
 
     def missing(self, before: Sequence[FaceKey], shown: Sequence[FaceKey]) -> list[FaceKey]:
         """Those to be restored of the faces before the first frame, and of those that are shown."""
         needed = dict.fromkeys([*(key for key in before if key in self._before), *shown])
         return [key for key in needed if key not in self.faces]
 
-    def add(self, keys: Sequence[FaceKey], faces: Sequence[np.ndarray]) -> None:
-        """Take restored faces, (R, R, 3) each."""
-        self.faces.update(zip(keys, faces, strict=True))
+    def add(self, keys: Sequence[FaceKey], begun: BegunFaces) -> None:
+        """Take faces that are being restored."""
+        self.faces |= dict.fromkeys(keys, begun)
 
     def keep_last(self) -> None:
         """Drop all but the last face of each track."""
@@ -220,13 +290,14 @@ def _block_length(crowds: Sequence[int]) -> int:
     return min(len(crowds), FRAMES_AT_ONCE)
 
 
-def _place_faces(frame: Frame, context: PassContext, video: VideoPipeline) -> Iterator[_PlacedFace]:
-    """The faces of a frame; their crops are added to the video pipeline, but for those that repeat an earlier one."""
+def _place_faces(frame: Frame, context: PassContext, tracks: Mapping[int, AnalyzedTrack]) -> _PlacedFrame:
+    """A frame with its faces; they have no crops for the video pipeline where they repeat an earlier one."""
+    placed = _PlacedFrame(frame, [], [])
     info, stages = context.info, context.pipeline.stages
     for analyzed in context.analysis.faces_in(frame.index, frame.index + 1):
         source = context.analysis.face_frame(analyzed, frame.index)
         position, at = frame.index - analyzed.track.start, source - analyzed.track.start
-        if analyzed.track.shown_at(at) == 0 or analyzed.track.number not in video.tracks:
+        if analyzed.track.shown_at(at) == 0 or analyzed.track.number not in tracks:
             continue
         first = stages[0].resolution
         to_first = compose(align_transform(analyzed.track.landmarks[at], first), info.display.transform)
@@ -247,9 +318,10 @@ def _place_faces(frame: Frame, context: PassContext, video: VideoPipeline) -> It
         known = stages[0].sampler is not None
         detail = source_detail_weight(_level_above(analyzed, at), last.resolution) if known else 0.0
         face = _PlacedFace(analyzed, position, at, box, to_crop, crops[-1], mask, detail)
+        placed.faces.append(face)
         if source == frame.index:
-            video.add(face.key, crops, validity)
-        yield face
+            placed.crops.append((face.key, crops, validity))
+    return placed
 
 
 def _parsed(faces: Sequence[_PlacedFace], parser: FaceParser | None) -> Iterator[_PlacedFace]:

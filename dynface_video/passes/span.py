@@ -8,7 +8,7 @@ from itertools import chain
 
 from dynface_video.media.io.read import Frame, read_span
 from dynface_video.passes.interlaced import deinterlaced_span, restored_fields
-from dynface_video.passes.prefetch import Prefetch, frames_ahead
+from dynface_video.passes.prefetch import Prefetch, frames_ahead, timed
 from dynface_video.passes.restore import PassContext, Work, restored_frames, span_with_halo, spans_with_halo
 
 
@@ -43,5 +43,5 @@ def restored_span(
         frames = chain.from_iterable(
             read_span(info, analysis.frames, *span, on_warning=warnings.append) for span in spans
         )
-    with Prefetch(frames, frames_ahead(info.width, info.height)) as decoded:
+    with Prefetch(timed(frames, work.seconds, "decode"), frames_ahead(info.width, info.height)) as decoded:
         yield from restored_frames(decoded, context, start, stop, work=work)

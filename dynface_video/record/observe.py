@@ -6,12 +6,14 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dynface_video.analyzed_track import AnalyzedTrack
+from dynface_video.lanes import Lanes, Runner, Task
 from dynface_video.media.io.probe import VideoInfo
 from dynface_video.passes.analysis import Analysis
 from dynface_video.record.archive import Record
@@ -28,6 +30,8 @@ from dynface_video.record.pictures import (
     jpeg,
     square_around,
 )
+
+MEASURING = "measuring"
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +67,9 @@ def observe(
         readers: Of the faces in crops.
         facts: As of `Record`.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        observer = _Observer(moments, analysis, info, readers, Path(folder))
+    # Faces are measured in a thread while excerpts are encoded.
+    with tempfile.TemporaryDirectory() as folder, Lanes(MEASURING) as lanes:
+        observer = _Observer(moments, analysis, info, readers, Path(folder), lanes)
         for pair in pairs:
             observer.see(pair)
         return observer.record(facts)
@@ -72,10 +77,17 @@ def observe(
 
 class _Observer:
     def __init__(
-        self, moments: Moments, analysis: Analysis, info: VideoInfo, readers: FaceReaders, folder: Path
+        self,
+        moments: Moments,
+        analysis: Analysis,
+        info: VideoInfo,
+        readers: FaceReaders,
+        folder: Path,
+        runner: Runner,
     ) -> None:
         self._moments, self._analysis, self._info, self._readers = moments, analysis, info, readers
-        self._folder = folder
+        self._folder, self._runner = folder, runner
+        self._measuring: list[Task] = []
         self._tracks = {one.track.number: one for one in analysis.tracks}
         self._crops: dict[Run, RunCrops] = {}
         self._writers: dict[Excerpt, ExcerptWriter] = {}
@@ -111,6 +123,7 @@ class _Observer:
 
     def record(self, facts: dict[str, Any]) -> Record:
         """The record of what was seen."""
+        self._runner.wait(self._measuring)
         return Record(
             facts,
             self._analysis,
@@ -132,7 +145,11 @@ class _Observer:
         crops = self._crops.setdefault(run, RunCrops.of(landmarks))
         crops.add(source, output, landmarks)
         if index == run.stop - 1 and len(crops.source) > 1:
-            self._measures.append(measure_run(run.track, run.start, self._crops.pop(run), self._readers))
+            work = partial(self._measure, run, self._crops.pop(run))
+            self._measuring.append(self._runner.submit(MEASURING, work))
+
+    def _measure(self, run: Run, crops: RunCrops) -> None:
+        self._measures.append(measure_run(run.track, run.start, crops, self._readers))
 
     def _write(self, excerpt: Excerpt, index: int, source: np.ndarray, output: np.ndarray) -> None:
         path = self._folder / f"{excerpt.start}-{excerpt.stop}-{excerpt.person}.mp4"

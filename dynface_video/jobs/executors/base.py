@@ -30,12 +30,13 @@ class SegmentResult:
         frames: Its length.
         faces: Crops restored.
         unet_evaluations: Network evaluations of the prior.
-        seconds: Wall time by stage.
+        seconds: Time by step: decode, crops, networks, temporal, paste, encode. The steps overlap.
         warnings: For the user, each once.
         peak_memory: Most memory that the process has held so far, bytes.
         peak_gpu_memory: The same on the GPU, bytes.
         node: The machine's name.
         computed: False if an earlier call had restored it.
+        elapsed: Wall time.
     """
 
     number: int
@@ -48,6 +49,7 @@ class SegmentResult:
     peak_gpu_memory: int = 0
     node: str = ""
     computed: bool = field(default=True, compare=False)
+    elapsed: float = 0.0
 
 
 @dataclass(frozen=True)

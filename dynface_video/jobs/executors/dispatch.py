@@ -50,7 +50,7 @@ class WorkerLoad:
         self.calls.remove(call)
         self.load -= _load_of(call)
         if isinstance(value, SegmentResult) and value.computed and value.frames:
-            spent = sum(value.seconds.values()) / value.frames
+            spent = value.elapsed / value.frames
             before = self.seconds_per_frame
             self.seconds_per_frame = spent if before is None else before + NEWEST_SHARE * (spent - before)
 

@@ -20,7 +20,7 @@ def call(number: int, kind: str = RESTORE) -> Call:
 
 
 def result(number: int, seconds: float, *, computed: bool = True) -> SegmentResult:
-    return SegmentResult(number, FRAMES, 5, 50, {"decode": 0.25 * seconds, "faces": 0.75 * seconds}, computed=computed)
+    return SegmentResult(number, FRAMES, 5, 50, {"networks": 0.75 * seconds}, computed=computed, elapsed=seconds)
 
 
 def simulate(paces: list[float], segments: int) -> tuple[float, list[int]]:
