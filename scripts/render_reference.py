@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 SETTINGS_PAGE = """\
 # Settings
 
-Made by `scripts/render_reference.py` from the declarations in `dynface_video/config/sections.py`.
+Made by `scripts/render_reference.py` from the declarations in `dynface_video/config/sections.py` and `restoration.py`.
 
 A preset (`--preset`) sets everything, a YAML file (`--config FILE`, `config=`) changes some of it, and single options
 change that again. `dynface-video settings` prints all settings with their meaning, ready to be edited.

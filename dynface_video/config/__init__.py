@@ -14,12 +14,12 @@ from dynface_video.config.loading import (
     preset_names,
 )
 from dynface_video.config.overrides import Overrides, PipelineOverrides, RestorationChanges
+from dynface_video.config.restoration import RestorationSettings
 from dynface_video.config.sections import (
     DetectionSettings,
     ExecutionSettings,
     InputSettings,
     OutputSettings,
-    RestorationSettings,
     SelectionSettings,
     Settings,
 )

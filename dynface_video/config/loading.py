@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from dynface_video.config.declared import OPTIONS
 from dynface_video.config.messages import alternatives, explain, together, unknown_option
-from dynface_video.config.sections import RestorationSettings, Settings
+from dynface_video.config.restoration import RestorationSettings
+from dynface_video.config.sections import Settings
 from dynface_video.errors import InputError
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ WIDTH = 120
 TYPE_WORDS = {bool: "true, false", int: "integer", float: "number", str: "text", Path: "path"}
 DEFAULT_HEADER = """\
 The default preset, for any machine: the embedded models, no download, a CPU is enough.
-Made by scripts/render_reference.py from the declarations in dynface_video/config/sections.py, which are what to edit.
+Made by scripts/render_reference.py from the declarations in dynface_video/config, which are what to edit.
 """
 
 

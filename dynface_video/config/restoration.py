@@ -1,0 +1,167 @@
+"""The settings of restoring a face, declared like the other sections in `sections`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from dynface_video.config.option import ALL, Option
+from dynface_video.config.section import Section
+
+SMALLEST_SIDE = 32
+
+
+class RestorationSettings(Section):
+    """How a face is restored."""
+
+    method: Annotated[Literal["auto", "guided", "restorer"], Option()] = Field(
+        default="auto",
+        description="guided: the whole method, in which a prior draws what the restorer cannot know; restorer: the "
+        "restorer's own faces, averaged over time; auto: guided where the model set has a prior for the restorer",
+    )
+    restorer: Annotated[str | None, Option("FILE|NAME", unset="the model set's own")] = Field(
+        default=None,
+        min_length=1,
+        description="restoration model: the checkpoint of a network that spandrel reads (GFPGAN, RestoreFormer, "
+        "CodeFormer, SwinIR and others), or the name of one that `models fetch` has fetched",
+    )
+    fidelity: Annotated[float | None, Option("0..1", unset="0.5 where the restorer has such a weight")] = Field(
+        default=None, ge=0, le=1, description="CodeFormer's weight: 0 is the prettiest face, 1 the most faithful"
+    )
+    prior: Annotated[str | None, Option("PATH|NAME", unset="the model set's own")] = Field(
+        default=None,
+        min_length=1,
+        description="prior of the guided stage: a folder that `models convert` wrote, a checkpoint, or a fetched name",
+    )
+    strength: Annotated[float, Option("0..1", qualified="strengths", common=True)] = Field(
+        default=0.6, ge=0, le=1, description="0 stays closest to the input, 1 invents most detail"
+    )
+    num_inference_steps: Annotated[int | None, Option("N", aliases=("--steps",), unset="the stage's own")] = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="most network evaluations per face and stage; less blurred faces take fewer",
+    )
+    resolution: Annotated[int | Literal["auto"], Option("N|auto")] = Field(
+        default="auto",
+        description="largest stage that a face goes through, pixels; auto: 256 for videos on a CPU, else no limit",
+    )
+    seed: Annotated[int, Option("N")] = Field(
+        default=0, ge=0, lt=2**32, description="seed of the noise from which detail is generated"
+    )
+    guide_count: int = Field(default=1, ge=1, le=8, description="number of guides, each sharper than the one before")
+    guide_spacing: float = Field(
+        default=1.0, ge=0, description="difference of blur level between guides, pixels at a resolution of 512"
+    )
+    trust: float | None = Field(
+        default=None, gt=0, description="lambda: weight of the prior against the guides; null: the stage's own"
+    )
+    eta_scale: float = Field(
+        default=0.0, ge=0, description="stochasticity of sampling: 0 is deterministic (DDIM), 1 as in the paper"
+    )
+    temperature: float | None = Field(
+        default=None,
+        gt=0,
+        le=2,
+        description="standard deviation of the initial noise: more gives more texture; null: the stage's own",
+    )
+    guidance: Literal["closed_form", "gradient", "none"] = Field(
+        default="closed_form",
+        description="closed_form, or the paper's gradient through the network (many steps, slow), or none",
+    )
+    guidance_scale: float = Field(
+        default=1.0,
+        ge=0,
+        description="strength of the guidance: 1 is full; above 1 only for the gradient's step length",
+    )
+    guidance_map: Literal["trained", "sobel", "none"] = Field(
+        default="none",
+        description="where the closed form is weakened: by the trained map (DGSA), by sobel on texture, or nowhere",
+    )
+    level_rate: float = Field(
+        default=0.0,
+        ge=0,
+        description="gradient only: step size with which the blur level follows its gradient (Eq. 7), pixels; 0: off",
+    )
+    batch_size: int = Field(default=8, ge=1, description="faces per network evaluation")
+    level_interval: int = Field(
+        default=3, ge=1, description="frames from one estimate of a track's blur level to the next"
+    )
+    level_smoothing: float = Field(
+        default=4.0,
+        ge=0,
+        description="standard deviation of the smoothing of blur levels over time, frames; 0: off, outliers stay too",
+    )
+    step_hysteresis: float = Field(
+        default=0.06, ge=0, lt=1, description="relative change of the starting step below which it is kept"
+    )
+    noise_correlation: float = Field(
+        default=1.0, ge=0, le=1, description="correlation of the noise between frames of a face: 1 shares it"
+    )
+    window_radius: int | None = Field(
+        default=None,
+        ge=0,
+        le=8,
+        description="neighbouring crops on either side that the restoration model reads, frames; null: the stage's own",
+    )
+    remove_damage: bool = Field(
+        default=True,
+        description="remove scratches, dust and tears of single frames by what the frames around them show",
+    )
+    temporal_radius: int | None = Field(
+        default=None,
+        ge=0,
+        le=16,
+        description="most neighbours on either side of flow-guided averaging, frames; 0: off; null: the stage's own",
+    )
+    repeat_tolerance: float | None = Field(
+        default=2.0,
+        ge=0,
+        description="a frame gets the faces of an earlier one if no square of 16 pixels differs by more on average, "
+        "levels of 255; 0: equal pictures only; null: every frame is restored",
+    )
+    temporal_weight: float = Field(
+        default=1.0, ge=0, description="weight of a neighbour in flow-guided averaging relative to the face itself"
+    )
+    paste_mask: Annotated[Literal["crop", "person"], Option()] = Field(
+        default="crop",
+        description="what of a restored crop is pasted: crop, all of it; person, with hair, hat, glasses and neck, but "
+        "without background, clothes and what covers the face (needs dynface-video models fetch parsenet)",
+    )
+    grayscale: Annotated[Literal["auto", "on", "off"], Option(commands=ALL)] = Field(
+        default="auto", description="restore faces without colour: auto decides per shot"
+    )
+    grain: Annotated[float, Option("0..1")] = Field(
+        default=0.0, ge=0, le=1, description="share of the surrounding grain added to restored faces that lack it"
+    )
+
+    @field_validator("resolution")
+    @classmethod
+    def _resolution_is_a_side(cls, resolution: int | Literal["auto"]) -> int | Literal["auto"]:
+        if resolution != "auto" and resolution < SMALLEST_SIDE:
+            raise ValueError(f"it must be auto, or a side in pixels of at least {SMALLEST_SIDE}")
+        return resolution
+
+    @property
+    def largest_side(self) -> int | None:
+        """Side of the largest stage that is allowed, pixels; None for "auto"."""
+        return None if self.resolution == "auto" else self.resolution
+
+    @model_validator(mode="after")
+    def _guidance_has_what_it_takes(self) -> RestorationSettings:
+        if self.guidance != "gradient" and self.guidance_scale > 1:
+            raise ValueError("guidance_scale above 1 requires guidance: gradient; 1 is full guidance otherwise")
+        if self.guidance == "none" and self.guidance_scale != 1:
+            raise ValueError("guidance_scale has no effect with guidance: none; remove one of them")
+        if self.guidance != "closed_form" and self.guidance_map != "none":
+            raise ValueError("guidance_map requires guidance: closed_form")
+        return self
+
+    @model_validator(mode="after")
+    def _restorer_has_what_it_takes(self) -> RestorationSettings:
+        if self.fidelity is not None and self.restorer is None:
+            raise ValueError("fidelity is a weight of a restorer such as CodeFormer; name it with --restorer")
+        if self.prior is not None and self.method == "restorer":
+            raise ValueError("method restorer uses no prior; remove one of them")
+        return self
