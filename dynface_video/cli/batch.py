@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dynface_video.cli.console import PARTLY_FAILED, SIGNALLED, complain, reporting
+from dynface_video.cli.console import PARTLY_FAILED, SIGNALLED, columns, complain, print_answer, reporting
 from dynface_video.cli.options import Config, Json, Preset, Restart, Verbose, setting_options
 from dynface_video.cli.summary import count
 from dynface_video.cli.watch import FolderWatch, watch
@@ -62,7 +62,8 @@ def batch(
     def restore(select: Callable[[str], bool] | None, replace: bool = False) -> bool:
         changed = {"overwrite": True, "resume": False} if replace else {}
         result = _restore(console, sources, output, select, common | changed)
-        typer.echo(json.dumps(result.as_dict()) if as_json else _table(result), file=standard_output)
+        with redirect_stdout(standard_output):
+            print_answer(result.as_dict(), _table(result), as_json)
         codes.append(_exit_code(result))
         return result.interrupted_by is None
 
@@ -124,8 +125,8 @@ def status(
         from dynface_video.jobs.status import read_status
 
         found = read_status(job)
-        text = json.dumps(found) if as_json else "\n".join(_said(found))
-    typer.echo(text)
+        lines = _said(found)
+    print_answer(found, lines, as_json)
 
 
 def _exit_code(result: BatchResult) -> int:
@@ -137,7 +138,7 @@ def _exit_code(result: BatchResult) -> int:
     return 1 if bad == len(result.videos) else PARTLY_FAILED
 
 
-def _table(result: BatchResult) -> str:
+def _table(result: BatchResult) -> list[str]:
     head = ("status", "frames", "faces", "seconds", "output")
     rows = [
         (
@@ -149,14 +150,12 @@ def _table(result: BatchResult) -> str:
         )
         for row in result.videos
     ]
-    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in [head, *rows]]
     counts = ", ".join(
         f"{n} {name}" for name in ("done", "skipped", "failed", "unfinished", "waiting") if (n := result.count(name))
     )
     again = any(result.count(status) for status in ("failed", "unfinished", "waiting"))
     then = ["next: give the same command again, which skips what is done"] if again else []
-    return "\n".join([*(line.rstrip() for line in lines), f"{counts}; every segment is in {result.log}", *then])
+    return [*columns([head, *rows]), f"{counts}; every segment is in {result.log}", *then]
 
 
 def _said(found: dict[str, Any]) -> list[str]:

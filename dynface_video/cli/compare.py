@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dynface_video.cli.console import reporting
+from dynface_video.cli.console import print_answer, reporting
 from dynface_video.cli.files import check_writable
 from dynface_video.cli.options import Json, Verbose
 from dynface_video.cli.summary import count
@@ -58,7 +57,7 @@ def compare(
         with progress_display(console) as report:
             made = api.compare_videos(first, second, output, mode=mode, overwrite=overwrite, progress=report)
     told = f"{output}: {count(made, 'moment')} of {first.name} and {second.name}"
-    typer.echo(json.dumps({"output": str(output), "moments": made}) if as_json else told)
+    print_answer({"output": str(output), "moments": made}, [told], as_json)
 
 
 def checked_mode(mode: str | None) -> Any:

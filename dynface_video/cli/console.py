@@ -71,6 +71,12 @@ def print_answer(data: Any, lines: Sequence[str], as_json: bool) -> None:
     typer.echo(json.dumps(data) if as_json else "\n".join(lines))
 
 
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of a table as lines, their cells below each other."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
 def _leave_threads(exit_code: int) -> None:
     """End the process here if a thread still restores a block of faces after a second Ctrl-C.
 

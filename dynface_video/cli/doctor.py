@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from dynface_video.cli.console import reporting
+from dynface_video.cli.console import print_answer, reporting
 from dynface_video.cli.options import Json, Verbose
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ def doctor(as_json: Json = False, verbose: Verbose = False) -> None:
         from dynface_video.diagnosis.report import diagnose
 
         found = diagnose()
-    typer.echo(json.dumps(found.as_dict()) if as_json else "\n".join(page(found)))
+    print_answer(found.as_dict(), list(page(found)), as_json)
     if not found.usable:
         raise typer.Exit(UNUSABLE)
 

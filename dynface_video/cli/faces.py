@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dynface_video.cli.console import complain, reporting
+from dynface_video.cli.console import columns, print_answer, reporting, warn
 from dynface_video.cli.files import check_writable
 from dynface_video.cli.options import Config, Json, Preset, Source, Verbose, setting_options
 from dynface_video.cli.summary import count, count_people, skipped
@@ -58,12 +57,10 @@ def faces(
             found, people = api.list_people(
                 source, analysis=analysis, preset=preset, config=config, progress=report, sheet=output, **overrides
             )
-        for warning in found.warnings:
-            complain(f"warning: {warning}")
-        answer = json.dumps(
-            {"people": [one.as_dict() for one in people], "skip_reasons": dict(found.skip_reasons)}
-        ) if as_json else "\n".join(_table(people, found, output))  # fmt: skip
-    typer.echo(answer)
+        warn(found.warnings)
+        answer = {"people": [one.as_dict() for one in people], "skip_reasons": dict(found.skip_reasons)}
+        lines = _table(people, found, output)
+    print_answer(answer, lines, as_json)
 
 
 def _table(people: Sequence[ListedPerson], analysis: Analysis, sheet: Path | None) -> list[str]:
@@ -81,9 +78,7 @@ def _table(people: Sequence[ListedPerson], analysis: Analysis, sheet: Path | Non
         )
         for one in people
     ]
-    widths = [max(len(row[i]) for row in (HEADER, *rows)) for i in range(len(HEADER))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (HEADER, *rows)]
-    lines = [line.rstrip() for line in lines] if people else []
+    lines = columns([HEADER, *rows]) if people else []
     lines.append(f"{count_people(len(people))} in {count(analysis.frame_count, 'frame')}")
     if analysis.skip_reasons:
         lines.append(skipped(analysis.skip_reasons))

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dynface_video.cli.console import reporting
+from dynface_video.cli.console import print_answer, reporting
 from dynface_video.cli.options import Json, Verbose
 from dynface_video.config import load_settings
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from dynface_video.cli.progress import Report
+    pass
 
 Output = Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="The folder to write.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace FOLDER if such a command wrote it.")]
@@ -56,7 +52,7 @@ def convert(
         f"{output}: {made.architecture}, {made.parameters / 1e6:.1f} M parameters in {made.tensors} tensors",
         *digests,
     ]
-    typer.echo(json.dumps(answer) if as_json else "\n".join([*lines, f"use it with --preset ffhq512 --prior {output}"]))
+    print_answer(answer, [*lines, f"use it with --preset ffhq512 --prior {output}"], as_json)
 
 
 def fit(
@@ -90,9 +86,11 @@ def fit(
         from dynface_video.fitting.model_set import FitOptions, fit_model_set
 
         options = FitOptions(rounds, epochs, adjuster, map_steps, overwrite=overwrite)
-        with _progress(console) as report:
+        from dynface_video.cli.progress import progress_display
+
+        with progress_display(console) as report:
             made = fit_model_set(settings, faces, output, options, report)
-    typer.echo(json.dumps(made) if as_json else "\n".join(_summary(made, output)))
+    print_answer(made, _summary(made, output), as_json)
 
 
 def _summary(made: dict[str, Any], output: Path) -> list[str]:
@@ -107,9 +105,3 @@ def _summary(made: dict[str, Any], output: Path) -> list[str]:
             f"{made['best_global_loss']})"
         )
     return [*lines, f"use it with --preset ffhq512 --config {output / 'settings.yaml'}"]
-
-
-def _progress(console: Console) -> AbstractContextManager[Report]:
-    from dynface_video.cli.progress import progress_display
-
-    return progress_display(console)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dynface_video.cli.console import complain, reporting
+from dynface_video.cli.console import columns, complain, print_answer, reporting
 from dynface_video.cli.model_making import convert, fit
 from dynface_video.cli.options import Json, Verbose, examples
 from dynface_video.errors import InputError, ModelError
@@ -70,11 +69,10 @@ def list_models(as_json: Json = False, verbose: Verbose = False) -> None:
 
         files = list(catalogue().values())
         rows = [_row(file) for file in files]
-        if as_json:
-            answer: Any = {"home": str(home()), "models": rows, "sets": {name: list(SETS[name]) for name in SETS}}
-        else:
-            answer = [*_table(rows), "", *_sets(SETS), f"files are kept in {home() / 'models'}"]
-    typer.echo(json.dumps(answer) if as_json else "\n".join(answer))
+        answer = {"home": str(home()), "models": rows, "sets": {name: list(SETS[name]) for name in SETS}}
+        sets = [f"{name}: {', '.join(SETS[name])}" for name in SETS]
+        lines = [*_table(rows), "", *sets, f"files are kept in {home() / 'models'}"]
+    print_answer(answer, lines, as_json)
 
 
 @models.command(
@@ -121,7 +119,7 @@ def fetch(
             rows.append(_row(file) | {"fetched": bool(done.source)})
             if not as_json:
                 complain(f"{file.name}: {_what_was_done(done)}")
-    typer.echo(json.dumps(rows) if as_json else "\n".join(row["path"] for row in rows))
+    print_answer(rows, [row["path"] for row in rows], as_json)
 
 
 @models.command()
@@ -150,7 +148,7 @@ def verify(
                 complain(f"error: {error}")
                 rows.append({"name": file.name, "error": str(error)})
         lines = [_verified(row) for row in rows if "error" not in row] or ["no file was verified"]
-    typer.echo(json.dumps(rows) if as_json else "\n".join(lines))
+    print_answer(rows, lines, as_json)
     if damaged:
         raise typer.Exit(ModelError.exit_code)
 
@@ -223,19 +221,13 @@ def _row(file: ModelFile) -> dict[str, Any]:
     }
 
 
-def _table(rows: list[dict[str, Any]]) -> Iterator[str]:
+def _table(rows: list[dict[str, Any]]) -> list[str]:
     cells = [("name", "state", "size", "licence", "purpose")]
     for row in rows:
         licence = row["licence"] + ("" if row["commercial_use"] else " (no commercial use)")
         digest = "" if row["digest"] == "declared" else f"; {row['digest']}"
         cells.append((row["name"], row["state"], _megabytes(row["size"]), licence, row["purpose"] + digest))
-    widths = [max(len(line[column]) for line in cells) for column in range(4)]
-    for line in cells:
-        yield "  ".join([*(text.ljust(width) for text, width in zip(line, widths, strict=False)), line[-1]])
-
-
-def _sets(sets: Any) -> list[str]:
-    return [f"{name}: {', '.join(members)}" for name, members in sets.items()]
+    return columns(cells)
 
 
 def _megabytes(size: int | None) -> str:

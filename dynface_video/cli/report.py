@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dynface_video.cli.console import reporting
+from dynface_video.cli.console import print_answer, reporting
 from dynface_video.cli.options import Json, Verbose
 
 
@@ -41,4 +40,4 @@ def report(
 
         page = api.write_report(path, output, overwrite=overwrite)
         answer = {"report": str(page), "bytes": page.stat().st_size}
-    typer.echo(json.dumps(answer) if as_json else f"{page}: open it in a browser")
+    print_answer(answer, [f"{page}: open it in a browser"], as_json)

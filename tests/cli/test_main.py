@@ -14,6 +14,7 @@ import pytest
 import dynface_video
 from dynface_video.config import load_settings
 from dynface_video.jobs.album import PictureAccount
+from dynface_video.results import BatchResult
 from fake_api import Command, FakeApi
 
 ROOT = Path(dynface_video.__file__).parents[1]
@@ -190,14 +191,14 @@ def test_the_archive_job_is_a_batch_on_the_cluster(
 
     def restore_batch(sources: list[str], folder: str, **options: Any) -> Any:
         calls.append({"sources": sources, "folder": folder, **options})
-        return SimpleNamespace(videos=(), interrupted_by=None, count=lambda status: 0, as_dict=lambda: {"videos": []})
+        return BatchResult((), Path("out/batch.jsonl"))
 
     monkeypatch.setitem(sys.modules, "dynface_video.api", SimpleNamespace(restore_batch=restore_batch))
     monkeypatch.setattr(dynface_video, "api", sys.modules["dynface_video.api"], raising=False)
     monkeypatch.setattr(sys, "argv", ["restore_archive.py", "films", "more.csv", "-o", "out", "--json"])
     with pytest.raises(SystemExit) as ended:
         runpy.run_path(str(ROOT / "pipelines" / "restore_archive.py"), run_name="__main__")
-    assert not ended.value.code and json.loads(capsys.readouterr().out) == {"videos": []}
+    assert not ended.value.code and json.loads(capsys.readouterr().out)["videos"] == []
     assert (calls[0]["sources"], calls[0]["folder"], calls[0]["address"]) == (["films", "more.csv"], "out", "auto")
 
 
