@@ -5,31 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from coarse_colours import colourful, grey
 from dynface_video.faces.colour import is_grey
 
 RNG = np.random.default_rng(0)
 
 
-def colourful() -> np.ndarray:
-    coarse = RNG.random((8, 8, 3), dtype=np.float32)
-    return np.kron(coarse, np.ones((16, 16, 1), np.float32))
-
-
-def grey(tint: tuple[float, float, float] = (1, 1, 1)) -> np.ndarray:
-    luminance = np.kron(RNG.random((8, 8), dtype=np.float32), np.ones((16, 16), np.float32))
-    return (luminance[..., None] * np.array(tint, np.float32)).astype(np.float32)
-
-
 @pytest.mark.parametrize("tint", [(1, 1, 1), (1, 0.85, 0.65)])
 def test_black_and_white_and_sepia_are_grey_even_with_noise(tint: tuple[float, float, float]) -> None:
-    picture = grey(tint)
+    picture = grey(RNG, tint)
     noisy = np.clip(picture + RNG.normal(0, 0.03, picture.shape), 0, 1).astype(np.float32)
     assert is_grey(picture) and is_grey(noisy)
 
 
 def test_colour_is_not_grey_even_in_the_dark() -> None:
-    assert not is_grey(colourful())
-    assert not is_grey((0.05 * colourful()).astype(np.float32))
+    assert not is_grey(colourful(RNG))
+    assert not is_grey((0.05 * colourful(RNG)).astype(np.float32))
 
 
 def test_a_dark_face_before_a_white_wall_has_colour() -> None:
@@ -45,7 +36,7 @@ def test_a_dark_face_before_a_white_wall_has_colour() -> None:
 def test_what_lies_outside_of_the_picture_does_not_count() -> None:
     validity = np.ones((128, 128), np.float32)
     validity[:, 80:] = 0
-    spoilt = np.where(validity[..., None] > 0, grey(), np.array([0, 0, 1], np.float32)).astype(np.float32)
+    spoilt = np.where(validity[..., None] > 0, grey(RNG), np.array([0, 0, 1], np.float32)).astype(np.float32)
     assert is_grey(spoilt, validity=validity)
     assert not is_grey(spoilt)
-    assert not is_grey(colourful(), validity=np.zeros((128, 128), np.float32))
+    assert not is_grey(colourful(RNG), validity=np.zeros((128, 128), np.float32))

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from coarse_colours import colourful, grey
 from dynface_video.faces.colour import LUMINANCE, is_grey
 from dynface_video.faces.colour_transfer import (
     ColourMatch,
@@ -58,18 +59,8 @@ def followed(restored: np.ndarray, source: np.ndarray, *, grey: bool) -> np.ndar
     return coloured_by(restored, matched(restored, source, grey=grey))
 
 
-def colourful() -> np.ndarray:
-    coarse = RNG.random((8, 8, 3), dtype=np.float32)
-    return np.kron(coarse, np.ones((16, 16, 1), np.float32))
-
-
-def grey(tint: tuple[float, float, float] = (1, 1, 1)) -> np.ndarray:
-    luminance = np.kron(RNG.random((8, 8), dtype=np.float32), np.ones((16, 16), np.float32))
-    return (luminance[..., None] * np.array(tint, np.float32)).astype(np.float32)
-
-
 def test_a_cast_of_the_restorer_is_removed_and_its_detail_kept() -> None:
-    source = colourful() * 0.6 + 0.2
+    source = colourful(RNG) * 0.6 + 0.2
     detail = RNG.normal(0, 0.05, source.shape).astype(np.float32)
     detail -= detail.mean()
     cast = np.array([0.08, -0.05, 0.03], np.float32)
@@ -80,7 +71,7 @@ def test_a_cast_of_the_restorer_is_removed_and_its_detail_kept() -> None:
 
 def test_a_grey_source_gets_no_colour_and_a_sepia_one_keeps_its_tone() -> None:
     for tint in ((1, 1, 1), (1, 0.85, 0.65)):
-        source = grey(tint)
+        source = grey(RNG, tint)
         coloured = np.clip(source + RNG.normal(0, 0.1, source.shape), 0, 1).astype(np.float32)
         result = followed(coloured, source, grey=True)
         inside = (result > 0.02).all(axis=2) & (result < 0.98).all(axis=2)
@@ -91,7 +82,7 @@ def test_a_grey_source_gets_no_colour_and_a_sepia_one_keeps_its_tone() -> None:
 
 @pytest.mark.parametrize("without_colour", [False, True])
 def test_the_match_of_several_frames_is_steadier_than_that_of_one(without_colour: bool) -> None:
-    face = grey()
+    face = grey(RNG)
     seen = [np.clip(face + RNG.normal(0, 0.1, face.shape), 0, 1).astype(np.float32) for _ in range(5)]
     single = [matched(face, crop, grey=without_colour) for crop in seen]
     mean = coloured_by(face, mean_colour_match(single))
@@ -166,9 +157,9 @@ def test_the_same_face_has_the_same_colour_at_every_size() -> None:
 def test_grey_and_coloured_faces_share_a_batch() -> None:
     restored, crop = pair()
     mixed = apply_colour(restored, match_colour(restored, crop, [True, False, True]))
-    for k, grey in enumerate([True, False, True]):
+    for k, without in enumerate([True, False, True]):
         one = slice(k, k + 1)
-        alone = apply_colour(restored[one], match_colour(restored[one], crop[one], [grey]))
+        alone = apply_colour(restored[one], match_colour(restored[one], crop[one], [without]))
         assert torch.equal(mixed[one], alone)
     assert split_chroma(mixed[1:2])[1].std() > 2 * split_chroma(mixed[0:1])[1].std()
 

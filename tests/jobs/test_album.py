@@ -16,6 +16,7 @@ from dynface_video.jobs.stills import StillsJob, StillsResult
 from dynface_video.jobs.task import RunOptions
 from dynface_video.passes.face_account import FaceAccount
 from identity import checkered, stand_in
+from interrupted import interrupted_once
 
 
 @pytest.fixture
@@ -87,14 +88,7 @@ def test_skipped_faces_have_their_reason_in_the_picture_s_account(album: Path, t
 def test_a_resumed_album_has_the_accounts_of_both_runs(
     album: Path, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, done = stills.restore_still, list[str]()
-
-    def stopped(source: Path, *rest: object) -> object:
-        done.append(source.name)
-        if len(done) == 2:
-            raise KeyboardInterrupt
-        return real(source, *rest)  # type: ignore[arg-type]
-
+    stopped, _ = interrupted_once(stills.restore_still)
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(stills, "restore_still", stopped)
         restore(album, tmp_path / "out", settings)

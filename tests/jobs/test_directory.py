@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +12,8 @@ from dynface_video.errors import InputError, JobError
 from dynface_video.jobs.directory import JobDirectory, SegmentResult, job_path, segment_digest
 from dynface_video.jobs.plan import Plan, Segment
 from dynface_video.media.io.files import MAX_NAME
-from dynface_video.media.io.read import FrameIndex
-from dynface_video.media.timing.shots import Shot
-from dynface_video.passes.analysis import Analysis, AnalyzedTrack
-from dynface_video.tracking.observation import FaceTrack, SkippedFace
+from dynface_video.passes.analysis import Analysis
+from short_analysis import short_analysis
 
 PLAN = Plan("film.mp4", "aa", {"restoration": {"strength": 0.5}}, "mm", "0.1.0")
 RESULT = SegmentResult(0, 10, 7, 70, {"faces": 1.0}, ("a warning",))
@@ -25,12 +22,7 @@ FIRST, SECOND = Segment(0, 0, 10), Segment(1, 10, 20)
 
 @pytest.fixture
 def analysis() -> Analysis:
-    landmarks = np.random.default_rng(0).uniform(20, 80, (6, 5, 2)).round(2).astype(np.float32)
-    track = FaceTrack(0, 2, landmarks, np.ones(6, bool), np.full(6, 0.875, np.float32))
-    analyzed = AnalyzedTrack(track, np.linspace(0.01, 0.02, 6).round(7)[None], np.arange(100, 106)[None], grey=True)
-    index = FrameIndex(np.arange(20, dtype=np.int64) * 512, Fraction(1, 12800), (), np.zeros(20, np.uint32))
-    alone = SkippedFace(3, 5, (10.0, 12.0), 9.5, "too small")
-    return Analysis(index, (Shot(0, 20),), (analyzed,), (alone,), ("a warning",))
+    return short_analysis()
 
 
 @pytest.fixture

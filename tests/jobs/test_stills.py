@@ -14,6 +14,7 @@ from dynface_video.jobs import stills
 from dynface_video.jobs.stills import StillsJob
 from dynface_video.jobs.task import RunOptions
 from identity import stand_in
+from interrupted import interrupted_once
 from model_files import OwnMachine, put_in_place
 
 
@@ -60,14 +61,7 @@ def test_public_networks_are_checked_and_named(album: Path, tmp_path: Path, monk
 def test_an_interrupted_folder_is_resumed_and_a_restart_does_all_of_it(
     album: Path, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, done = stills.restore_still, list[str]()
-
-    def stopped(source: Path, *rest: object) -> object:
-        done.append(source.name)
-        if len(done) == 2:
-            raise KeyboardInterrupt
-        return real(source, *rest)  # type: ignore[arg-type]
-
+    stopped, done = interrupted_once(stills.restore_still)
     for resume, pictures in ((True, ["cat.png", "father.jpg", "father.jpg", "mother.png"]),
                              (False, ["cat.png", "father.jpg", "cat.png", "father.jpg", "mother.png"])):  # fmt: skip
         done.clear()

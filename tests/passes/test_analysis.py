@@ -7,7 +7,6 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +14,16 @@ import numpy as np
 import pytest
 
 from dynface_video.errors import JobError
-from dynface_video.media.io.read import FrameIndex
-from dynface_video.media.timing.shots import Shot
-from dynface_video.passes.analysis import Analysis, AnalyzedTrack, unrestored_warning
+from dynface_video.passes.analysis import Analysis, unrestored_warning
 from dynface_video.passes.choosing import resolve
 from dynface_video.passes.people import Person
-from dynface_video.tracking.observation import HIDDEN, FaceTrack, SkippedFace
+from dynface_video.tracking.observation import HIDDEN, SkippedFace
+from short_analysis import short_analysis
 
 
 @pytest.fixture
 def analysis() -> Analysis:
-    landmarks = np.random.default_rng(0).uniform(20, 80, (6, 5, 2)).round(2).astype(np.float32)
-    track = FaceTrack(0, 2, landmarks, np.ones(6, bool), np.full(6, 0.875, np.float32))
-    analyzed = AnalyzedTrack(track, np.linspace(0.01, 0.02, 6).round(7)[None], np.arange(100, 106)[None], grey=True)
-    index = FrameIndex(np.arange(20, dtype=np.int64) * 512, Fraction(1, 12800), (), np.zeros(20, np.uint32))
-    alone = SkippedFace(3, 5, (10.0, 12.0), 9.5, "too small")
-    person = Person(1, np.float32([0.6, 0.8]))
-    return Analysis(index, (Shot(0, 20),), (analyzed,), (alone,), ("a warning",), (person,))
+    return short_analysis(Person(1, np.float32([0.6, 0.8])))
 
 
 def test_an_analysis_is_read_back_as_written(analysis: Analysis, tmp_path: Path) -> None:

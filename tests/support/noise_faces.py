@@ -16,3 +16,10 @@ def noise_faces() -> FaceSet:
     return FaceSet(
         pictures.astype(np.uint8), corners, np.zeros((4, 5, 2), np.float32), np.full(4, 20.0), np.full(4, 0.5), held_out
     )
+
+
+def large_noise_faces() -> FaceSet:
+    """The same enlarged to 512 pixels."""
+    faces = noise_faces()
+    images = np.stack([cv2.resize(image, (512, 512), interpolation=cv2.INTER_CUBIC) for image in faces.images])
+    return FaceSet(images, faces.corners * 2, faces.landmarks, faces.detail, faces.scale, faces.held_out)

@@ -4,14 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from dotted_faces import TEMPLATE, dotted_faces
 from dynface_video.faces.detection.boxes import overlaps
 from dynface_video.faces.detection.retinaface import anchors, decode_boxes, decode_landmarks
 from training.crowds import Crowd, CrowdComposer, covered, mirror, view_aside, visible, warp
-from training.data import FaceSet
 from training.detection import DetectorTraining, damage, match
 from training.scenes import Scene
 
-TEMPLATE = np.array([[96, 120], [160, 120], [128, 158], [101, 185], [155, 185]], np.float32)
 SQUARES = anchors(128, 128)
 
 
@@ -89,18 +88,8 @@ def test_covered_share() -> None:
 @pytest.fixture(scope="module")
 def composer() -> CrowdComposer:
     """Faces are white with five black dots, scenes are dark: a label can be checked against pixels."""
-    picture = np.full((256, 256, 3), 230, np.uint8)
-    for x, y in TEMPLATE.astype(int):
-        picture[y - 9 : y + 10, x - 9 : x + 10] = 0
-    corners = np.array([[0, 0], [255, 0], [255, 255], [0, 255]], np.float32)
-    faces = FaceSet(
-        np.stack([picture] * 2),
-        np.stack([corners] * 2),
-        np.stack([TEMPLATE] * 2),
-        np.full(2, 20.0, np.float32),
-        np.ones(2, np.float32),
-        np.array([False, True]),
-    )
+    faces = dotted_faces(230)
+    picture = faces.images[0]
     box = np.array([58, 60, 198, 230], np.float32)
     with_face = [Scene(f"{i}", picture, box[None], TEMPLATE[None]) for i in range(60)]
     without = [

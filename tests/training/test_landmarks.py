@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from dotted_faces import TEMPLATE, dotted_faces
 from dynface_video.faces.detection.boxes import overlaps
 from dynface_video.faces.landmarks import face_square
-from training.data import FaceSet
 from training.film import drawn, fade, occlude, wear
 from training.landmarks import (
     LandmarkTraining,
@@ -20,23 +20,11 @@ from training.landmarks import (
 )
 from training.scenes import Scene, mistakes_of
 
-TEMPLATE = np.array([[96, 120], [160, 120], [128, 158], [101, 185], [155, 185]], np.float32)
-
 
 @pytest.fixture(scope="module")
 def component() -> LandmarkTraining:
-    picture = np.full((256, 256, 3), 200, np.uint8)
-    for x, y in TEMPLATE.astype(int):
-        picture[y - 9 : y + 10, x - 9 : x + 10] = 0
-    corners = np.array([[0, 0], [255, 0], [255, 255], [0, 255]], np.float32)
-    faces = FaceSet(
-        np.stack([picture] * 2),
-        np.stack([corners] * 2),
-        np.stack([TEMPLATE] * 2),
-        np.full(2, 20.0, np.float32),
-        np.ones(2, np.float32),
-        np.array([False, True]),
-    )
+    faces = dotted_faces(200)
+    picture = faces.images[0]
     noise = np.random.default_rng(0).integers(0, 255, (90, 120, 3), np.uint8)
     scenes = [Scene(f"{i}", noise, np.zeros((0, 4), np.float32), np.zeros((0, 5, 2), np.float32)) for i in range(40)]
     box = np.array([58, 60, 198, 230], np.float32)

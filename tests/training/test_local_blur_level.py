@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import pytest
 import torch
 
 from dynface_video.models.blur_level import BlurLevelEstimator, trusted_level
 from dynface_video.models.restoration import RestorationModel, reading_coarse
-from noise_faces import noise_faces
+from noise_faces import large_noise_faces, noise_faces
 from teachers.identity import FaceRecognition
 from teachers.perceptual import EfficientNetLite0
-from training.data import FaceSet
 from training.local_blur_level import LocalBlurLevelTraining
 from training.local_restoration import LocalRestorationTraining
 from training.losses import FaceLosses
-
-
-def large_faces() -> FaceSet:
-    faces = noise_faces()
-    images = np.stack([cv2.resize(image, (512, 512), interpolation=cv2.INTER_CUBIC) for image in faces.images])
-    return FaceSet(images, faces.corners * 2, faces.landmarks, faces.detail, faces.scale, faces.held_out)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +21,7 @@ def component() -> LocalBlurLevelTraining:
     torch.manual_seed(0)
     coarse = RestorationModel(channels=(8, 16), blocks=(1, 1), fusion_channels=4).eval()
     losses = FaceLosses(EfficientNetLite0(), FaceRecognition())
-    faces = LocalRestorationTraining(noise_faces(), large_faces(), coarse, losses)
+    faces = LocalRestorationTraining(noise_faces(), large_noise_faces(), coarse, losses)
     local = reading_coarse(coarse)
     for layer in (local.head, local.tail):  # as initialised it does not look at the coarser face
         torch.nn.init.normal_(layer.weight, std=0.1)

@@ -2,17 +2,15 @@
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
 
 from dynface_video.models.restoration import RestorationModel, enlarge_coarse
-from noise_faces import noise_faces
+from noise_faces import large_noise_faces, noise_faces
 from teachers.identity import FaceRecognition, face_chips
 from teachers.perceptual import EfficientNetLite0
 from training import local_restoration
-from training.data import FaceSet
 from training.local_restoration import (
     MARGIN,
     PATCH,
@@ -29,12 +27,6 @@ from training.loop import LoopConfig, load_average, score, train
 from training.losses import FaceLosses
 
 
-def large_faces() -> FaceSet:
-    faces = noise_faces()
-    images = np.stack([cv2.resize(image, (512, 512), interpolation=cv2.INTER_CUBIC) for image in faces.images])
-    return FaceSet(images, faces.corners * 2, faces.landmarks, faces.detail, faces.scale, faces.held_out)
-
-
 @pytest.fixture(scope="module")
 def component() -> LocalRestorationTraining:
     torch.manual_seed(0)
@@ -42,7 +34,7 @@ def component() -> LocalRestorationTraining:
     losses = FaceLosses(
         EfficientNetLite0().eval().requires_grad_(False), FaceRecognition().eval().requires_grad_(False)
     )
-    return LocalRestorationTraining(noise_faces(), large_faces(), coarse, losses)
+    return LocalRestorationTraining(noise_faces(), large_noise_faces(), coarse, losses)
 
 
 @pytest.mark.parametrize("size", [256, 512])
