@@ -1,8 +1,11 @@
 """Compare the speed of the parts of a restoration: ratios from one run, which outlive the machine they were made on.
 
 python scripts/benchmark.py                      # the parts, on synthetic crops
-python scripts/benchmark.py --video CLIP.mp4     # and the share of each stage of a whole restoration
+python scripts/benchmark.py --video CLIP.mp4     # and the time of a whole restoration beside its networks'
 python scripts/benchmark.py --temporal 8         # and of temporal work in a face's time, at 128, 256 and 512 pixels
+python scripts/benchmark.py --video CLIP.mp4 --against OLD       # and of a checkout OLD against this one, in turn
+python scripts/benchmark.py --no-faces 25        # and of a clip without faces against FFmpeg (100 frames, and 25)
+python scripts/benchmark.py --length 48          # and of time and memory at 48, 192 and 768 frames
 python scripts/benchmark.py --gpu --seconds 120 --out FOLDER    # all there is to measure of a GPU, instead
 
 Every round times every part once, in turn, so that whatever else the machine does hits all of them alike.
@@ -12,9 +15,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,7 +33,16 @@ from dynface_video.temporal.flow_averaging import neighbour_motions, temporal_av
 from evaluation.baselines import classical_baselines
 from evaluation.device.run import benchmark_device
 from evaluation.faces import CleanFace, DegradedFace, degrade_faces
+from evaluation.network_clock import time_restoration, wall_table
 from evaluation.temporal_share import time_faces, time_table
+from evaluation.whole_runs import (
+    compare_versions,
+    cost_by_length,
+    cost_without_faces,
+    lengths_table,
+    plain_table,
+    versions_table,
+)
 
 REFERENCE = "RM"
 
@@ -46,6 +57,10 @@ def main() -> int:
     parser.add_argument("--threads", type=int, help="of torch (default: its own choice)")
     parser.add_argument("--video", type=Path, help="also restore this clip into a temporary folder")
     parser.add_argument("--temporal", type=int, metavar="FACES", help="also time so many faces of a track at each size")
+    parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="also restore --video by another version")
+    parser.add_argument("--no-faces", type=int, metavar="FRAMES", help="also restore clips without faces")
+    parser.add_argument("--length", type=int, metavar="FRAMES", help="also restore clips of so many frames, x4 and x16")
+    parser.add_argument("--skip-parts", action="store_true", help="only what the other options name")
     parser.add_argument("--gpu", action="store_true", help="measure a GPU instead: agreement, speed, memory")
     parser.add_argument("--seconds", type=float, default=120.0, help="for all of --gpu (default: 120)")
     parser.add_argument("--out", type=Path, help="folder for the tables, figures and profiles of --gpu")
@@ -54,6 +69,8 @@ def main() -> int:
     options = parser.parse_args()
     if options.gpu and options.out is None:
         parser.error("--gpu needs --out FOLDER")
+    if options.against and not options.video:
+        parser.error("--against needs --video CLIP")
     if options.threads:
         torch.set_num_threads(options.threads)
     try:
@@ -69,16 +86,29 @@ def main() -> int:
                     tiny=options.tiny,
                 ),
             )
-        pipeline = FacePipeline.from_pretrained(options.preset, device=options.device or "cpu")
-        print(_parts_table(_parts(pipeline, options.batch_size), options.rounds, options.batch_size))
-        if options.temporal:
-            print("\n" + time_table(time_faces(pipeline, frames=options.temporal)))
-        if options.video:
-            print("\n" + _stages_table(options.video, options.preset))
+        for table in _tables(options):
+            print(table + "\n", flush=True)
     except DynfaceError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     return 0
+
+
+def _tables(options: argparse.Namespace) -> Iterator[str]:
+    """The tables that the options ask for."""
+    pipeline = FacePipeline.from_pretrained(options.preset, device=options.device or "cpu")
+    if not options.skip_parts:
+        yield _parts_table(_parts(pipeline, options.batch_size), options.rounds, options.batch_size)
+    if options.temporal:
+        yield time_table(time_faces(pipeline, frames=options.temporal))
+    if options.against:
+        yield versions_table(compare_versions(options.video, options.against, rounds=options.rounds))
+    elif options.video:
+        yield wall_table(time_restoration(options.video, options.preset))
+    if options.no_faces:
+        yield plain_table(cost_without_faces(options.no_faces))
+    if options.length:
+        yield lengths_table(cost_by_length(options.length))
 
 
 def _parts(pipeline: FacePipeline, count: int) -> dict[str, Callable[[], object]]:
@@ -154,18 +184,6 @@ def _parts_table(parts: dict[str, Callable[[], object]], rounds: int, count: int
     medians = {name: float(np.median(values)) for name, values in times.items()}
     lines = [f"| part | times {REFERENCE} | milliseconds a face here |", "| --- | --- | --- |"]
     lines += [f"| {name} | {t / medians[REFERENCE]:.2f} | {1000 * t:.1f} |" for name, t in medians.items()]
-    return "\n".join(lines)
-
-
-def _stages_table(video: Path, preset: str) -> str:
-    from dynface_video.api import restore_video
-
-    with tempfile.TemporaryDirectory() as folder:
-        result = restore_video(video, Path(folder) / f"restored{video.suffix}", preset=preset)
-    total = sum(result.seconds.values())
-    lines = ["| stage | share of the time | frames a second here |", "| --- | --- | --- |"]
-    for stage, seconds in result.seconds.items():
-        lines.append(f"| {stage} | {seconds / total:.0%} | {result.frames / max(seconds, 1e-9):.1f} |")
     return "\n".join(lines)
 
 

@@ -1,0 +1,203 @@
+"""Whole restorations, each a process of its own: against another version, by length, and without faces against FFmpeg.
+
+Starting Python and loading networks take some seconds, whatever the clip. They are taken out by the difference of two
+lengths, where said.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from dynface_video.cli.demo_clip import DemoDamage, clean_frame, damaged_frame, photograph
+from dynface_video.config import load_settings
+from dynface_video.errors import InputError
+from dynface_video.jobs.source import probe_source
+from dynface_video.media.output.clip import write_clip
+from dynface_video.media.output.encoding import choose_encoding
+from evaluation.process_cost import ProcessCost, restore_cost, run_measured
+
+RATE = Fraction(25)
+LENGTHS = (1, 4, 16)
+PLAIN_SIZE = 1280, 720
+FACE_PART = np.s_[40:248, 70:278]
+"""Part of the demo's pictures that shows the face."""
+SEGMENT = "output:\n  segment_frames: {}\n"
+
+
+@dataclass(frozen=True)
+class VersionCosts:
+    """Costs of the same restoration by two versions, round by round."""
+
+    before: tuple[ProcessCost, ...]
+    after: tuple[ProcessCost, ...]
+    frames: int
+
+
+def compare_versions(video: Path, other: Path, *, rounds: int) -> VersionCosts:
+    """Restore a clip by another checkout and by this one, in turn.
+
+    Args:
+        video: The clip.
+        other: A checkout of the repository.
+        rounds: How often.
+
+    Raises:
+        InputError: The other folder is no checkout.
+        JobError: A restoration failed.
+    """
+    if not (other / "dynface_video" / "__init__.py").is_file():
+        raise InputError(f"{other} is no checkout of this repository: it has no dynface_video/__init__.py")
+    before, after = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(rounds):
+            before.append(restore_cost(video, Path(folder), checkout=other))
+            after.append(restore_cost(video, Path(folder)))
+    info = probe_source(video, load_settings("mini", None, {"device": "cpu"}))
+    return VersionCosts(tuple(before), tuple(after), info.declared_frames or 0)
+
+
+def versions_table(costs: VersionCosts) -> str:
+    """A Markdown table of two versions; ratios are medians over the rounds."""
+    lines = ["| version | seconds | processor seconds | peak memory, MiB |", "| --- | --- | --- | --- |"]
+    for name, all_costs in (("before", costs.before), ("after", costs.after)):
+        lines.append(f"| {name} | {_median(all_costs, _seconds):.1f} | {_median(all_costs, _cpu):.1f} | "
+                     f"{_median(all_costs, _memory) / 2**20:.0f} |")  # fmt: skip
+    pairs = list(zip(costs.before, costs.after, strict=True))
+    faster, less = (
+        float(np.median([value(before) / value(after) for before, after in pairs])) for value in (_seconds, _cpu)
+    )
+    clock = f"{costs.frames} frames, {len(pairs)} rounds: {faster:.2f} times as fast by the clock, start included"
+    return "\n".join([*lines, "", f"{clock}; {less:.2f} times by processor time."])
+
+
+@dataclass(frozen=True)
+class LengthCosts:
+    """Costs of a clip with one face at `LENGTHS` times `frames`."""
+
+    frames: int
+    costs: tuple[ProcessCost, ...]
+
+
+def cost_by_length(frames: int) -> LengthCosts:
+    """Restore a clip with one face of 128 pixels, and clips of several times its length.
+
+    Args:
+        frames: Of the shortest; also of a segment.
+    """
+    picture, costs = photograph(), []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        config = folder / "config.yaml"
+        config.write_text(SEGMENT.format(frames))
+        for times in LENGTHS:
+            clip = folder / f"{times}.mp4"
+            _write(clip, frames * times, lambda k: _face_picture(picture, k % frames))
+            costs.append(restore_cost(clip, folder, options=["--config", str(config)]))
+    return LengthCosts(frames, tuple(costs))
+
+
+def _face_picture(picture: np.ndarray, index: int) -> np.ndarray:
+    return damaged_frame(clean_frame(picture, index), index, DemoDamage(), 0)[FACE_PART]
+
+
+def lengths_table(found: LengthCosts) -> str:
+    """A Markdown table of time and memory by length; the time a frame is that of what a clip has more than the last."""
+    lines = [
+        "| frames | seconds | milliseconds for each frame more | peak memory, MiB | times the shortest's |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    before: tuple[int, ProcessCost] | None = None
+    for times, cost in zip(LENGTHS, found.costs, strict=True):
+        frames = found.frames * times
+        more = "-" if before is None else f"{1000 * (cost - before[1]).seconds / (frames - before[0]):.1f}"
+        memory = f"{cost.memory / 2**20:.0f} | {cost.memory / found.costs[0].memory:.2f}"
+        lines.append(f"| {frames} | {cost.seconds:.1f} | {more} | {memory} |")
+        before = frames, cost
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class PlainCosts:
+    """Costs of `frames` frames without a face, start taken out: of a restoration, and of FFmpeg."""
+
+    frames: int
+    ours: ProcessCost
+    ffmpeg: ProcessCost
+
+
+def cost_without_faces(frames: int) -> PlainCosts:
+    """Restore a clip without a face, and have FFmpeg decode and encode it with the same encoder, quality and preset.
+
+    Args:
+        frames: Of the shorter of two clips; the other is four times as long.
+
+    Raises:
+        InputError: There is no `ffmpeg` here.
+    """
+    ffmpeg = shutil.which("ffmpeg")
+    if ffmpeg is None:
+        raise InputError("the comparison with FFmpeg needs the program ffmpeg (Debian: ffmpeg), which is not here")
+    ours, theirs = [], []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for times in (1, 4):
+            clip = folder / f"{times}.mp4"
+            _write(clip, frames * times, lambda k: _plain_picture(k, *PLAIN_SIZE))
+            ours.append(restore_cost(clip, folder))
+            info = probe_source(clip, load_settings("mini", None, {"device": "cpu"}))
+            chosen = choose_encoding(info, folder / "any.mp4")
+            encoder = ["-c:v", chosen.codec, "-crf", str(chosen.crf), "-preset", str(chosen.preset)]
+            command = [ffmpeg, "-v", "error", "-i", str(clip), *encoder, f"ffmpeg-{times}.mp4"]
+            theirs.append(run_measured(command, folder))
+    return PlainCosts(3 * frames, ours[1] - ours[0], theirs[1] - theirs[0])
+
+
+def plain_table(found: PlainCosts) -> str:
+    """A Markdown table of a clip without faces."""
+    lines = [
+        "| what | times FFmpeg | milliseconds a frame | processor time, times FFmpeg |",
+        "| --- | --- | --- | --- |",
+    ]
+    for name, cost in (("ffmpeg, decoding and encoding", found.ffmpeg), ("restore, both passes", found.ours)):
+        ratio, cpu = cost.seconds / found.ffmpeg.seconds, cost.cpu_seconds / found.ffmpeg.cpu_seconds
+        lines.append(f"| {name} | {ratio:.2f} | {1000 * cost.seconds / found.frames:.1f} | {cpu:.2f} |")
+    return "\n".join(lines)
+
+
+def _plain_picture(index: int, width: int, height: int) -> np.ndarray:
+    """Moving waves with fine noise, which an encoder has something to do with, (height, width, 3) uint8."""
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    waves = [np.sin(0.02 * (x + 3 * index) + k) * np.cos((0.015 + 0.01 * k) * (y - index)) for k in range(3)]
+    noise = np.random.default_rng(index).normal(0, 3, (height, width, 1)).astype(np.float32)
+    return np.clip(128 + 80 * np.stack(waves, axis=2) + noise, 0, 255).astype(np.uint8)
+
+
+def _write(path: Path, count: int, picture: Callable[[int], np.ndarray]) -> None:
+    def pictures() -> Iterator[tuple[Fraction, np.ndarray]]:
+        for index in range(count):
+            yield index / RATE, picture(index)
+
+    write_clip(path, pictures(), RATE)
+
+
+def _median(costs: Sequence[ProcessCost], value: Callable[[ProcessCost], float]) -> float:
+    return float(np.median([value(cost) for cost in costs]))
+
+
+def _seconds(cost: ProcessCost) -> float:
+    return cost.seconds
+
+
+def _cpu(cost: ProcessCost) -> float:
+    return cost.cpu_seconds
+
+
+def _memory(cost: ProcessCost) -> float:
+    return float(cost.memory)
