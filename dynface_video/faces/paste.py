@@ -73,14 +73,20 @@ def paste_face(
         The region with the face, (h, w, 3) float32, limited to [0, 1] or to what the region had beyond it; and the mask
         in region pixels, (h, w) float32 in [0, 1]. Where that is 0 the region is unchanged.
     """
-    height, width = region.shape[:2]
-    change = _to_region(restored - crop, transform, width, height)
-    if source_detail_weight < 1:
-        change += (source_detail_weight - 1) * (region - _to_region(crop, transform, width, height))
-    weight = np.clip(sample(mask, transform, (width, height), cv2.BORDER_CONSTANT), 0, 1)
-    pasted = np.clip(region + weight[..., None] * change, np.minimum(region, 0), np.maximum(region, 1))
-    return pasted, weight
+    size = region.shape[1], region.shape[0]
+    kept = np.float32(source_detail_weight)
+    # Sampling is linear: one of the two differences is as much work as both.
+    change = sample(restored - kept * crop, transform, size, cv2.BORDER_REPLICATE)
+    if kept < 1:
+        change -= (1 - kept) * region
+    weight = np.clip(sample(mask, transform, size, cv2.BORDER_CONSTANT), 0, 1)
+    change *= weight[..., None]
+    change += region
+    return _limited(change, region), weight
 
 
-def _to_region(crop: np.ndarray, transform: np.ndarray, width: int, height: int) -> np.ndarray:
-    return sample(crop, transform, (width, height), cv2.BORDER_REPLICATE)
+def _limited(pasted: np.ndarray, region: np.ndarray) -> np.ndarray:
+    """Limited, in place, to [0, 1] or to what the region has beyond it."""
+    if region.min() >= 0 and region.max() <= 1:
+        return np.clip(pasted, 0, 1, out=pasted)
+    return np.clip(pasted, np.minimum(region, 0), np.maximum(region, 1), out=pasted)

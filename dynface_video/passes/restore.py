@@ -41,7 +41,7 @@ from dynface_video.video_pipeline import NETWORKS, TEMPORAL, BegunFaces, FaceKey
 
 FRAMES_AT_ONCE = 16
 FACES_AT_ONCE = 64
-BLOCKS_AT_ONCE = 2
+BLOCKS_AT_ONCE = 3
 """Blocks of frames whose faces are restored at the same time: the networks work on one during the other's temporal
 work."""
 PLACED_AHEAD = 4

@@ -172,10 +172,10 @@ def plain_table(found: PlainCosts) -> str:
 
 
 def _plain_picture(index: int, width: int, height: int) -> np.ndarray:
-    """Moving waves with fine noise, which an encoder has something to do with, (height, width, 3) uint8."""
+    """Moving waves with little noise, which take an encoder about as long as film, (height, width, 3) uint8."""
     y, x = np.mgrid[:height, :width].astype(np.float32)
     waves = [np.sin(0.02 * (x + 3 * index) + k) * np.cos((0.015 + 0.01 * k) * (y - index)) for k in range(3)]
-    noise = np.random.default_rng(index).normal(0, 3, (height, width, 1)).astype(np.float32)
+    noise = np.random.default_rng(index).normal(0, 1, (height, width, 1)).astype(np.float32)
     return np.clip(128 + 80 * np.stack(waves, axis=2) + noise, 0, 255).astype(np.uint8)
 
 

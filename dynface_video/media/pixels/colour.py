@@ -11,6 +11,7 @@ from fractions import Fraction
 
 import av
 import av.filter
+import cv2
 import numpy as np
 from av.video.format import VideoFormat
 from av.video.reformatter import Interpolation
@@ -76,7 +77,8 @@ def read_region(picture: av.VideoFrame, box: Box, colour: ColourInfo) -> np.ndar
     if planes.count == 1:
         return np.repeat(planes.luma(0, box)[..., None], 3, axis=-1)
     to_rgb = np.linalg.inv(rgb_to_ycc(colour.resolved(picture.height).matrix))
-    return np.asarray(_read_ycc(planes, box, offsets(colour.siting, planes.subsampling)) @ to_rgb.T.astype(np.float32))
+    ycc = _read_ycc(planes, box, offsets(colour.siting, planes.subsampling))
+    return np.asarray(cv2.transform(ycc, to_rgb.astype(np.float32)))
 
 
 def blend_region(picture: av.VideoFrame, box: Box, rgb: np.ndarray, mask: np.ndarray, colour: ColourInfo) -> None:
@@ -111,11 +113,12 @@ def blend_region(picture: av.VideoFrame, box: Box, rgb: np.ndarray, mask: np.nda
         return
     # Only the change passes the chroma grid; unchanged samples would lose sharpness on the way there and back.
     offset = offsets(colour.siting, planes.subsampling)
-    change = mask[..., None] * (rgb @ matrix.T - _read_ycc(planes, box, offset))
-    planes.add_luma(0, box, change[..., 0])
+    wanted, old = cv2.split(cv2.transform(rgb, matrix)), _read_components(planes, box, offset)
+    luma, *chroma = (mask * (new - now) for new, now in zip(wanted, old, strict=True))
+    planes.add_luma(0, box, luma)
     chroma_box = planes.chroma_box(box)
-    for i in (1, 2):
-        averaged = luma_to_chroma(change[..., i], mask, box, chroma_box, planes.subsampling, offset)
+    for i, change in enumerate(chroma, 1):
+        averaged = luma_to_chroma(change, mask, box, chroma_box, planes.subsampling, offset)
         planes.add_chroma(i, chroma_box, averaged)
 
 
@@ -247,9 +250,14 @@ def rgb_to_ycc(matrix: int) -> np.ndarray:
 
 def _read_ycc(planes: Planes, box: Box, offset: tuple[float, float]) -> np.ndarray:
     """(h, w, 3) float32: luma and interpolated chroma, nominal values."""
+    return np.asarray(cv2.merge(_read_components(planes, box, offset)))
+
+
+def _read_components(planes: Planes, box: Box, offset: tuple[float, float]) -> list[np.ndarray]:
+    """Luma and interpolated chroma, (h, w) float32 each, nominal values."""
     chroma_box = planes.chroma_box(box, margin=1)
     chroma = [chroma_to_luma(planes.chroma(i, chroma_box), box, chroma_box, planes.subsampling, offset) for i in (1, 2)]
-    return np.stack([planes.luma(0, box), *chroma], axis=-1)
+    return [planes.luma(0, box), *(np.ascontiguousarray(part) for part in chroma)]
 
 
 def _is_full(picture: av.VideoFrame, colour: ColourInfo) -> bool:
