@@ -41,10 +41,12 @@ def batch(
     output: Annotated[str, typer.Option("--output", "-o", metavar="DIR", help="The folder for the outputs.")],
     *,
     overrides: Overrides,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs that exist; else skip them.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace existing outputs instead of skipping them.")
+    ] = False,
     restart: Restart = False,
     watching: Annotated[
-        bool, typer.Option("--watch", help="Go on with what appears in the folders, each video once, until stopped.")
+        bool, typer.Option("--watch", help="Keep watching the folders and restore new videos until stopped.")
     ] = False,
     preset: Preset = "mini",
     config: Config = None,

@@ -24,7 +24,7 @@ Compare = Annotated[
     str | None,
     typer.Option(
         metavar="|".join(MODES),
-        help="Both beside each other, the left of one and the right of the other, or in turn, a second each.",
+        help="Show both: side by side, split down the middle, or in turn, a second each.",
         show_default=False,
         autocompletion=lambda incomplete: [mode for mode in MODES if mode.startswith(incomplete)],
     ),
@@ -43,9 +43,9 @@ def compare(
     as_json: Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Compare two videos or pictures by eye: a clip of both, or a sheet of moments from beginning to end.
+    """Compare two videos or pictures by eye: in a clip, or on a sheet of moments from beginning to end.
 
-    The pictures of B are brought to the size of A's, and shown at their times. The clip has the sound of A.
+    The pictures of B are resized to those of A and shown at the same times. The clip has the sound of A.
     """
     with reporting(verbose, lambda: "interrupted; nothing was written") as console:
         mode = checked_mode(compare)

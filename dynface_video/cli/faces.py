@@ -32,7 +32,7 @@ def faces(
         typer.Option("--output", "-o", metavar="SHEET", help="Also make a picture with one good face of each person."),
     ] = None,
     analysis: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="What analyze -o wrote of INPUT, which is not analysed again.")
+        Path | None, typer.Option(metavar="FILE", help="A file written by analyze -o; INPUT is not analysed again.")
     ] = None,
     overrides: Overrides,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace SHEET if it exists.")] = False,
@@ -43,8 +43,8 @@ def faces(
 ) -> None:
     """Print the people of INPUT with their numbers: when each is seen, how large and how blurred.
 
-    The numbers are those that --faces, --exclude and --strength of restore take. `step` is the mean starting step, of
-    1000, from which detail is drawn (0: none); `seconds` is the estimated time of restoring that person on a CPU core.
+    Use the numbers with --faces, --exclude and --strength of restore. `step` is the mean starting step, of 1000, from
+    which detail is drawn (0: nothing is drawn); `seconds` is the estimated time to restore the person on a CPU core.
     """
     with reporting(verbose, lambda: "interrupted; nothing was written") as console:
         load_settings(preset, config, overrides)

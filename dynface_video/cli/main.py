@@ -65,6 +65,7 @@ def _root(
 
 
 main.command(
+    short_help="Restore a video, an image or a folder of images.",
     cls=PanelCommand,
     epilog=examples(
         "dynface-video restore old.mkv -o restored.mkv",
@@ -79,6 +80,7 @@ main.command(
     ),
 )(restore)
 main.command(
+    short_help="Find shots and faces without restoring anything.",
     cls=PanelCommand,
     epilog=examples(
         "dynface-video analyze old.mkv",
@@ -87,7 +89,10 @@ main.command(
 )(analyze)
 
 
-@main.command(epilog=examples("dynface-video settings --preset archive > mine.yaml"))
+@main.command(
+    short_help="Print all settings as a file for --config.",
+    epilog=examples("dynface-video settings --preset archive > mine.yaml"),
+)
 def settings(preset: Preset = "mini", config: Config = None, verbose: Verbose = False) -> None:
     """Print all settings with their meaning, range and value, as a file for --config."""
     with reporting(verbose, lambda: "interrupted"):
@@ -95,7 +100,10 @@ def settings(preset: Preset = "mini", config: Config = None, verbose: Verbose = 
     typer.echo(settings_yaml(found, f"Settings of the preset {preset}{f' with {config}' if config else ''}."), nl=False)
 
 
-@main.command(epilog=examples("dynface-video demo", "dynface-video demo -o somewhere --device cpu"))
+@main.command(
+    short_help="Damage a clip, restore it, and measure the gain.",
+    epilog=examples("dynface-video demo", "dynface-video demo -o somewhere --device cpu"),
+)
 def demo(
     out: Annotated[
         Path, typer.Option("--output", "-o", "--out", metavar="DIR", help="Folder for the three videos.")
@@ -120,6 +128,7 @@ def demo(
 
 
 main.command(
+    short_help="List the people in a video.",
     cls=PanelCommand,
     epilog=examples(
         "dynface-video faces old.mkv",
@@ -128,13 +137,15 @@ main.command(
     ),
 )(faces)
 main.command(
+    short_help="Show two videos or pictures side by side.",
     epilog=examples(
         "dynface-video compare old.mkv restored.mkv -o side_by_side.mp4",
         "dynface-video compare old.mkv restored.mkv -o split.mp4 --compare split",
         "dynface-video compare old.mkv restored.mkv -o sheet.png",
-    )
+    ),
 )(compare)
 main.command(
+    short_help="Restore many videos with one pool of workers.",
     cls=PanelCommand,
     epilog=examples(
         "dynface-video batch films/ -o restored/",
@@ -143,12 +154,22 @@ main.command(
         "dynface-video batch incoming/ -o restored/ --watch",
     ),
 )(batch)
-main.command(epilog=examples("dynface-video report restored.mkv", "dynface-video report restored.mkv -o report.html"))(
-    report
-)
-main.command(epilog=examples("dynface-video status restored/", "dynface-video status restored.mkv --json"))(status)
+main.command(
+    short_help="Write a page that shows what was restored.",
+    epilog=examples("dynface-video report restored.mkv", "dynface-video report restored.mkv -o report.html"),
+)(report)
+main.command(
+    short_help="Print the progress of a job or a batch.",
+    epilog=examples("dynface-video status restored/", "dynface-video status restored.mkv --json"),
+)(status)
 
-main.command(epilog=examples("dynface-video doctor", "dynface-video doctor --json"))(doctor)
+main.command(
+    short_help="Check this machine and say what to fix.",
+    epilog=examples("dynface-video doctor", "dynface-video doctor --json"),
+)(doctor)
 main.add_typer(models)
 
-main.command(epilog=examples("dynface-video ui", "dynface-video ui films/ --folder work --port 8000"))(ui)
+main.command(
+    short_help="Open a page in the browser.",
+    epilog=examples("dynface-video ui", "dynface-video ui films/ --folder work --port 8000"),
+)(ui)

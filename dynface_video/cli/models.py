@@ -23,7 +23,7 @@ RECORDED, UNKNOWN = "digest recorded at the first download", "no declared digest
 
 models = typer.Typer(
     name="models",
-    help="List, fetch and verify the public networks that this package can use.",
+    help="List, fetch and verify public networks.",
     epilog=examples(
         "dynface-video models list",
         "dynface-video models fetch gfpgan-1.4",

@@ -29,8 +29,8 @@ Config = Annotated[
     Path | None, typer.Option(metavar="FILE", help="YAML file that changes some of the preset's settings.")
 ]
 Restart = Annotated[bool, typer.Option("--restart", help="Start over instead of resuming an unfinished job.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output instead of a summary.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more, and show where an error came from.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a summary.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print more messages, and the traceback of an error.")]
 
 
 def setting_options(command: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -29,27 +29,31 @@ PreviewSpan = Annotated[
     typer.Option(
         "--preview",
         metavar="LENGTH@START",
-        help="Restore only this span, such as 5s@00:30, quickly into a short clip; several strengths "
-        "(--strength 0.3,0.6,0.9) are shown beside each other.",
+        help="Restore only this span, such as 5s@00:30, into a short clip; several strengths (--strength 0.3,0.6,0.9) "
+        "are shown side by side.",
     ),
 ]
 AnalysisFile = Annotated[
     Path | None,
-    typer.Option("--analysis", metavar="FILE", help="What analyze -o wrote, perhaps edited; INPUT is not analysed."),
+    typer.Option(
+        "--analysis", metavar="FILE", help="A file written by analyze -o, edited or not; INPUT is not analysed."
+    ),
 ]
 Start = Annotated[
     str | None,
     typer.Option(
-        metavar="TIME", help="Restore from here on; what is before comes through unchanged.", rich_help_panel=WHO
+        metavar="TIME", help="Restore from this time on; what is before it stays unchanged.", rich_help_panel=WHO
     ),
 ]
 End = Annotated[
     str | None,
     typer.Option(
-        metavar="TIME", help="Restore up to here; what is after it comes through unchanged.", rich_help_panel=WHO
+        metavar="TIME", help="Restore up to this time; what is after it stays unchanged.", rich_help_panel=WHO
     ),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and say what it would take; write nothing.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Check everything and print what it would take; write nothing.")
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUTPUT if it exists.")]
 
 

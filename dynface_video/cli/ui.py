@@ -19,16 +19,16 @@ def ui(
         list[Path] | None,
         typer.Argument(
             metavar="[VIDEO...]",
-            help="Videos, and folders of videos, that can be chosen on the page without an upload.",
+            help="Videos and folders of videos that can be chosen on the page without an upload.",
             show_default=False,
         ),
     ] = None,
     *,
     folder: Annotated[
-        Path, typer.Option(metavar="DIR", help="Where projects, uploads and restored videos are kept.")
+        Path, typer.Option(metavar="DIR", help="Folder for projects, uploads and restored videos.")
     ] = Path("dynface_ui"),
     host: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Address to bind to; others than this machine's need a token.")
+        str, typer.Option(metavar="ADDRESS", help="Address to bind; any but this machine's needs a token.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="TCP port; 0 takes a free one.")] = 7860,
     token: Annotated[
@@ -36,7 +36,7 @@ def ui(
         typer.Option(
             metavar="TEXT",
             envvar="DYNFACE_UI_TOKEN",
-            help="Token that every request must have [default: a new one where --host is not this machine].",
+            help="Token that every request must carry [default: a new one if --host is not this machine].",
             show_default=False,
         ),
     ] = None,
@@ -49,7 +49,7 @@ def ui(
 ) -> None:
     """Open a page on this machine: drop a video, choose people, preview, restore, compare.
 
-    Work that is running goes on when the page is closed; the queue is in the folder, and the next start continues it.
+    Running work goes on when the page is closed. The queue is kept in the folder, and the next start continues it.
     """
     with reporting(verbose, lambda: "stopped; the same command continues the queue"):
         load_settings(preset, config, {"device": device})

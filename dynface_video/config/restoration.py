@@ -17,22 +17,24 @@ class RestorationSettings(Section):
 
     method: Annotated[Literal["auto", "guided", "restorer"], Option()] = Field(
         default="auto",
-        description="guided: the whole method, in which a prior draws what the restorer cannot know; restorer: the "
-        "restorer's own faces, averaged over time; auto: guided where the model set has a prior for the restorer",
+        description="guided: the whole method, in which a prior draws what the restorer cannot recover; restorer: "
+        "the restorer's own faces, averaged over time; auto: guided if the model set has a prior for the"
+        " restorer",
     )
     restorer: Annotated[str | None, Option("FILE|NAME", unset="the model set's own")] = Field(
         default=None,
         min_length=1,
-        description="restoration model: the checkpoint of a network that spandrel reads (GFPGAN, RestoreFormer, "
-        "CodeFormer, SwinIR and others), or the name of one that `models fetch` has fetched",
+        description="restoration model: a checkpoint that spandrel can read (GFPGAN, RestoreFormer, CodeFormer, "
+        "SwinIR and others), or the name of a fetched model",
     )
-    fidelity: Annotated[float | None, Option("0..1", unset="0.5 where the restorer has such a weight")] = Field(
-        default=None, ge=0, le=1, description="CodeFormer's weight: 0 is the prettiest face, 1 the most faithful"
+    fidelity: Annotated[float | None, Option("0..1", unset="0.5, if the restorer has such a weight")] = Field(
+        default=None, ge=0, le=1, description="CodeFormer's weight, from 0 (best looking) to 1 (most faithful)"
     )
     prior: Annotated[str | None, Option("PATH|NAME", unset="the model set's own")] = Field(
         default=None,
         min_length=1,
-        description="prior of the guided stage: a folder that `models convert` wrote, a checkpoint, or a fetched name",
+        description="prior of the guided stage: a folder written by `models convert`, a checkpoint, or the name of a"
+        " fetched model",
     )
     strength: Annotated[float, Option("0..1", qualified="strengths", common=True)] = Field(
         default=0.6, ge=0, le=1, description="0 stays closest to the input, 1 invents most detail"
@@ -41,18 +43,18 @@ class RestorationSettings(Section):
         default=None,
         ge=1,
         le=1000,
-        description="most network evaluations per face and stage; less blurred faces take fewer",
+        description="maximum number of network evaluations per face and stage; less blurred faces take fewer",
     )
     resolution: Annotated[int | Literal["auto"], Option("N|auto")] = Field(
         default="auto",
-        description="largest stage that a face goes through, pixels; auto: 256 for videos on a CPU, else no limit",
+        description="largest stage for a face, pixels; auto: 256 for videos on a CPU, otherwise no limit",
     )
     seed: Annotated[int, Option("N")] = Field(
-        default=0, ge=0, lt=2**32, description="seed of the noise from which detail is generated"
+        default=0, ge=0, lt=2**32, description="seed of the noise from which detail is drawn"
     )
-    guide_count: int = Field(default=1, ge=1, le=8, description="number of guides, each sharper than the one before")
+    guide_count: int = Field(default=1, ge=1, le=8, description="number of guides, each sharper than the previous one")
     guide_spacing: float = Field(
-        default=1.0, ge=0, description="difference of blur level between guides, pixels at a resolution of 512"
+        default=1.0, ge=0, description="difference in blur level between guides, pixels at a resolution of 512"
     )
     trust: float | None = Field(
         default=None, gt=0, description="lambda: weight of the prior against the guides; null: the stage's own"
@@ -64,76 +66,81 @@ class RestorationSettings(Section):
         default=None,
         gt=0,
         le=2,
-        description="standard deviation of the initial noise: more gives more texture; null: the stage's own",
+        description="std of the initial noise; higher values give more texture; null: the stage's own",
     )
     guidance: Literal["closed_form", "gradient", "none"] = Field(
         default="closed_form",
-        description="closed_form, or the paper's gradient through the network (many steps, slow), or none",
+        description="closed_form; gradient: the paper's gradient through the network (many steps, slow); or none",
     )
     guidance_scale: float = Field(
         default=1.0,
         ge=0,
-        description="strength of the guidance: 1 is full; above 1 only for the gradient's step length",
+        description="strength of the guidance; 1 is full; values above 1 are only for the step length of gradient",
     )
     guidance_map: Literal["trained", "sobel", "none"] = Field(
         default="none",
-        description="where the closed form is weakened: by the trained map (DGSA), by sobel on texture, or nowhere",
+        description="where the closed form is weakened: by the trained map (DGSA), on texture (sobel), or nowhere "
+        "(none)",
     )
     level_rate: float = Field(
         default=0.0,
         ge=0,
-        description="gradient only: step size with which the blur level follows its gradient (Eq. 7), pixels; 0: off",
+        description="for gradient only: step size with which the blur level follows its gradient (Eq. 7), pixels; 0:"
+        " off",
     )
     batch_size: int = Field(default=8, ge=1, description="faces per network evaluation")
-    level_interval: int = Field(
-        default=3, ge=1, description="frames from one estimate of a track's blur level to the next"
-    )
+    level_interval: int = Field(default=3, ge=1, description="frames between estimates of a track's blur level")
     level_smoothing: float = Field(
         default=4.0,
         ge=0,
-        description="standard deviation of the smoothing of blur levels over time, frames; 0: off, outliers stay too",
+        description="std of the smoothing of blur levels over time, frames; 0: off, outliers are kept",
     )
     step_hysteresis: float = Field(
-        default=0.06, ge=0, lt=1, description="relative change of the starting step below which it is kept"
+        default=0.06, ge=0, lt=1, description="relative change below which the starting step is kept"
     )
     noise_correlation: float = Field(
-        default=1.0, ge=0, le=1, description="correlation of the noise between frames of a face: 1 shares it"
+        default=1.0,
+        ge=0,
+        le=1,
+        description="correlation of the noise between the frames of a face; 1: all frames share it",
     )
     window_radius: int | None = Field(
         default=None,
         ge=0,
         le=8,
-        description="neighbouring crops on either side that the restoration model reads, frames; null: the stage's own",
+        description="neighbouring crops on each side that the restoration model reads, frames; null: the stage's own",
     )
     remove_damage: bool = Field(
         default=True,
-        description="remove scratches, dust and tears of single frames by what the frames around them show",
+        description="remove scratches, dust and tears of single frames, using the neighbouring frames",
     )
     temporal_radius: int | None = Field(
         default=None,
         ge=0,
         le=16,
-        description="most neighbours on either side of flow-guided averaging, frames; 0: off; null: the stage's own",
+        description="maximum number of neighbours on each side in flow-guided averaging, frames; 0: off; null: the "
+        "stage's own",
     )
     repeat_tolerance: float | None = Field(
         default=2.0,
         ge=0,
-        description="a frame gets the faces of an earlier one if no square of 16 pixels differs by more on average, "
-        "levels of 255; 0: equal pictures only; null: every frame is restored",
+        description="reuse the faces of an earlier frame if no square of 16 pixels differs by more on average, "
+        "levels of 255; 0: only for identical pictures; null: restore every frame",
     )
     temporal_weight: float = Field(
         default=1.0, ge=0, description="weight of a neighbour in flow-guided averaging relative to the face itself"
     )
     paste_mask: Annotated[Literal["crop", "person"], Option()] = Field(
         default="crop",
-        description="what of a restored crop is pasted: crop, all of it; person, with hair, hat, glasses and neck, but "
-        "without background, clothes and what covers the face (needs dynface-video models fetch parsenet)",
+        description="what is pasted of a restored crop: crop, all of it; person, with hair, hat, glasses and neck, "
+        "but without background, clothes and whatever covers the face (needs dynface-video models fetch "
+        "parsenet)",
     )
     grayscale: Annotated[Literal["auto", "on", "off"], Option(commands=ALL)] = Field(
-        default="auto", description="restore faces without colour: auto decides per shot"
+        default="auto", description="restore faces without colour; auto decides per shot"
     )
     grain: Annotated[float, Option("0..1")] = Field(
-        default=0.0, ge=0, le=1, description="share of the surrounding grain added to restored faces that lack it"
+        default=0.0, ge=0, le=1, description="share of the surrounding grain to add to restored faces"
     )
 
     @field_validator("resolution")

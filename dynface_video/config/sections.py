@@ -29,8 +29,9 @@ class InputSettings(Section):
 
     images: Annotated[Literal["auto", "sequence", "stills"], Option(commands=frozenset({RESTORE, ANALYZE}))] = Field(
         default="auto",
-        description="how a folder of images is read: as the frames of a film (sequence) or as separate pictures "
-        "(stills); auto takes a sequence where they are numbered, of one size and without a camera's date",
+        description="how to read a folder of images: as the frames of a film (sequence) or as separate pictures "
+        "(stills); auto reads a sequence if the names are numbered, all sizes are equal and no image has"
+        " a camera's date",
     )
     fps: Annotated[str, Option("RATE", commands=frozenset({RESTORE, ANALYZE}))] = Field(
         default="25", description="frames per second of an image sequence: a number, or a fraction such as 24000/1001"
@@ -57,49 +58,49 @@ class DetectionSettings(Section):
 
     detector: Annotated[Literal["retinaface", "retinaface-r50", "yunet"], Option(commands=ALL)] = Field(
         default="retinaface",
-        description="face detector: retinaface is embedded; retinaface-r50 and yunet are fetched with "
-        "dynface-video models fetch",
+        description="face detector: retinaface is embedded; get retinaface-r50 and yunet with dynface-video models "
+        "fetch",
     )
-    interval: int = Field(default=5, ge=1, description="frames from one detection to the next, tracked in between")
+    interval: int = Field(default=5, ge=1, description="frames between detections; faces are tracked in between")
     working_size: int = Field(
         default=960, ge=64, description="longest side of the picture given to the detector, pixels"
     )
     minimum_size: Annotated[float, Option("PIXELS", commands=ALL, aliases=("--min-size",))] = Field(
-        default=24.0, ge=0, description="smaller faces are skipped: height in pixels of the displayed picture"
+        default=24.0, ge=0, description="skip smaller faces: height in pixels of the displayed picture"
     )
     minimum_score: Annotated[float, Option("0..1", commands=ALL, aliases=("--detect-threshold",))] = Field(
-        default=0.5, ge=0, le=1, description="faces with a lower detection score are skipped"
+        default=0.5, ge=0, le=1, description="skip faces with a lower detection score"
     )
-    minimum_length: int = Field(default=3, ge=1, description="shorter tracks are skipped, frames")
-    maximum_gap: int = Field(default=12, ge=0, description="longest absence that a track is carried over, frames")
+    minimum_length: int = Field(default=3, ge=1, description="skip shorter tracks, frames")
+    maximum_gap: int = Field(default=12, ge=0, description="longest gap over which a track is continued, frames")
     landmark_smoothing: float = Field(
-        default=2.0, ge=0, description="standard deviation of the smoothing of landmarks over time, frames; 0: off"
+        default=2.0, ge=0, description="std of the smoothing of landmarks over time, frames; 0: off"
     )
     maximum_yaw: float = Field(
-        default=60.0, ge=0, le=90, description="faces fade out while they are turned further to a side, degrees"
+        default=60.0, ge=0, le=90, description="fade out faces that are turned further to a side, degrees"
     )
     maximum_uncertainty: float = Field(
-        default=0.06, gt=0, description="faces with less certain landmarks are skipped: share of the face's side"
+        default=0.06, gt=0, description="skip faces whose landmarks are less certain, as a share of the face's side"
     )
-    minimum_brightness: float = Field(default=0.06, ge=0, le=1, description="darker faces are skipped")
+    minimum_brightness: float = Field(default=0.06, ge=0, le=1, description="skip darker faces")
     skip_blurred_background: Annotated[bool, Option(commands=ALL)] = Field(
         default=True,
-        description="faces that the camera left out of focus are skipped: far more blurred than the main face of the "
-        "shot, or than the edges around them",
+        description="skip faces that are out of focus: far more blurred than the main face of the shot or than the "
+        "edges around them",
     )
     detect_rotated: bool = Field(
-        default=True, description="also search for sideways and upside-down faces where few are found"
+        default=True, description="also search for sideways and upside-down faces if few faces are found"
     )
     aligned: Annotated[bool, Option(commands=ALL)] = Field(
-        default=False, description="every picture is an aligned face crop (FFHQ template): no face is searched for"
+        default=False, description="every picture is an aligned face crop (FFHQ template), so no faces are searched for"
     )
     identity: Annotated[Literal["embedded", "arcface"], Option(commands=ALL)] = Field(
         default="embedded",
-        description="network that tells people apart; arcface is fetched with dynface-video models fetch",
+        description="network that tells people apart; get arcface with dynface-video models fetch",
     )
     yunet_model: Annotated[Path | None, Field(strict=False)] = Field(
         default=None,
-        description="ONNX file of the detector yunet, in a configuration relative to that file; null: the fetched one",
+        description="ONNX file of the detector yunet, relative to the configuration file; null: the fetched one",
     )
 
 
@@ -108,28 +109,29 @@ class SelectionSettings(Section):
 
     faces: Annotated[str, Option("all|largest|N,N", commands=ALL, repeatable=True, common=True)] = Field(
         default="all",
-        description="who is restored: all, largest (one face per shot), or numbers of people as dynface-video faces "
-        "shows them, such as 1,3",
+        description="who is restored: all, largest (one face per shot), or numbers of people as printed by dynface-"
+        "video faces, such as 1,3",
     )
     exclude: Annotated[str | None, Option("N[@SPAN]", commands=ALL, unset="nobody", repeatable=True)] = Field(
         default=None,
-        description="who is not: numbers of people, also for a span of time only, such as 2 or 2@00:20-00:30; all is "
-        "everybody",
+        description="who is not restored: numbers of people, optionally with a span of time, such as 2 or "
+        "2@00:20-00:30; all means everybody",
     )
     between: Annotated[str | None, Option("SPAN", commands=ALL, unset="the whole video", repeatable=True)] = Field(
         default=None,
-        description="when: spans of time, such as 00:10-00:25, 1:02:03.5- or -90; outside of them nothing is changed",
+        description="when faces are restored: spans of time, such as 00:10-00:25, 1:02:03.5- or -90; the rest is "
+        "left unchanged",
     )
     strengths: Annotated[
         str | None, Option("N=0..1[@SPAN]", commands=ALL, unset="the same for all", repeatable=True)
     ] = Field(
         default=None,
-        description="strengths of single people, also for a span of time only, such as 1=0.4 or 2=0.3@00:10-00:15; all "
-        "is everybody",
+        description="strengths of single people, optionally with a span of time, such as 1=0.4 or 2=0.3@00:10-00:15;"
+        " all means everybody",
     )
     reference: Annotated[
-        Path | None, Field(strict=False), Option("PICTURE", commands=ALL, unset="all that are chosen otherwise")
-    ] = Field(default=None, description="picture of the person to restore; nobody else is")
+        Path | None, Field(strict=False), Option("PICTURE", commands=ALL, unset="nobody in particular")
+    ] = Field(default=None, description="picture of the only person to restore")
 
     @field_validator("faces", "exclude", "between", "strengths", mode="before")
     @classmethod
@@ -194,29 +196,30 @@ class SelectionSettings(Section):
 class OutputSettings(Section):
     """How the result is encoded; null chooses by the source and the container."""
 
-    codec: Annotated[str | None, Option("NAME", unset="by the source and the container")] = Field(
-        default=None, min_length=1, description="video encoder by FFmpeg's name, such as libx264, libx265 or ffv1"
+    codec: Annotated[str | None, Option("NAME", unset="chosen by the source and the container")] = Field(
+        default=None, min_length=1, description="video encoder, by FFmpeg's name, such as libx264, libx265 or ffv1"
     )
-    crf: Annotated[int | None, Option("N", unset="by the encoder and the source's bit rate")] = Field(
-        default=None, ge=0, le=63, description="quality of the encoder; lower is better and larger"
+    crf: Annotated[int | None, Option("N", unset="chosen by the encoder and the source's bit rate")] = Field(
+        default=None, ge=0, le=63, description="quality of the encoder; lower values are better and give larger files"
     )
     encoder_preset: Annotated[str | None, Option("NAME", unset="medium, or the encoder's own")] = Field(
-        default=None, min_length=1, description="preset of the encoder by its own names, such as slow"
+        default=None, min_length=1, description="preset of the encoder, such as slow"
     )
     pix_fmt: Annotated[str | None, Option("NAME", unset="nearest to the source's")] = Field(
-        default=None, min_length=1, description="pixel format by FFmpeg's name, such as yuv420p"
+        default=None, min_length=1, description="pixel format, by FFmpeg's name, such as yuv420p"
     )
     interlaced: Annotated[Literal["auto", "keep", "deinterlace", "ignore"], Option(commands=ALL)] = Field(
         default="auto",
-        description="keep restores field by field, deinterlace makes pictures marked as interlaced progressive, "
-        "ignore takes all as progressive; auto: keep where the first picture is marked, else ignore",
+        description="keep: restore field by field; deinterlace: make pictures flagged as interlaced progressive; "
+        "ignore: treat all as progressive; auto: keep if the first picture is flagged, otherwise ignore",
     )
     mezzanine: Annotated[bool, Option()] = Field(
         default=False,
-        description="keep the segments lossless and encode the whole once at the end: smaller files, more disk space",
+        description="keep the segments lossless and encode the whole video once at the end: smaller files, more disk"
+        " space",
     )
     copy_untouched: Annotated[bool, Option(commands=ALL)] = Field(
-        default=False, description="copy the packets of H.264 where no face is restored instead of re-encoding them"
+        default=False, description="copy H.264 packets where no face is restored instead of encoding again"
     )
     image_format: Annotated[
         Literal["png", "jpg", "tif", "webp", "bmp"] | None,
@@ -226,38 +229,39 @@ class OutputSettings(Section):
         default=True,
         description="keep a record beside the output (OUTPUT.record.zip), from which `report` makes a page",
     )
-    segment_frames: int = Field(default=120, ge=1, description="frames restored and saved together, approximately")
+    segment_frames: int = Field(
+        default=120, ge=1, description="approximate number of frames that are restored and saved together"
+    )
 
 
 class ExecutionSettings(Section):
     """Where the work is done; the result depends on `threads` and `precision` alone."""
 
     device: Annotated[str, Option("auto|cpu|cuda[:N]|mps", commands=ALL, common=True)] = Field(
-        default="auto", description="torch device of the networks; auto is the first GPU, or the CPU"
+        default="auto", description="torch device of the networks; auto is the first GPU, or else the CPU"
     )
     workers: Annotated[int | Literal["auto"], Option("N|auto", common=True)] = Field(
         default=1,
-        description="processes that restore, at least 1 (more use Ray); auto is one per GPU, or one per two CPU cores",
+        description="number of restoring processes, at least 1 (more than one uses Ray); auto is one per GPU, or one"
+        " per two CPU cores",
     )
     threads: Annotated[int, Option("N", commands=ALL)] = Field(
         default=1,
         ge=1,
-        description="CPU threads per worker; part of the job, because results depend on it in the last bits",
+        description="CPU threads per worker; part of the job, because the last bits of results depend on it",
     )
     precision: Annotated[Literal["auto", "float32", "bfloat16"], Option(commands=ALL)] = Field(
         default="auto",
-        description="arithmetic of the networks; auto is bfloat16 on a CPU that computes with it, else float32; part "
-        "of the job, like threads",
+        description="arithmetic of the networks; auto is bfloat16 on a CPU that supports it, otherwise float32; part"
+        " of the job, like threads",
     )
-    address: Annotated[str | None, Option("auto|HOST:PORT", unset="Ray is started on this machine where needed")] = (
-        Field(default=None, min_length=1, description="Ray cluster to join")
+    address: Annotated[str | None, Option("auto|HOST:PORT", unset="Ray is started on this machine if needed")] = Field(
+        default=None, min_length=1, description="Ray cluster to join"
     )
     gpus_per_worker: float = Field(
-        default=1.0, gt=0, description="share of a GPU per worker; below 1 several workers share one"
+        default=1.0, gt=0, description="share of a GPU per worker; below 1, several workers share a GPU"
     )
-    work: Annotated[
-        Path | None, Field(strict=False), Option("DIR", unset="the system's folder for temporary files")
-    ] = Field(
+    work: Annotated[Path | None, Field(strict=False), Option("DIR", unset="the system's temporary folder")] = Field(
         default=None, description="local folder on each machine for inputs and outputs at URLs (s3:// and others)"
     )
 

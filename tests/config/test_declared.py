@@ -41,7 +41,7 @@ def test_an_option_knows_its_flags_placeholder_and_default() -> None:
     steps, codec, mezzanine = OPTIONS["num_inference_steps"], OPTIONS["codec"], OPTIONS["mezzanine"]
     assert steps.flags == ("--num-inference-steps", "--steps")
     assert (OPTIONS["grayscale"].metavar, steps.metavar, mezzanine.metavar) == ("auto|on|off", "N", None)
-    assert (codec.default, mezzanine.default) == ("by the source and the container", "false")
+    assert (codec.default, mezzanine.default) == ("chosen by the source and the container", "false")
 
 
 @pytest.mark.parametrize(("value", "text"), [(None, "null"), (True, "true"), (0.6, "0.6"), (Path("a/b"), "a/b")])
