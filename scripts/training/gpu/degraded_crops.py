@@ -3,8 +3,10 @@ stages with the coarser face beside them, in patches."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import ParamSpec
 
 import numpy as np
 import torch
@@ -30,6 +32,7 @@ from training.local_restoration import (
 )
 from training.loop import Batch
 
+P = ParamSpec("P")
 COARSEST = 128
 TRIES = 6
 """Corners drawn for each patch, of which the first that lies mostly in the picture is taken."""
@@ -39,6 +42,17 @@ SAMPLED_SHARE = 0.7
 """Of the coarser faces that are not moved towards the clean one: sampled, as the pipeline's are."""
 CELL = 16
 """Pixels: how finely it is looked up whether a patch lies in the picture."""
+
+
+def in_full_precision(function: Callable[P, Batch]) -> Callable[P, Batch]:
+    """The function without autocast: pictures and places need more than eight bits."""
+
+    @functools.wraps(function)
+    def plain(*args: P.args, **kwargs: P.kwargs) -> Batch:
+        with torch.autocast("cuda", enabled=False), torch.autocast("cpu", enabled=False):
+            return function(*args, **kwargs)
+
+    return plain
 
 
 @dataclass(frozen=True)
@@ -56,6 +70,7 @@ class DegradedCrops:
         """Where the crops are."""
         return self.portraits.images.device
 
+    @in_full_precision
     def clean(self, count: int, size: int, rng: np.random.Generator, generator: torch.Generator) -> Batch:
         """Whole faces of 128 pixels or less under geometric and colour jitter: clean in [-1, 1], and mask."""
         faces = self._source(size, rng)
@@ -63,12 +78,14 @@ class DegradedCrops:
         crops, mask = faces.jittered(chosen, size, generator)
         return {"clean": 2 * jitter_colour(crops, generator) - 1, "mask": mask}
 
+    @in_full_precision
     def whole(self, count: int, size: int, rng: np.random.Generator, generator: torch.Generator) -> Batch:
         """`clean` and `degraded`, for the coarsest stage: the whole range of degradations, some of it damaged film."""
         batch = self.clean(count, size, rng, generator)
         drawn = [damaged_film(training_degradation(rng), rng) for _ in range(count)]
         return batch | {"degraded": self._degraded(batch["clean"], drawn, generator)}
 
+    @in_full_precision
     def windows(self, count: int, size: int, rng: np.random.Generator, generator: torch.Generator) -> Batch:
         """`whole` of a kernel, size and codec a clip, and the neighbours of each crop warped onto it.
 
@@ -92,6 +109,7 @@ class DegradedCrops:
         neighbours = torch.where(valid[..., None, None, None], seen, middle[:, None])
         return batch | {"degraded": middle, "neighbours": neighbours, "valid": valid.float()}
 
+    @in_full_precision
     def sharp(self, count: int, size: int, rng: np.random.Generator, generator: torch.Generator) -> Batch:
         """Sharp faces of 256 or 512 pixels at their own pixels under colour jitter: clean in [-1, 1], and mask."""
         faces = self._source(size, rng)
@@ -99,6 +117,7 @@ class DegradedCrops:
         pictures, mask = faces.upright(chosen, size, generator)
         return {"clean": 2 * jitter_colour(pictures, generator) - 1, "mask": mask}
 
+    @in_full_precision
     def upright(self, count: int, size: int, rng: np.random.Generator, generator: torch.Generator) -> Batch:
         """`sharp` and `degraded`, by the degradation of the local stages."""
         batch = self.sharp(count, size, rng, generator)

@@ -104,8 +104,9 @@ def train_all(options: RunOptions) -> PresetNetworks:
         ModelError: The preset's or the teachers' weights are missing.
     """
     device = options.device
-    # Convolutions may use TF32; matrix products may not: resampling, DCT and JPEG are made of them.
-    torch.backends.cudnn.benchmark = torch.backends.cudnn.allow_tf32 = True
+    # Convolutions may use TF32; matrix products may not: resampling, DCT and JPEG are made of them. To try out kernels
+    # for each shape took 8 to 22 seconds a task (H200), more than it could give back in minutes.
+    torch.backends.cudnn.allow_tf32 = True
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.manual_seed(options.loop.seed)
     crops = DegradedCrops(*(DeviceFaces.load(options.data, side, options.cache, device) for side in (256, 512)))
