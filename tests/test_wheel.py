@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).parents[1]
-LARGEST = 60 * 2**20
+LARGEST = 80 * 2**20
 
 
 @pytest.fixture(scope="module")
