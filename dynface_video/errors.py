@@ -24,11 +24,11 @@ class ModelError(DynfaceError):
 
 
 class JobError(DynfaceError):
-    """A restoration could not be finished; what is complete on disk stays valid."""
+    """A restoration could not be finished; finished work on disk stays valid."""
 
 
 class DiskFullError(JobError):
-    """There is no space left for what should be written."""
+    """There is no space left on the disk."""
 
 
 class JobMismatchError(JobError):
@@ -38,7 +38,7 @@ class JobMismatchError(JobError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """A job was asked to stop by a signal, and has; what is complete on disk stays valid."""
+    """A signal stopped a job; finished work on disk stays valid."""
 
     def __init__(self, signal: int) -> None:
         """signal: its number, for instance 2 for Ctrl-C and 15 for a scheduler's SIGTERM."""

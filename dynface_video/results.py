@@ -22,23 +22,23 @@ STATUSES = ("done", "skipped", "failed", "unfinished", "waiting")
 
 @dataclass(frozen=True)
 class RestoreResult:
-    """What was done for a video or for images, in this run and those before it.
+    """The result for a video or for images, over this run and earlier ones.
 
     Attributes:
         output: Path or URL of what was written.
         frames: Frames, or images, in the output.
         faces: Face crops restored, one per face and frame.
         tracks: Face tracks restored.
-        skipped_faces: Stretches of visible faces that were not restored.
+        skipped_faces: Number of faces, each over a span of time, that were not restored.
         unet_evaluations: Network evaluations of the prior.
         seconds: Wall time of this run by stage.
         warnings: For the user.
         skip_reasons: How many faces were not restored, by the kind of reason.
-        found_faces: Of a video: every face over time, restored or not and why.
-        pictures: Of images: what became of each, with its faces.
-        models: The public networks that took part, with their digests and licences (`name`, `sha256`, `licence`,
+        found_faces: For a video: every face over time, and whether it was restored or why not.
+        pictures: For images: the outcome for each, with its faces.
+        models: The public networks that were used, with their digests and licences (`name`, `sha256`, `licence`,
             `commercial_use`); empty with the embedded ones.
-        record: Where the record of the restoration is, from which `write_report` makes a page; None without one.
+        record: Path or URL of the record, from which `write_report` makes a page; None if there is no record.
     """
 
     output: Path | str
@@ -97,19 +97,19 @@ class RestoreResult:
 
 @dataclass(frozen=True)
 class RestorePlan:
-    """What restoring a video or images would take, before anything is done.
+    """An estimate of what it takes to restore a video or images.
 
     Attributes:
         output: Path of what would be written.
-        frames: Frames, or images; None if the source does not tell.
+        frames: Number of frames or images; None if unknown.
         size: Width and height of a frame as stored; None for images.
         encoding: Encoder and pixel format; None for images.
         disk: Most bytes needed in the meantime; None if unknown.
         free: Free bytes where the output goes.
         seconds: Time without and with a face in every frame, by rule of thumb for CPUs; None if unknown, or on a GPU.
             With an analysis both are the time of the faces that it chooses.
-        faces: Face crops to restore, one per face and frame; None without an analysis.
-        people: Numbers of the people whom they show; None without an analysis.
+        faces: Face crops to restore, one per face and frame; None if no analysis was given.
+        people: Numbers of the people in these crops; None if no analysis was given.
     """
 
     output: Path
@@ -146,7 +146,7 @@ class ListedPerson:
 
 @dataclass(frozen=True)
 class BatchResult:
-    """What became of the videos of a batch.
+    """The outcome for each video of a batch.
 
     Attributes:
         videos: A row for each, in their order.

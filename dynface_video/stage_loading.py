@@ -183,7 +183,7 @@ def _content_digest(path: Path, size: int, changed: int) -> bytes:
 
 
 def stage_configs(folder: Path) -> list[StageConfig]:
-    """The stages of a model set, coarse to fine; raises ModelError for a folder that is none."""
+    """The stages of a model set, coarse to fine; raises ModelError for any other folder."""
     try:
         described = json.loads((folder / INDEX).read_text())["stages"]
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -156,7 +156,7 @@ def _table(result: BatchResult) -> list[str]:
         f"{n} {name}" for name in ("done", "skipped", "failed", "unfinished", "waiting") if (n := result.count(name))
     )
     again = any(result.count(status) for status in ("failed", "unfinished", "waiting"))
-    then = ["next: give the same command again, which skips what is done"] if again else []
+    then = ["next: give the same command again; it skips finished videos"] if again else []
     return [*columns([head, *rows]), f"{counts}; every segment is in {result.log}", *then]
 
 

@@ -50,13 +50,13 @@ def restore_summary(result: RestoreResult) -> list[str]:
 
 
 def next_steps(skip_reasons: Mapping[str, int]) -> list[str]:
-    """A line on the options by which skipped faces would be restored; none if no option would."""
+    """A line with the options that would restore skipped faces; empty if no option would."""
     limits = [f"{remedy} ({reason})" for reason, remedy in REMEDIES.items() if skip_reasons.get(reason)]
     return [f"limits that skipped faces: {', '.join(limits)}; dynface-video settings explains them"] if limits else []
 
 
 def album_summary(result: RestoreResult) -> list[str]:
-    """The lines that `restore` ends with for several pictures: what became of each, then of all."""
+    """The lines that `restore` prints at the end for several pictures: one for each, then the totals."""
     whole = [one for one in result.pictures if one.status == "restored" and not one.skip_reasons]
     named = [one for one in result.pictures if len(result.pictures) <= NAMED_PICTURES or one not in whole]
     statuses = Counter(one.status for one in result.pictures)
@@ -94,7 +94,7 @@ def _times(result: RestoreResult) -> str:
 
 
 def models_used(models: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A line on the public networks that took part and their licences; none with the embedded ones alone."""
+    """A line with the public networks that were used and their licences; empty for the embedded ones alone."""
     named = [
         f"{model['name']} ({model['licence']}{'' if model['commercial_use'] else ', no commercial use'})"
         for model in models

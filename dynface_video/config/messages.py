@@ -44,7 +44,7 @@ def _explain_one(error: ErrorDetails) -> str:
 
 
 def unknown_option(name: str) -> str:
-    """What to say of an argument that is no option, perhaps a setting that only configuration files have."""
+    """The message for an unknown option, which may be a setting that only configuration files have."""
     homes = _homes(name)
     if homes and homes[0].rpartition(".")[2] in OPTIONS:
         return f"unknown option {name!r}; did you mean {homes[0].rpartition('.')[2]}?"

@@ -105,7 +105,7 @@ class DetectionSettings(Section):
 
 
 class SelectionSettings(Section):
-    """Who is restored, when and how strongly; everything else comes through as it is."""
+    """Who is restored, when and how strongly; everything else stays unchanged."""
 
     faces: Annotated[str, Option("all|largest|N,N", commands=ALL, repeatable=True, common=True)] = Field(
         default="all",

@@ -110,7 +110,7 @@ def _gpu(index: int) -> Device:
 
 
 def _memory() -> tuple[int | None, int | None]:
-    """Bytes of memory in all and free, within what a container allows; None where the system does not tell."""
+    """Total and free memory in bytes, within the limits of a container; None if unknown."""
     try:
         lines = MEMORY_FILE.read_text().splitlines()
     except OSError:

@@ -21,7 +21,7 @@ class Damage:
         angle: Of the first axis, radians.
         downscale: r, the factor by which the crop is shrunk.
         noise: Std of the noise at the small size, levels of 255.
-        jpeg: Quality at the small size, 1 to 100; None for none.
+        jpeg: Quality at the small size, 1 to 100; None for no JPEG.
     """
 
     blur: tuple[float, float]

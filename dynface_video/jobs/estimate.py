@@ -10,7 +10,7 @@ from dynface_video.media.io.probe import VideoInfo
 from dynface_video.media.output.encoding import LOSSLESS, EncodeSettings
 
 BITS_PER_SAMPLE = {"lossless": 2.1, "lossy": 0.12}
-"""Of FFV1 for clean 8-bit 4:2:0 (50 GB an hour at 1080p), and of H.264 that is hard to tell from its source."""
+"""Of FFV1 for clean 8-bit 4:2:0 (50 GB an hour at 1080p), and of H.264 that looks like its source."""
 ANALYSIS_FRAMES = 27.0
 """Frames per second of the first pass on one core, 512 x 480 with one face (`scripts/benchmark_jobs.py`)."""
 RESTORED_FACES = 7.0

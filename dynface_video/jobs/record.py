@@ -113,7 +113,7 @@ def publish_record(job: Path, made: Path, target: Path, totals: dict[str, Any]) 
         totals: What was done, as JSON values.
 
     Returns:
-        Where the record is now; None without one.
+        Path of the record; None if there is no record.
 
     Raises:
         OSError: It cannot be written.
@@ -176,12 +176,12 @@ def open_record(path: Path) -> Record:
     if not path.exists():
         raise InputError(f"{path} does not exist: name an output, its record, or the directory of an unfinished job")
     raise InputError(
-        f"there is no {record_path(path).name} beside {path}: it is written with the output, unless with --no-record"
+        f"there is no {record_path(path).name} beside {path}: restore writes it unless --no-record is given"
     )
 
 
 def report_path(path: Path) -> Path:
-    """Where the page of an output, a record or a job goes if nothing else is said: `OUTPUT.report.html` beside it.
+    """The default place for the page of an output, a record or a job: `OUTPUT.report.html` beside it.
 
     Args:
         path: As of `open_record`.

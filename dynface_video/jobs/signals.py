@@ -57,7 +57,7 @@ class StopRequest:
     def _announcement(self, number: int) -> str:
         first = self.finishing()
         if not first:
-            return "stopping; what is finished is kept"
+            return "stopping; finished work is kept"
         again = "; Ctrl-C again stops now and loses only that" if number == signal.SIGINT else ""
         return f"stopping after {first}, to be kept like everything finished{again}"
 

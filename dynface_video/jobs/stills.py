@@ -114,7 +114,7 @@ class StillsJob:
             read_image(self.files[0])
 
     def run(self) -> StillsResult:
-        """Restore what is left; the target appears when all pictures are done.
+        """Restore the remaining pictures; the target appears when all are done.
 
         Progress is reported in pictures, with the stage "restore".
 

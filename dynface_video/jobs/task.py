@@ -116,7 +116,7 @@ class RestoreTask:
         done: Whether the output is published.
         error: Why the job failed.
         publish: Uploads the complete output; None if it stays where it is.
-        record: Where the record of the restoration is, once it is published; None without one.
+        record: Path of the record of the restoration, once it is published; None if there is no record.
     """
 
     def __init__(

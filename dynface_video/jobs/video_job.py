@@ -68,7 +68,7 @@ class VideoJob:
         self.task.totals.models = [dataclasses.asdict(model) for model in used]
 
     def run(self) -> Totals:
-        """Do what is left of the job; on success only the target remains.
+        """Do the rest of the job; on success only the target remains.
 
         Returns:
             What was done, in this run and those before it.
@@ -191,7 +191,7 @@ def make_plan(source: Path, settings: Settings, encoding: EncodeSettings, analys
         source: The video, image, or folder of frames.
         settings: All of them.
         encoding: Of the segments.
-        analysis: The user's analysis; None where the first pass makes one.
+        analysis: The user's analysis; None if the first pass makes it.
     """
     output = dataclasses.asdict(encoding) | {
         "segment_frames": settings.output.segment_frames,

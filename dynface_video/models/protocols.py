@@ -56,7 +56,7 @@ class FaceModel(Protocol):
         Args:
             degraded: The crops, (B, 3, R, R) in [-1, 1].
             coarse: The coarser stage's result enlarged to R, (B, 3, R, R) in [-1, 1]; None in the first stage.
-            neighbours: Crops of the same faces in other frames, warped onto them, (B, K, 3, R, R); None without any.
+            neighbours: Crops of the same faces in other frames, warped onto them, (B, K, 3, R, R), or None.
             valid: 0 for padding, else 1, (B, K).
         """
         ...

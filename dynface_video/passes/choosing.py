@@ -33,7 +33,7 @@ def choose(analysis: Analysis, selection: SelectionSettings, reference: tuple[in
     Args:
         analysis: Of a video.
         selection: The settings.
-        reference: Numbers of the people of the reference picture; None where there is no such picture.
+        reference: Numbers of the people in the reference picture; None without a reference picture.
 
     Raises:
         InputError: A person is chosen who is not in the video.

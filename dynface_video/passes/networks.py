@@ -62,7 +62,7 @@ def load_models(settings: Settings) -> Models:
 
 
 def load_identifier(settings: Settings, device: torch.device) -> FaceIdentifier | None:
-    """Load the network that tells people apart; None where the model set has none.
+    """Load the network that tells people apart; None if the model set has no such network.
 
     Args:
         settings: All of them.
@@ -78,7 +78,7 @@ def load_identifier(settings: Settings, device: torch.device) -> FaceIdentifier 
 
 
 def load_parser(settings: Settings, device: torch.device) -> FaceParser | None:
-    """Load the network that tells what of a crop is pasted; None where all of it is.
+    """Load the network that segments a crop for pasting; None if the whole crop is pasted.
 
     Args:
         settings: All of them.
@@ -174,7 +174,7 @@ def choose_with(
 
 
 def reference_vector(models: Models, settings: Settings) -> np.ndarray | None:
-    """The vector of the face in the settings' reference picture, (D,); None where there is no such picture.
+    """The vector of the face in the settings' reference picture, (D,); None without a reference picture.
 
     Raises:
         InputError: There is no network that tells people apart, or the picture shows no face, or several.

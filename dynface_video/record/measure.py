@@ -25,7 +25,7 @@ class FaceReaders:
 
     Attributes:
         locator: Finds landmarks.
-        identifier: Tells people apart; None where the models have no such network.
+        identifier: Tells people apart; None if the models have no such network.
     """
 
     locator: FaceLocator

@@ -41,7 +41,7 @@ class FramePair:
     Attributes:
         index: Its number.
         source: (H, W, 3) uint8, as displayed.
-        output: The same of the output; None where it is not restored yet.
+        output: The same of the output; None if it is not restored yet.
     """
 
     index: int

@@ -34,7 +34,7 @@ class Focus:
 
     Attributes:
         face: of its sharpest edges.
-        surroundings: the median of the same over sectors around it; None where too few have edges.
+        surroundings: the median of the same over sectors around it; None if too few of them have edges.
     """
 
     face: float
@@ -52,7 +52,7 @@ def measure_focus(picture: np.ndarray, landmarks: np.ndarray) -> Focus | None:
         landmarks: (5, 2) of the face.
 
     Returns:
-        None where the face has no edge to be measured.
+        None if the face has no edge to measure.
     """
     face = face_square(np.asarray(landmarks, np.float64))
     scale = min(1.0, FACE_PIXELS / max(face.side, 1.0))

@@ -28,9 +28,9 @@ class Observation:
         track: number given by the tracker; fragments of one face may have several.
         detection: where it is.
         detected: found by the detector in this frame, else followed by the landmark network.
-        appearance: of the face (see `appearance`), None where it was not measured.
+        appearance: of the face (see `appearance`); None if it was not measured.
         missed: the detector searched this frame and did not find it.
-        focus: its blur and that around it, None where it was not measured.
+        focus: its blur and that around it; None if they were not measured.
     """
 
     frame: int

@@ -22,7 +22,7 @@ def group_people(tracks: Sequence[FaceTrack], vectors: Sequence[np.ndarray | Non
 
     Args:
         tracks: Of a video.
-        vectors: (D,) of length 1 for each track, the mean over some of its frames; None where it was never measured.
+        vectors: (D,) of length 1 for each track, the mean over some of its frames; None if it was never measured.
         same_person: Mean cosine similarity from which two groups are joined.
 
     Returns:

@@ -52,7 +52,7 @@ class Dispatcher:
         self._thread.start()
 
     def close(self) -> None:
-        """End. The running request is told to stop after the segment under way and stays in the queue."""
+        """End. The running request stops after the current segment and stays in the queue."""
         self._ended.set()
         if self._thread.is_alive():
             self._thread.join()

@@ -81,7 +81,7 @@ class Endpoints:
         return found.describe()
 
     def stop(self, project: str, now: bool = False) -> dict[str, Any]:
-        """Stop; what is finished is kept. now: do not finish the segment that is under way."""
+        """Stop; finished work is kept. now: do not finish the current segment."""
         found = self.workspace.project(project)
         self.workspace.stop(found, now=now)
         return found.describe()

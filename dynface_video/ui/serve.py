@@ -25,7 +25,7 @@ class Binding:
     Attributes:
         host: Address to bind to.
         port: TCP port; 0 takes a free one.
-        token: That requests must have; None for none.
+        token: That requests must carry; None if they need no token.
     """
 
     host: str = "127.0.0.1"
@@ -38,7 +38,7 @@ def make_app(workspace: Workspace, token: str | None) -> App:
 
     Args:
         workspace: Whose projects it shows; no file outside of its folder is served.
-        token: That requests must have; None for none, for a server of this machine only.
+        token: That requests must carry; None if they need no token, for a server of this machine only.
     """
     # Read by Gradio when it is imported.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"

@@ -40,7 +40,7 @@ class Guard:
 
     Attributes:
         app: Answers.
-        token: None where the server is bound to this machine only.
+        token: None if the server is bound to this machine only.
     """
 
     app: App

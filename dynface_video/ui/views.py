@@ -33,7 +33,7 @@ STOPPING = {
 }
 NEXT = {
     NEW: "",
-    QUEUED: "It begins when what is before it in the queue is done.",
+    QUEUED: "It begins when the requests before it are done.",
     STOPPED: "Everything finished is kept. Press Go on to continue.",
     FOUND: "Tick the people to restore, look at a preview, then press Restore.",
     FINISHED: "Compare and download it below. Another choice can be restored again.",
@@ -80,7 +80,7 @@ def _progress_html(project: Project, *, stop: str) -> str:
 
 
 def video_html(path: Path, label: str) -> str:
-    """A player for a video; empty while there is none."""
+    """A player for a video; empty while the file does not exist."""
     if not path.exists():
         return ""
     attributes = 'controls loop muted playsinline preload="metadata" style="width:100%"'
@@ -88,7 +88,7 @@ def video_html(path: Path, label: str) -> str:
 
 
 def download_html(path: Path, name: str) -> str:
-    """A link to a file under a name of its own; empty while there is none."""
+    """A link to a file under a name of its own; empty while the file does not exist."""
     if not path.exists():
         return ""
     length, link = path.stat().st_size, f'href="{_link(path)}" download="{escape(name)}"'

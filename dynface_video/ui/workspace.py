@@ -77,7 +77,7 @@ class Workspace:
         return sorted(found, key=lambda project: project.added)
 
     def project(self, name: str) -> Project:
-        """A project by its name; raises InputError where there is none."""
+        """A project by its name; raises InputError if there is no such project."""
         # Only names that a listing gives: a name is not a path.
         for project in self.projects():
             if project.name == name:
@@ -165,11 +165,11 @@ class Workspace:
         project.ask(request)
 
     def stop(self, project: Project, *, now: bool = False) -> None:
-        """Stop what is queued or running; finished segments are kept, and a later request goes on with them.
+        """Stop the queued or running request; finished segments are kept for a later request.
 
         Args:
             project: The project.
-            now: Do not finish the segment that is under way.
+            now: Do not finish the current segment.
         """
         request = project.request
         if request is not None:

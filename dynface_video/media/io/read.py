@@ -182,6 +182,6 @@ def _at(report: DamageReport, time: Fraction) -> Warn:
 def _stream(container: InputContainer, info: VideoInfo) -> VideoStream:
     stream = container.streams[info.stream_index]
     if not isinstance(stream, VideoStream):
-        raise JobError(f"{info.path}: stream {info.stream_index} is no video stream any more; has the file changed?")
+        raise JobError(f"{info.path}: stream {info.stream_index} is no longer a video stream; has the file changed?")
     prepare(container, stream)
     return stream

@@ -74,7 +74,7 @@ def local_path(file: ModelFile) -> Path:
 
 
 def read_record(file: ModelFile) -> Record | None:
-    """The record of a file; None without a readable one."""
+    """The record of a file; None if there is no readable record."""
     try:
         return Record(**json.loads(_record_path(file).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
