@@ -1,44 +1,192 @@
 """Reading and writing model folders as diffusers does: `config.json` beside safetensors, half precision on disk.
 
-State dicts of other projects are read, too, and never executed: `weights_only`.
+The package's own networks are `PretrainedModel`s, which need torch alone: importing diffusers' `ModelMixin` takes
+longer than importing torch, and every command would wait for it. State dicts of other projects are read, too, and never
+executed: `weights_only`.
 """
 
 from __future__ import annotations
 
+import functools
+import inspect
 import json
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from dynface_video.errors import ModelError
 
-if TYPE_CHECKING:
-    from diffusers.models.modeling_utils import ModelMixin
-
-Model = TypeVar("Model", bound="ModelMixin")
+Model = TypeVar("Model")
 Network = TypeVar("Network", bound=nn.Module)
+Own = TypeVar("Own", bound="PretrainedModel")
 
 CONFIG = "config.json"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
+CLASS_NAME = "_class_name"
+
+
+class ModelConfig(Mapping[str, Any]):
+    """The arguments that a network was made with, by name or as attributes; it cannot be changed."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        object.__setattr__(self, "_values", dict(values))
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __getattr__(self, name: str) -> Any:
+        # `copy` and `pickle` ask for attributes of objects that have none yet.
+        values = self.__dict__.get("_values", {})
+        if name in values:
+            return values[name]
+        raise AttributeError(f"the configuration has no {name!r}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"the configuration cannot be changed: {name!r}; see PretrainedModel.update_config")
+
+    def __repr__(self) -> str:
+        return f"ModelConfig({self._values})"
+
+
+def configured(init: Callable[..., None]) -> Callable[..., None]:
+    """Decorates `__init__` of a `PretrainedModel`: its arguments, defaults included, become `config`."""
+
+    @functools.wraps(init)
+    def wrapped(self: PretrainedModel, *args: Any, **kwargs: Any) -> None:
+        bound = inspect.signature(init).bind(self, *args, **kwargs)
+        bound.apply_defaults()
+        # Before `nn.Module.__init__`, so that a network can be built from its configuration.
+        object.__setattr__(self, "config", ModelConfig(dict(list(bound.arguments.items())[1:])))
+        init(self, *args, **kwargs)
+
+    return wrapped
+
+
+class PretrainedModel(nn.Module):
+    """A network that is made from its configuration alone, and that a model folder holds.
+
+    A subclass decorates its `__init__` with `configured`. The folder is that of a diffusers model.
+    """
+
+    config: ModelConfig
+
+    @classmethod
+    def from_config(cls: type[Own], config: Mapping[str, Any], **changes: Any) -> Own:
+        """A network without trained weights.
+
+        Args:
+            config: Arguments of the class; those that begin with an underscore say who wrote the file.
+            changes: Other arguments, which take precedence.
+
+        Raises:
+            TypeError: The class has no such argument.
+        """
+        return cls(**{name: value for name, value in config.items() if not name.startswith("_")} | changes)
+
+    @classmethod
+    def from_pretrained(cls: type[Own], folder: Path | str) -> Own:
+        """As `load_pretrained`, onto the CPU."""
+        return load_pretrained(cls, Path(folder))
+
+    def update_config(self, **changes: Any) -> None:
+        """Change what `config` says of the network; the network itself stays as it is."""
+        object.__setattr__(self, "config", ModelConfig({**self.config, **changes}))
+
+    def save_pretrained(self, folder: Path | str) -> None:
+        """Write weights, in their own precision, and configuration into a folder, which is made if it is missing."""
+        from safetensors.torch import save_file
+
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
+        save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+        # safetensors writes for the owner alone; an installed package is read by others too.
+        (folder / WEIGHTS).chmod(0o644)
+        described = {CLASS_NAME: type(self).__name__, **self.config}
+        (folder / CONFIG).write_text(json.dumps(described, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def load_pretrained(model_class: type[Model], folder: Path, device: torch.device | str = "cpu") -> Model:
     """Load a local model folder as float32, frozen and in evaluation mode. Nothing is ever downloaded.
 
     Args:
-        model_class: a `ModelMixin` with a `ConfigMixin` configuration.
-        folder: holds `config.json` and `diffusion_pytorch_model.safetensors`.
-        device: where the model is moved.
+        model_class: A `PretrainedModel`, or any class with diffusers' `from_pretrained`, such as a `ModelMixin`.
+        folder: Holds `config.json` and `diffusion_pytorch_model.safetensors`.
+        device: Where the model is moved.
 
     Raises:
-        ModelError: a file is missing or damaged, or the weights do not fit the configuration.
+        ModelError: A file is missing or damaged, or the weights do not fit the configuration.
     """
+    _check_present(folder)
+    own = issubclass(model_class, PretrainedModel)
+    read: Any = _read_own(model_class, folder) if own else _read_foreign(model_class, folder)
+    loaded: Model = read.to(device).eval().requires_grad_(False)
+    return loaded
+
+
+def check_folder(folder: Path) -> ModelConfig:
+    """Check a model folder as far as that is possible without making the network.
+
+    Args:
+        folder: As of `load_pretrained`.
+
+    Returns:
+        Its configuration.
+
+    Raises:
+        ModelError: A file is missing or damaged.
+    """
+    from safetensors import safe_open
+
+    _check_present(folder)
+    try:
+        described = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        # Reads the names and places of the tensors, and compares them with the length of the file.
+        with safe_open(folder / WEIGHTS, framework="pt"):
+            return ModelConfig(described)
+    except Exception as error:  # safetensors raises an exception of its own, and many of Python's
+        raise ModelError(f"{folder}: damaged: {error}") from error
+
+
+def _check_present(folder: Path) -> None:
     for name in (CONFIG, WEIGHTS):
         # diffusers would look for a missing file on the Hub, under the folder's name.
         if not (folder / name).is_file():
             raise ModelError(f"{folder / name}: missing from the model folder; reinstall the package or train it again")
+
+
+def _read_own(model_class: Any, folder: Path) -> PretrainedModel:
+    from safetensors.torch import load_file
+
+    try:
+        described = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        model, tensors = model_class.from_config(described), load_file(folder / WEIGHTS)
+    except Exception as error:  # safetensors, torch and the networks raise several unrelated types here
+        raise ModelError(f"{folder}: damaged, or the weights do not fit {CONFIG}: {error}") from error
+    _fill(model, tensors, folder)
+    filled: PretrainedModel = model
+    return filled
+
+
+def _fill(model: nn.Module, tensors: Mapping[str, Tensor], folder: Path) -> None:
+    wanted = model.state_dict()
+    unfit = [name for name in wanted if name not in tensors]
+    unfit += [name for name in tensors if name not in wanted or tensors[name].shape != wanted[name].shape]
+    if unfit:
+        raise ModelError(f"{folder / WEIGHTS}: {len(unfit)} tensors do not fit {CONFIG}, first {unfit[0]!r}")
+    model.load_state_dict(tensors)
+
+
+def _read_foreign(model_class: Any, folder: Path) -> nn.Module:
     try:
         model, info = model_class.from_pretrained(
             str(folder),
@@ -53,8 +201,8 @@ def load_pretrained(model_class: type[Model], folder: Path, device: torch.device
     unfit = [*info["missing_keys"], *info["unexpected_keys"]]
     if unfit:
         raise ModelError(f"{folder / WEIGHTS}: {len(unfit)} tensors do not fit {CONFIG}, first {unfit[0]!r}")
-    loaded: Model = model.to(device).eval().requires_grad_(False)
-    return loaded
+    read: nn.Module = model
+    return read
 
 
 def load_state_dict(network: Network, path: Path, device: torch.device | str = "cpu") -> Network:
@@ -98,14 +246,10 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def save_pretrained(model: ModelMixin, folder: Path) -> None:
+def save_pretrained(model: nn.Module, folder: Path) -> None:
     """Write a model and its configuration; floating-point weights are stored as float16, the model itself is kept."""
     from copy import deepcopy
 
-    deepcopy(model).cpu().half().save_pretrained(str(folder), safe_serialization=True)
-    # Where the model was loaded from is a path of this machine and no part of the configuration.
-    config = json.loads((folder / CONFIG).read_text())
-    config.pop("_name_or_path", None)
-    (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-    # safetensors writes for the owner alone; an installed package is read by others too.
-    (folder / WEIGHTS).chmod(0o644)
+    if not isinstance(model, PretrainedModel):
+        raise TypeError(f"{type(model).__name__} is not a PretrainedModel")
+    deepcopy(model).cpu().half().save_pretrained(folder)

@@ -1,15 +1,25 @@
 """Model folders: there and back, and what is wrong with a folder is named."""
 
+import copy
 import json
 from pathlib import Path
 
 import pytest
 import torch
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
 from safetensors.torch import save_file
 
 from dynface_video.errors import ModelError
 from dynface_video.faces.landmark_network import LandmarkNetwork
-from dynface_video.pretrained import CONFIG, WEIGHTS, load_pretrained, load_state_dict, save_pretrained
+from dynface_video.pretrained import (
+    CONFIG,
+    WEIGHTS,
+    check_folder,
+    load_pretrained,
+    load_state_dict,
+    save_pretrained,
+)
 
 
 @pytest.fixture
@@ -64,6 +74,52 @@ def test_weights_of_another_configuration_are_an_error(folder: Path, change: dic
     (folder / CONFIG).write_text(json.dumps(config))
     with pytest.raises(ModelError, match="fit config"):
         load_pretrained(LandmarkNetwork, folder)
+
+
+def test_the_configuration_holds_all_arguments_and_cannot_be_changed() -> None:
+    network = LandmarkNetwork(32, channels=(8, 16))
+    assert dict(network.config) == {"size": 32, "context": 1.3, "channels": (8, 16), "hidden": 128, "heatmap": True}
+    assert copy.deepcopy(network).config == network.config
+    with pytest.raises(AttributeError, match="update_config"):
+        network.config.size = 64
+    with pytest.raises(AttributeError, match="no 'colour'"):
+        _ = network.config.colour
+    network.update_config(context=2.0)
+    assert network.config.context == 2.0 and network.config.size == 32
+
+
+def test_a_network_is_made_from_a_configuration_with_changes() -> None:
+    network = LandmarkNetwork.from_config(LandmarkNetwork(32, channels=(8, 16)).config, heatmap=False)
+    assert not hasattr(network, "maps") and network.config.size == 32
+    with pytest.raises(TypeError, match="colour"):
+        LandmarkNetwork.from_config({"colour": 1})
+
+
+def test_a_folder_is_one_of_diffusers(folder: Path) -> None:
+    class Foreign(ModelMixin, ConfigMixin):
+        @register_to_config
+        def __init__(self, size: int, context: float, channels: list[int], hidden: int, heatmap: bool) -> None:
+            super().__init__()
+            self.inner = LandmarkNetwork(size, context, channels, hidden, heatmap)
+            for name, part in self.inner.named_children():
+                self.add_module(name, part)
+            del self.inner
+
+    loaded, ours = load_pretrained(Foreign, folder), load_pretrained(LandmarkNetwork, folder)
+    assert {name: value.tolist() for name, value in loaded.state_dict().items()} == {
+        name: value.tolist() for name, value in ours.state_dict().items()
+    }
+    assert dict(ours.config) == {name: value for name, value in loaded.config.items() if name[0] != "_"}
+
+
+def test_a_folder_is_checked_without_its_network(folder: Path) -> None:
+    assert check_folder(folder).channels == [8, 16]
+    (folder / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes()[:-10])
+    with pytest.raises(ModelError, match="damaged"):
+        check_folder(folder)
+    (folder / WEIGHTS).unlink()
+    with pytest.raises(ModelError, match="missing"):
+        check_folder(folder)
 
 
 class Harmful:

@@ -12,12 +12,11 @@ import torch
 
 from dynface_video.faces.align import align_transform, compose
 from dynface_video.faces.batch_norm import fuse_batch_norm
+from dynface_video.faces.identity_network import IdentityNetwork
 from dynface_video.pretrained import load_pretrained
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from dynface_video.faces.identity_network import IdentityNetwork
 
 REFERENCE = 512
 SQUARE = (84, 135, 349)
@@ -69,8 +68,6 @@ class EmbeddedIdentifier:
         Raises:
             ModelError: as `load_pretrained`.
         """
-        from dynface_video.faces.identity_network import IdentityNetwork
-
         return cls(fuse_batch_norm(load_pretrained(IdentityNetwork, folder, device)), torch.device(device))
 
     @property

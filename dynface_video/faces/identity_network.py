@@ -1,4 +1,4 @@
-"""The embedded identity network. Importing this module imports diffusers, so `identity` does so on loading."""
+"""The embedded identity network."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import torch.nn.functional as F
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
+
+from dynface_video.pretrained import PretrainedModel, configured
 
 
 class _Residual(nn.Module):
@@ -25,7 +25,7 @@ def _conv(in_channels: int, out_channels: int, *, stride: int = 1) -> nn.Sequent
     return nn.Sequential(conv, nn.BatchNorm2d(out_channels))
 
 
-class IdentityNetwork(ModelMixin, ConfigMixin):
+class IdentityNetwork(PretrainedModel):
     """A small residual network from an aligned face to a vector that is similar for pictures of one person.
 
     Args:
@@ -36,7 +36,7 @@ class IdentityNetwork(ModelMixin, ConfigMixin):
         same_picture: the same of a single picture and a person.
     """
 
-    @register_to_config
+    @configured
     def __init__(
         self,
         size: int = 80,

@@ -9,17 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from dynface_video.faces.batch_norm import fuse_batch_norm
+from dynface_video.faces.landmark_network import LandmarkNetwork
 from dynface_video.faces.landmarks import Landmarks, Square, cut_square, face_square, square_from_box
 from dynface_video.pretrained import load_pretrained
-
-if TYPE_CHECKING:
-    from dynface_video.faces.landmark_network import LandmarkNetwork
 
 
 @dataclass
@@ -45,9 +42,6 @@ class LandmarkLocator:
         Raises:
             ModelError: as `load_pretrained`.
         """
-        # Importing diffusers takes time that only a loaded network is worth.
-        from dynface_video.faces.landmark_network import LandmarkNetwork
-
         return cls(fuse_batch_norm(load_pretrained(LandmarkNetwork, folder, device)), torch.device(device), passes)
 
     def locate(self, picture: np.ndarray, boxes: np.ndarray) -> Landmarks:

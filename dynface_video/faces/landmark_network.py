@@ -1,4 +1,4 @@
-"""The embedded landmark network. Importing this module imports diffusers, so `landmark_locator` does so on loading."""
+"""The embedded landmark network."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
+
+from dynface_video.pretrained import PretrainedModel, configured
 
 
 class _Residual(nn.Module):
@@ -26,7 +26,7 @@ def _conv(in_channels: int, out_channels: int, *, stride: int = 1, kernel: int =
     return nn.Sequential(conv, nn.BatchNorm2d(out_channels))
 
 
-class LandmarkNetwork(ModelMixin, ConfigMixin):
+class LandmarkNetwork(PretrainedModel):
     """A small residual trunk; points, their standard deviations and the face logit are read from its features.
 
     Args:
@@ -37,7 +37,7 @@ class LandmarkNetwork(ModelMixin, ConfigMixin):
         heatmap: whether points are the centre of mass of a map each (soft argmax), or regressed directly.
     """
 
-    @register_to_config
+    @configured
     def __init__(
         self,
         size: int = 64,

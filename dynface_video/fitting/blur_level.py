@@ -100,7 +100,7 @@ def _measured(network: BlurLevelEstimator, pairs: Pairs, spectra: Tensor, device
     level = pairs.level[held_out]
     distance = (z_from_level(level) - mean).abs() / log_std.exp()
     factor = float(torch.quantile(distance, ONE_SIGMA).clamp(0.2, 5))
-    network.register_to_config(std_scale=factor)
+    network.update_config(std_scale=factor)
     constant = pairs.level[~pairs.held_out].median()
     return LevelFit(
         network,

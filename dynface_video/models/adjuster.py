@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
 from dynface_video.models.prior import level_label
+from dynface_video.pretrained import PretrainedModel, configured
 
 
-class GuidanceAdjuster(ModelMixin, ConfigMixin):
+class GuidanceAdjuster(PretrainedModel):
     """Three convolutions from the guide, the prior's estimate, the step and the blur level to the map `A_t`.
 
     The paper's network gets the guide, `x0` and t. This one also gets the blur level: at the same step the amount of
@@ -20,7 +19,7 @@ class GuidanceAdjuster(ModelMixin, ConfigMixin):
     it is interpolated. As initialised it is one half everywhere.
     """
 
-    @register_to_config
+    @configured
     def __init__(
         self, unshuffle: int = 4, width: int = 32, label_levels: Sequence[float] = (0.25 / 128, 8 / 128)
     ) -> None:

@@ -12,13 +12,12 @@ from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
 from dynface_video.diffusion.dct import dct2, gaussian_transfer
 from dynface_video.diffusion.levels import level_in_pixels
 from dynface_video.models.restoration import ResidualBlock
+from dynface_video.pretrained import PretrainedModel, configured
 
 LEVEL_OFFSET = 0.2 / 128
 """Added to relative levels before their logarithm: errors count in proportion above it, and level 0 stays finite."""
@@ -29,7 +28,7 @@ TRUSTED_ERROR = 0.05
 """Rms error of an estimate, on the scale of [-1, 1], up to which it is trusted."""
 
 
-class BlurLevelEstimator(ModelMixin, ConfigMixin):
+class BlurLevelEstimator(PretrainedModel):
     """SE: the blur level, and a confidence, from the evidence and RM's estimate of it. A `BlurEstimator`.
 
     Its inputs are the spectra of the evidence, of the estimate and of what RM removed, which show noise and blur
@@ -46,7 +45,7 @@ class BlurLevelEstimator(ModelMixin, ConfigMixin):
 
     rings: Tensor
 
-    @register_to_config
+    @configured
     def __init__(
         self,
         resolution: int = 128,

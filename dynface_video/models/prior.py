@@ -8,20 +8,19 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
 from dynface_video.diffusion.dct import dct2, gaussian_transfer, idct2
 from dynface_video.diffusion.levels import level_in_pixels
 from dynface_video.diffusion.schedule import NoiseSchedule
+from dynface_video.pretrained import PretrainedModel, configured
 
 NO_GUIDE_LABEL = 1000.0
 LABEL_SPAN = 900.0
 GUIDE_NOISE = 0.02
 
 
-class GuidedPrior(ModelMixin, ConfigMixin):
+class GuidedPrior(PretrainedModel):
     """A DDPM of faces, optionally conditioned on a *known* blur of the face to draw.
 
     DynFaceRestore reduces every degradation to a known Gaussian blur. If faces were Gaussian with the mean power
@@ -33,7 +32,7 @@ class GuidedPrior(ModelMixin, ConfigMixin):
     log_power: Tensor
     alphas_cumprod: Tensor
 
-    @register_to_config
+    @configured
     def __init__(
         self,
         resolution: int = 128,

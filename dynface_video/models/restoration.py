@@ -11,12 +11,11 @@ from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
 from dynface_video.faces.align import low_pass_std
 from dynface_video.models.protocols import Regression
+from dynface_video.pretrained import PretrainedModel, configured
 
 
 class ResidualBlock(nn.Module):
@@ -79,7 +78,7 @@ class WindowFusion(nn.Module):
         return total / divisor.clamp(min=1e-3), features / counts.sum(dim=1)
 
 
-class RestorationModel(ModelMixin, ConfigMixin):
+class RestorationModel(PretrainedModel):
     """RM: a U-Net of plain residual blocks that regresses the clean face as a residual of the degraded one.
 
     With neighbours it does so from their weighted mean; without them it is the network of a single crop. One that
@@ -96,7 +95,7 @@ class RestorationModel(ModelMixin, ConfigMixin):
         reads_coarse: Whether it reads the enlarged result of the coarser stage beside the crop.
     """
 
-    @register_to_config
+    @configured
     def __init__(
         self,
         resolution: int = 128,

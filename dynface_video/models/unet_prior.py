@@ -10,16 +10,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.attention_processor import Attention
 from diffusers.models.downsampling import Downsample2D
 from diffusers.models.embeddings import TimestepEmbedding, Timesteps
-from diffusers.models.modeling_utils import ModelMixin
 from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 
 from dynface_video.diffusion.schedule import NoiseSchedule
+from dynface_video.pretrained import PretrainedModel, configured
 
 NORM_EPS = 1e-5
 """Of guided-diffusion's group normalisation."""
@@ -35,7 +34,7 @@ class TimestepSequence(nn.ModuleList):
         return x
 
 
-class UNetPrior(ModelMixin, ConfigMixin):
+class UNetPrior(PretrainedModel):
     """A DDPM of faces that predicts the noise, without condition. A `Denoiser`; it ignores the guide.
 
     Defaults are DifFace's FFHQ-512 network: 159.8 million parameters, 189 billion multiplications a forward pass.
@@ -58,7 +57,7 @@ class UNetPrior(ModelMixin, ConfigMixin):
 
     alphas_cumprod: Tensor
 
-    @register_to_config
+    @configured
     def __init__(
         self,
         resolution: int = 512,

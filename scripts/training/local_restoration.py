@@ -7,7 +7,7 @@ of 512 is the network itself, without gradient.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -82,7 +82,7 @@ class LocalRestorationTraining:
 
     def config(self) -> dict[str, Any]:
         """What is saved beside the weights of the generator."""
-        return {"network": asdict(reading_coarse(self.coarse).config)}
+        return {"network": dict(reading_coarse(self.coarse).config)}
 
     def batch(self, rng: np.random.Generator, size: int, *, held_out: bool) -> Batch:
         """Patches of one stage, or whole faces at 256 pixels.

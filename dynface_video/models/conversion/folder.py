@@ -61,7 +61,7 @@ def convert_prior(
     name, architecture = _architecture(state, config)
     model = _converted(checkpoint, state, architecture)
     with complete_folder(folder) as temporary:
-        model.save_pretrained(str(temporary), safe_serialization=True)
+        model.save_pretrained(temporary)
         files = {path.name: sha256_of(path) for path in sorted(temporary.iterdir())}
         index = {
             "_class_name": type(model).__name__,

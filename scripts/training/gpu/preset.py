@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from diffusers.models.modeling_utils import ModelMixin
 
 from dynface_video import pretrained
 from dynface_video.config import changed_settings, load_settings
@@ -22,7 +21,7 @@ from dynface_video.pipeline import FacePipeline
 from dynface_video.stage import Stage
 from training.widening import widened
 
-Model = TypeVar("Model", bound=ModelMixin)
+Model = TypeVar("Model", bound=pretrained.PretrainedModel)
 
 COARSEST_CHANNELS, COARSEST_BLOCKS = (32, 64, 160, 256), (1, 2, 3, 5)
 """Of RM of 128 pixels: 9.4 million parameters. What was added works on few pixels, where a face is seen as a whole."""
@@ -93,7 +92,7 @@ class PresetNetworks:
     def save(self, name: str, folder: Path) -> None:
         """Write one network as a model folder, by the name of its attribute."""
         network = getattr(self, name)
-        assert isinstance(network, ModelMixin)
+        assert isinstance(network, pretrained.PretrainedModel)
         pretrained.save_pretrained(network, folder / name)
 
 
