@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from dynface_video.faces.batch_norm import fuse_batch_norm
 from dynface_video.faces.detection.boxes import suppress
 from dynface_video.faces.detection.detector import Detection, shrink_to
+from dynface_video.faces.detection.retinaface_network import RetinaFaceNetwork
 from dynface_video.pretrained import load_pretrained, load_state_dict
 
 MEAN_BGR = (104.0, 117.0, 123.0)
@@ -115,9 +116,6 @@ class RetinaFaceDetector:
         Raises:
             ModelError: as `load_pretrained`.
         """
-        # facexlib imports Numba, diffusers much else: only a loaded network is worth that time.
-        from dynface_video.faces.detection.retinaface_network import RetinaFaceNetwork
-
         network = fuse_batch_norm(load_pretrained(RetinaFaceNetwork, folder, device))
         network = network.to(memory_format=torch.channels_last)
         return cls(network, torch.device(device), working_size, minimum_score, minimum_size)
@@ -137,8 +135,6 @@ class RetinaFaceDetector:
         Raises:
             ModelError: As `load_state_dict`.
         """
-        from dynface_video.faces.detection.retinaface_network import RetinaFaceNetwork
-
         network = RetinaFaceNetwork("resnet50")
         load_state_dict(network.network, path)
         network = fuse_batch_norm(network.to(device).eval()).to(memory_format=torch.channels_last)

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import numpy as np
+import torch
 
 from dynface_video.faces.detection.boxes import distinct, lies_in, overlaps, suppress
 from dynface_video.faces.detection.detector import Detection
@@ -42,3 +43,16 @@ def test_suppression_keeps_the_best_of_each_face() -> None:
     boxes = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [30, 30, 40, 40.0]])
     assert suppress(boxes, np.array([0.6, 0.9, 0.7]), 0.4).tolist() == [1, 2]
     assert suppress(np.zeros((0, 4)), np.zeros(0), 0.4).tolist() == []
+
+
+def test_overlap_and_suppression_are_torchvisions() -> None:
+    from torchvision.ops import box_iou, nms
+
+    rng = np.random.default_rng(0)
+    low = rng.uniform(0, 100, (120, 2))
+    boxes, scores = np.concatenate([low, low + rng.uniform(5, 60, (120, 2))], axis=1), rng.uniform(0, 1, 120)
+    scores[:60] = scores[0]  # of boxes with one score the first stays
+    both = torch.from_numpy(boxes), torch.from_numpy(scores)
+    np.testing.assert_allclose(overlaps(boxes, boxes[:7]), box_iou(both[0], both[0][:7]).numpy(), atol=1e-12)
+    for overlap in (0.1, 0.4, 0.7):
+        assert suppress(boxes, scores, overlap).tolist() == nms(*both, overlap).tolist()
