@@ -112,6 +112,12 @@ class FacePipeline:
         stages = tuple(replace(stage, device=target) for stage in self.stages)
         return replace(self, stages=stages, device=target)
 
+    def preload(self) -> None:
+        """Begin to load what is loaded only when a face is sampled, in a thread."""
+        for stage in self.stages:
+            if stage.sampler is not None:
+                stage.sampler.preload()
+
     def with_settings(self, **changes: Unpack[RestorationChanges]) -> FacePipeline:
         """The same networks under other settings, by the names of `RestorationSettings`.
 

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from dynface_video.config import RestorationSettings
+from dynface_video.deferred import Deferred
 from dynface_video.diffusion.engine import FaceJob, GuidedStep, SamplingEngine, SamplingOptions
 from dynface_video.diffusion.guidance import Guide
 from dynface_video.diffusion.levels import PAPER_RESOLUTION, level_in_pixels, relative_level
@@ -97,12 +98,29 @@ class StageConfig:
 
 @dataclass(frozen=True, eq=False)
 class Sampler:
-    """What a stage draws with: SE, the prior, its starting-step table, and a trained guidance map if it has one."""
+    """What a stage draws with.
+
+    Attributes:
+        blur_estimator: SE.
+        prior_source: The prior, or what loads it when a face is first sampled.
+        starting_steps: The prior's table.
+        adjuster: The trained guidance map, if there is one.
+    """
 
     blur_estimator: BlurEstimator
-    prior: Denoiser
+    prior_source: Denoiser | Deferred[Denoiser]
     starting_steps: StartingStepTable
     adjuster: GuidanceMap | None = None
+
+    @property
+    def prior(self) -> Denoiser:
+        """The prior, which is loaded now if it was not before; raises ModelError if it cannot be."""
+        return self.prior_source.get() if isinstance(self.prior_source, Deferred) else self.prior_source
+
+    def preload(self) -> None:
+        """Begin to load the prior in a thread, where it is not loaded yet."""
+        if isinstance(self.prior_source, Deferred):
+            self.prior_source.start()
 
 
 @dataclass(frozen=True, eq=False)

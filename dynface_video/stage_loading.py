@@ -19,16 +19,18 @@ from typing import Any
 import torch
 
 from dynface_video.config import RestorationSettings, Settings
+from dynface_video.deferred import Deferred
+from dynface_video.diffusion.schedule import NoiseSchedule
 from dynface_video.diffusion.starting_step import StartingStepTable
 from dynface_video.errors import InputError, ModelError
 from dynface_video.models.adjuster import GuidanceAdjuster
 from dynface_video.models.blur_level import BlurLevelEstimator
-from dynface_video.models.conversion.folder import check_prior, load_prior
 from dynface_video.models.prior import GuidedPrior
+from dynface_video.models.protocols import Denoiser
 from dynface_video.models.registry import model_folder, resolve
 from dynface_video.models.restoration import RestorationModel
 from dynface_video.models.restorer import RESOLUTION, check_restorer, load_restorer
-from dynface_video.pretrained import load_pretrained
+from dynface_video.pretrained import check_folder, load_pretrained
 from dynface_video.stage import NetworkName, Sampler, Stage, StageConfig
 
 INDEX = "model_index.json"
@@ -101,7 +103,7 @@ def find_models(settings: Settings) -> ModelFiles:
     names = [config.restoration for config in configs if restorer is None]
     names += [config.prior for config in configs if config.prior and prior is None]
     # Before a job begins, and so before anything is written.
-    for path, check in ((restorer, check_restorer), (prior, check_prior)):
+    for path, check in ((restorer, check_restorer), (prior, _check_prior)):
         if path is not None:
             _checked(path, check, path.stat().st_mtime_ns)
     own = dict.fromkeys(name["model"] for name in names if isinstance(name, dict) and "model" in name)
@@ -122,7 +124,7 @@ def load_stages(
     restorer = None
     if files.restorer is not None:
         restorer = load_restorer(files.restorer, fidelity=settings.fidelity, device=device)
-    prior = None if files.prior is None else load_prior(files.prior, device)
+    prior = None if files.prior is None else _load_prior(files.prior, device)
     stages: list[Stage] = []
     for config in files.configs:
         restoration = restorer or networks.load(config.restoration, RestorationModel)
@@ -130,9 +132,10 @@ def load_stages(
             raise ModelError(f"{files.folder / INDEX}: the first stage's restoration model needs a coarser stage")
         sampler = None
         if config.prior and config.blur_estimator and config.starting_steps:
-            own_prior = prior or networks.load(config.prior, GuidedPrior)
             table = StartingStepTable.load(files.folder / config.starting_steps)
-            table.check_fits(own_prior.resolution, own_prior.schedule)
+            own_prior = networks.prior(config.prior, table) if prior is None else prior
+            if prior is not None:
+                table.check_fits(prior.resolution, prior.schedule)
             adjuster = networks.load(config.adjuster, GuidanceAdjuster) if config.adjuster else None
             sampler = Sampler(networks.load(config.blur_estimator, BlurLevelEstimator), own_prior, table, adjuster)
         stages.append(Stage(config, restoration, sampler, settings, device, dtype))
@@ -169,6 +172,19 @@ def _located(name: str, what: str) -> Path:
     if path.is_absolute() or path.suffix in {".pth", ".pt", ".ckpt", ".safetensors"} or "/" in name:
         raise InputError(f"{name}: no such {what}; name a checkpoint, or a model that `models list` shows")
     return resolve(name)
+
+
+def _check_prior(path: Path) -> None:
+    # Published priors are made of diffusers' layers, which take longer to import than torch.
+    from dynface_video.models.conversion.folder import check_prior
+
+    check_prior(path)
+
+
+def _load_prior(path: Path, device: torch.device) -> Denoiser:
+    from dynface_video.models.conversion.folder import load_prior
+
+    return load_prior(path, device)
 
 
 @lru_cache(maxsize=256)
@@ -211,6 +227,21 @@ class _Networks:
             self.loaded[key] = self._read(name, default)
         return self.loaded[key]
 
+    def prior(self, name: NetworkName, table: StartingStepTable) -> Denoiser | Deferred[Denoiser]:
+        """A prior of the set, which is loaded when it is needed: most of that time is diffusers' import.
+
+        Args:
+            name: As of `load`.
+            table: Of its starting steps; raises ModelError if it is another prior's.
+        """
+        if not isinstance(name, str):
+            loaded: Denoiser = self.load(name, GuidedPrior)
+            table.check_fits(loaded.resolution, loaded.schedule)
+            return loaded
+        described = check_folder(self.files.folder / name)
+        table.check_fits(described.resolution, NoiseSchedule(**(described.schedule or {})))
+        return Deferred(lambda: self.load(name, GuidedPrior))
+
     def _read(self, name: NetworkName, default: type[Any]) -> Any:
         if isinstance(name, str):
             return load_pretrained(default, self.files.folder / name, device=self.device)
@@ -218,7 +249,7 @@ class _Networks:
             return load_pretrained(_imported(name["class"]), self.files.folder / name["folder"], device=self.device)
         if set(name) == {"model"} and default in (RestorationModel, GuidedPrior):
             path = dict(self.files.located)[name["model"]]
-            return load_prior(path, self.device) if default is GuidedPrior else load_restorer(path, device=self.device)
+            return _load_prior(path, self.device) if default is GuidedPrior else load_restorer(path, device=self.device)
         raise ModelError(
             f"{self.files.folder / INDEX}: a network is a folder, or has a class and a folder, or is a model of the "
             f"registry: {name}"

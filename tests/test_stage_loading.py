@@ -1,5 +1,7 @@
 """Which networks the settings name, what is refused, and stages with networks of other projects at their true size."""
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +10,17 @@ import pytest
 import torch
 
 from dynface_video.config import Settings, load_settings
+from dynface_video.deferred import Deferred
 from dynface_video.diffusion.noise import NoiseKey
 from dynface_video.errors import InputError, ModelError
+from dynface_video.models.prior import GuidedPrior
+from dynface_video.models.registry import model_folder
 from dynface_video.models.restorer import ForeignRestorer
 from dynface_video.models.unet_prior import UNetPrior
 from dynface_video.pipeline import FacePipeline
-from dynface_video.stage import StageConfig
-from dynface_video.stage_loading import find_models, load_stages
+from dynface_video.pretrained import WEIGHTS
+from dynface_video.stage import Sampler, StageConfig
+from dynface_video.stage_loading import INDEX, find_models, load_stages
 from small_models import STAGE, make_small_models
 
 spandrel = pytest.importorskip("spandrel", reason="the extra [models] is not installed")
@@ -116,3 +122,43 @@ def test_another_restorer_needs_another_pipeline(files: Path) -> None:
     assert pipeline.with_settings(strength=0.2).stages[0].sampler is None
     with pytest.raises(InputError, match="needs another pipeline"):
         pipeline.with_settings(method="guided")
+
+
+@pytest.fixture
+def sampling(tmp_path: Path) -> Path:
+    """The embedded models with the parts of the first stage alone."""
+    folder = tmp_path / "sampling"
+    folder.mkdir()
+    for name in ("restoration", "blur_level", "prior"):
+        shutil.copytree(model_folder("mini") / name, folder / name)
+    shutil.copy(model_folder("mini") / "starting_steps.json", folder)
+    stage = json.loads((model_folder("mini") / INDEX).read_text())["stages"][0]
+    (folder / INDEX).write_text(json.dumps({"stages": [stage]}))
+    return folder
+
+
+def sampler_of(folder: Path) -> Sampler:
+    chosen = load_settings("mini").model_copy(update={"models": str(folder)})
+    sampler = load_stages(find_models(chosen), chosen.restoration, torch.device("cpu"), torch.float32)[0].sampler
+    assert sampler is not None
+    return sampler
+
+
+def test_a_prior_of_the_set_is_loaded_when_it_is_needed(sampling: Path) -> None:
+    sampler = sampler_of(sampling)
+    assert isinstance(sampler.prior_source, Deferred) and not sampler.prior_source.loaded
+    sampler.preload()
+    assert isinstance(sampler.prior, GuidedPrior) and sampler.prior is sampler.prior and sampler.prior_source.loaded
+
+
+def test_what_is_wrong_with_a_prior_is_said_before_it_is_needed(sampling: Path) -> None:
+    weights, table = sampling / "prior" / WEIGHTS, sampling / "starting_steps.json"
+    table.write_text(json.dumps(json.loads(table.read_text()) | {"resolution": 256}))
+    with pytest.raises(ModelError, match="built for 256 px"):
+        sampler_of(sampling)
+    weights.write_bytes(weights.read_bytes()[:-10])
+    with pytest.raises(ModelError, match="prior: damaged"):
+        sampler_of(sampling)
+    weights.unlink()
+    with pytest.raises(ModelError, match="missing from the model folder"):
+        sampler_of(sampling)

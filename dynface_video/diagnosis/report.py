@@ -115,7 +115,10 @@ def _loading_fault(name: str) -> str:
         from dynface_video.config import load_settings
         from dynface_video.passes.networks import load_models
 
-        load_models(load_settings(overrides={"device": "cpu"}).model_copy(update={"models": name}))
+        models = load_models(load_settings(overrides={"device": "cpu"}).model_copy(update={"models": name}))
+        for stage in models.pipeline.stages:
+            # Also those that are loaded only when a face is sampled.
+            stage.networks()
     except (DynfaceError, ImportError, OSError, RuntimeError) as error:
         return " ".join(str(error).split())
     return ""

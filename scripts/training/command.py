@@ -134,14 +134,14 @@ def make_sampler_training(name: str, options: argparse.Namespace) -> SamplerTrai
     stage = pipeline.stages[0]
     if options.prior and stage.sampler:
         prior = pretrained.load_pretrained(GuidedPrior, options.prior, device)
-        stage = replace(stage, sampler=replace(stage.sampler, prior=prior))
+        stage = replace(stage, sampler=replace(stage.sampler, prior_source=prior))
     sampled = SampledFaces(RestorationTraining(faces, RestorationModel()), stage, FEW_EVALUATIONS)
     losses = FaceLosses.from_folder(teacher_folder(options.data), SAMPLER_LOSS, device=device)
     if name == "adjuster":
         return AdjusterTraining(sampled, losses, GuidanceAdjuster())
-    prior = sampled.sampler.prior
-    assert isinstance(prior, GuidedPrior)
-    return SamplerTraining(sampled, losses, PriorTraining(faces, prior))
+    drawn = sampled.sampler.prior
+    assert isinstance(drawn, GuidedPrior)
+    return SamplerTraining(sampled, losses, PriorTraining(faces, drawn))
 
 
 def main() -> None:
