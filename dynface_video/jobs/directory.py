@@ -23,8 +23,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from dynface_video.errors import RESTART, InputError, JobError, JobMismatchError
 from dynface_video.jobs.executors.base import Call, SegmentResult
 from dynface_video.jobs.plan import Plan, Segment
@@ -243,6 +241,8 @@ def segment_digest(plan: Plan, segment: Segment, analysis: Analysis) -> str:
 
 
 def _update_with_track(digest: Any, analyzed: AnalyzedTrack) -> None:
+    import numpy as np
+
     # The whole track: a face depends on frames well outside its segment.
     track = analyzed.track
     shown = np.array([track.shown_at(at) for at in range(len(track.landmarks))])

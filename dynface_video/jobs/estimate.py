@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil
+from typing import TYPE_CHECKING
 
 from dynface_video.jobs.executors.base import ANALYZE, RESTORE
-from dynface_video.media.io.probe import VideoInfo
-from dynface_video.media.output.encoding import LOSSLESS, EncodeSettings
+
+if TYPE_CHECKING:
+    # `dynface-video status` estimates too, and needs nothing that reads videos.
+    from dynface_video.media.io.probe import VideoInfo
+    from dynface_video.media.output.encoding import EncodeSettings
 
 BITS_PER_SAMPLE = {"lossless": 2.1, "lossy": 0.12}
 """Of FFV1 for clean 8-bit 4:2:0 (50 GB an hour at 1080p), and of H.264 that looks like its source."""
@@ -96,6 +100,8 @@ def frame_bytes(info: VideoInfo, encoding: EncodeSettings) -> float:
         info: The source.
         encoding: How it is encoded.
     """
+    from dynface_video.media.output.encoding import LOSSLESS
+
     deep = 1.5 if "10" in encoding.pixel_format or "12" in encoding.pixel_format else 1.0
     samples = info.width * info.height * deep
     if encoding.codec in LOSSLESS:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt
+import scipy
 
 from dynface_video.analyzed_track import AnalyzedTrack
 from dynface_video.config import SelectionSettings
@@ -130,7 +130,7 @@ def _resolved(analyzed: AnalyzedTrack, person: Person | None, analysis: Analysis
 def _faded(shown: np.ndarray | None, chosen: np.ndarray) -> np.ndarray | None:
     if chosen.all():
         return shown
-    ramp = np.clip(distance_transform_edt(chosen) / FADE_FRAMES, 0, 1).astype(np.float32)
+    ramp = np.clip(scipy.ndimage.distance_transform_edt(chosen) / FADE_FRAMES, 0, 1).astype(np.float32)
     return ramp if shown is None else (shown * ramp).astype(np.float32)
 
 

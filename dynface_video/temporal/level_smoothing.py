@@ -8,7 +8,7 @@ schedule.
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
+import scipy
 
 from dynface_video.models.blur_level import LEVEL_OFFSET
 
@@ -54,8 +54,8 @@ def smooth_levels(
     if std > 0:
         # Frames between two readings carry the interpolated weight, or a long gap would be ruled by its far ends.
         dense_weights = np.interp(frames, positions, weights)
-        total = gaussian_filter1d(dense_weights * dense, std, mode="nearest")
-        dense = total / gaussian_filter1d(dense_weights, std, mode="nearest")
+        total = scipy.ndimage.gaussian_filter1d(dense_weights * dense, std, mode="nearest")
+        dense = total / scipy.ndimage.gaussian_filter1d(dense_weights, std, mode="nearest")
     return np.asarray(np.maximum(np.exp(dense) - LEVEL_OFFSET, 0.0))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
+import scipy
 
 from dynface_video.faces.detection.boxes import overlaps
 from dynface_video.faces.landmarks import box_from_landmarks
@@ -51,7 +51,7 @@ def assign(costs: np.ndarray) -> list[tuple[int, int]]:
     """Assign rows to columns of costs (N, M), as many as possible at least cost; infinite costs are never paired."""
     if costs.size == 0:
         return []
-    rows, columns = linear_sum_assignment(np.where(np.isfinite(costs), costs, NO_MATCH))
+    rows, columns = scipy.optimize.linear_sum_assignment(np.where(np.isfinite(costs), costs, NO_MATCH))
     return [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if np.isfinite(costs[i, j])]
 
 

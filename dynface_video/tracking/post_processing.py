@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt
+import scipy
 
 from dynface_video.tracking.appearance import difference
 from dynface_video.tracking.link import Fragment, fragments_of, is_nested, is_same, link, without_duplicates
@@ -137,7 +137,7 @@ def _without(track: FaceTrack, frames: np.ndarray) -> FaceTrack:
     """The track with the frames of a mask (T,) hidden: it fades out before them and back in after them."""
     if not frames.any():
         return track
-    away = distance_transform_edt(~frames)
+    away = scipy.ndimage.distance_transform_edt(~frames)
     return replace(track, shown=(_shown(track) * np.clip(away / FADE_FRAMES, 0, 1)).astype(np.float32))
 
 

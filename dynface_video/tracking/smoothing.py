@@ -8,7 +8,7 @@ what remains moves it little and is smoothed more.
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import correlate1d, gaussian_filter1d
+import scipy
 
 from dynface_video.faces.align import fit_similarity, template
 
@@ -89,7 +89,7 @@ def movement_weight(apart: np.ndarray, side: np.ndarray, tolerance: float, smoot
         return np.zeros(len(apart))
     energy = (FACE_RADIUS * apart[:, :2]) ** 2
     energy = energy.sum(axis=1) + ((apart[:, 2:] / side[:, None]) ** 2).sum(axis=1)
-    energy = gaussian_filter1d(energy, smoothing, mode="nearest")
+    energy = scipy.ndimage.gaussian_filter1d(energy, smoothing, mode="nearest")
     return np.asarray(energy**2 / (energy**2 + tolerance**4))
 
 
@@ -157,7 +157,7 @@ def local_linear(values: np.ndarray, weights: np.ndarray, std: float) -> np.ndar
     kernel = np.exp(-0.5 * (offsets / std) ** 2)
 
     def moment(signal: np.ndarray, power: int) -> np.ndarray:
-        return np.asarray(correlate1d(signal, kernel * offsets**power, axis=0, mode="constant"))
+        return np.asarray(scipy.ndimage.correlate1d(signal, kernel * offsets**power, axis=0, mode="constant"))
 
     s0, s1, s2 = (moment(weights, power) for power in range(3))
     b0, b1 = (moment(weights * filled, power) for power in range(2))
@@ -171,8 +171,8 @@ def local_mean(values: np.ndarray, weights: np.ndarray, std: float) -> np.ndarra
     if std <= 0 or len(values) < 2:
         return values
     weights = np.maximum(weights, 1e-3 * max(float(weights.max()), 1e-12))
-    total = gaussian_filter1d(weights * values, std, axis=0, mode="constant")
-    return np.asarray(total / gaussian_filter1d(weights, std, axis=0, mode="constant"))
+    total = scipy.ndimage.gaussian_filter1d(weights * values, std, axis=0, mode="constant")
+    return np.asarray(total / scipy.ndimage.gaussian_filter1d(weights, std, axis=0, mode="constant"))
 
 
 def _fill_outliers(values: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
+import scipy
 
 from dynface_video.faces.landmarks import face_square
 from dynface_video.tracking.observation import face_sides
@@ -130,5 +130,5 @@ def shown_while_turning(landmarks: np.ndarray, maximum_yaw: float) -> np.ndarray
     Returns:
         (T,) float32 in [0, 1]: 1 up to `FADE_SPAN` degrees below that.
     """
-    turn = gaussian_filter1d(turn_of(landmarks), TURN_SMOOTHING, mode="nearest")
+    turn = scipy.ndimage.gaussian_filter1d(turn_of(landmarks), TURN_SMOOTHING, mode="nearest")
     return np.clip((maximum_yaw - turn) / FADE_SPAN, 0, 1).astype(np.float32)
