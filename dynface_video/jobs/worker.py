@@ -63,7 +63,7 @@ class VideoPerformer:
     def preload(self, cache: dict[str, Any]) -> None:
         """See `Performer`."""
         with network_threads(self.settings.execution.threads):
-            self._models(cache)
+            self._models(cache).pipeline.preload()
 
     def crash_marker(self, call: Call) -> Path:
         """See `Performer`."""
@@ -184,6 +184,9 @@ class SegmentWorker:
         path = self.job.segment_path(segment, self.analysis)
         if segment.copied and self.encoding.parameter_set:
             return copy_segment(path, self.info, self.analysis.frames, segment.start, segment.stop)
+        if any(face.starting_steps.any() for face in self._plan.faces_in(segment.start, segment.stop)):
+            # While the first frames are decoded and regressed.
+            self.models.pipeline.preload()
         chosen = self.settings.restoration
         frames = restored_span(
             PassContext(self.info, self._plan, self.models.pipeline, chosen.seed, chosen.grain, self.models.parser),
