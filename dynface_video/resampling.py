@@ -10,7 +10,8 @@ area (torch's `align_corners=False`).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
@@ -23,6 +24,10 @@ from torch import Tensor
 Border = Literal["reflect", "reflect_101"]
 KERNEL_REACH = 4.0
 """Length of a Gaussian kernel to either side, in sigmas."""
+FINE, LARGEST_FINE = 3, 256
+"""For sums of warps on the CPU, pictures of up to this side are enlarged so many times by a cubic kernel and then
+warped linearly: a picture is warped often, and so it takes two fifths of the time of cubic warps and is a little more
+exact (48.6 dB against 48.2 on faces of 128 pixels shifted by parts of a pixel)."""
 
 
 def reduce_area(picture: Tensor, size: int) -> Tensor:
@@ -85,13 +90,126 @@ def warp(source: Tensor, flow: Tensor, mode: Literal["bicubic", "bilinear"] = "b
     if not on_cpu(source):
         grid = torch.stack([x, y], dim=-1) * (2 / (size - 1)) - 1
         return F.grid_sample(source, grid, mode=mode, padding_mode="border", align_corners=True)
-    interpolation = cv2.INTER_CUBIC if mode == "bicubic" else cv2.INTER_LINEAR
     warped = torch.empty((*source.shape[:2], *flow.shape[-2:]))
+    remap = _remap_cubic if mode == "bicubic" else _remap_linear
     for planes, into, x_map, y_map in zip(array_of(source), warped.numpy(), array_of(x), array_of(y), strict=True):
-        # Plane by plane OpenCV is faster than on interleaved channels, and needs no copy.
-        for plane, out in zip(planes, into, strict=True):
-            cv2.remap(plane, x_map, y_map, interpolation, dst=out, borderMode=cv2.BORDER_REPLICATE)
+        remap(planes, x_map, y_map, into)
     return warped
+
+
+def _remap_cubic(planes: np.ndarray, x: np.ndarray, y: np.ndarray, into: np.ndarray) -> None:
+    # Plane by plane OpenCV is faster than on interleaved channels, and needs no copy.
+    for plane, out in zip(planes, into, strict=True):
+        cv2.remap(plane, x, y, cv2.INTER_CUBIC, dst=out, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _remap_linear(planes: np.ndarray, x: np.ndarray, y: np.ndarray, into: np.ndarray) -> None:
+    # For linear interpolation interleaving pays.
+    for first in range(0, len(planes), 3):
+        mixed = cv2.merge(list(planes[first : first + 3]))
+        mixed = cv2.remap(mixed, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        cv2.split(mixed, list(into[first : first + 3]))
+
+
+@dataclass(frozen=True, eq=False)
+class Warps:
+    """P pairs: which picture is warped how, and in which sum it counts how much.
+
+    Convention: the point p of a sum, in pixels of pictures of R by R, is found at p + R * flow in the picture.
+
+    Attributes:
+        targets: The row of each pair's sum.
+        sources: The row of each pair's picture; what is prepared of it serves all pairs in a row that have it.
+        flow: (P, 2, G, G) float32, x first, in sides of the picture.
+        gain: (P, 1, G, G) float32 by which the warped picture is multiplied.
+        light: (P, 3, L, L) float32 by which its channels are multiplied as well.
+    """
+
+    targets: Sequence[int]
+    sources: Sequence[int]
+    flow: Tensor
+    gain: Tensor
+    light: Tensor
+
+
+def sum_warped(pictures: Tensor, warps: Warps, count: int) -> Tensor:
+    """Weighted sums of warped pictures, (count, 3, R, R): of each, its pairs in their order.
+
+    A sum has the same bytes whatever others are made with it. Borders are replicated.
+
+    Args:
+        pictures: (N, 3, R, R) float32.
+        warps: The pairs.
+        count: How many sums there are; one without a pair is 0.
+    """
+    if on_cpu(pictures):
+        return _sum_planes(pictures, warps, count)
+    size, sums = pictures.shape[-1], pictures.new_zeros(count, *pictures.shape[1:])
+    fields = torch.cat([warps.flow, warps.gain * enlarge(warps.light, warps.gain.shape[-1])], dim=1)
+    # A pair a sum at a time: no two of a round share a sum, so that additions have one order.
+    rounds: list[list[int]] = []
+    seen = [0] * count
+    for pair, target in enumerate(warps.targets):
+        if seen[target] == len(rounds):
+            rounds.append([])
+        rounds[seen[target]].append(pair)
+        seen[target] += 1
+    for pairs in rounds:
+        rows = [pairs, [warps.targets[pair] for pair in pairs], [warps.sources[pair] for pair in pairs]]
+        own, target, source = torch.tensor(rows, device=pictures.device)
+        moved = enlarge(fields[own], size)
+        sums.index_add_(0, target, warp(pictures[source], size * moved[:, :2]).mul_(moved[:, 2:]))
+    return sums
+
+
+def _sum_planes(pictures: Tensor, warps: Warps, count: int) -> Tensor:
+    size, counted = pictures.shape[-1], warps.gain.flatten(1).any(dim=1).tolist()
+    scale = FINE if size <= LARGEST_FINE else 1
+    flows, gains, lights = (array_of(field) for field in (scale * size * warps.flow, warps.gain, warps.light))
+    totals, pixels = np.zeros((count, size, size, 3), np.float32), _pixels(size, scale)
+    places = np.empty((2, size, size), np.float32)
+    warped, factors = np.empty((2, size, size, 3), np.float32)
+    shown, prepared = -1, list[np.ndarray]()
+    for pair, (target, source) in enumerate(zip(warps.targets, warps.sources, strict=True)):
+        if not counted[pair]:
+            continue
+        if source != shown:
+            shown, prepared = source, _prepared(array_of(pictures[source]), scale)
+        for plane, own, flow in zip(places, pixels, flows[pair], strict=True):
+            cv2.add(cv2.resize(flow, (size, size), dst=plane), own, dst=plane)
+        (gain,) = gains[pair]
+        light = cv2.resize(cv2.merge(list(lights[pair])), gain.shape)
+        cv2.resize(cv2.multiply(light, cv2.merge([gain] * 3), dst=light), (size, size), dst=factors)
+        _warp_prepared(prepared, places, warped)
+        cv2.accumulateProduct(warped, factors, totals[target])
+    sums = torch.empty(count, *pictures.shape[1:])
+    for total, planes in zip(totals, sums.numpy(), strict=True):
+        cv2.split(total, list(planes))
+    return sums
+
+
+def _prepared(planes: np.ndarray, scale: int) -> list[np.ndarray]:
+    """A picture (3, R, R) as it is warped: its planes, or, enlarged, its interleaved channels alone."""
+    side = scale * planes.shape[-1]
+    if scale == 1:
+        return list(planes)
+    return [cv2.resize(cv2.merge(list(planes)), (side, side), interpolation=cv2.INTER_CUBIC)]
+
+
+def _warp_prepared(prepared: Sequence[np.ndarray], places: np.ndarray, warped: np.ndarray) -> None:
+    """Write the picture at places (2, R, R) of what was prepared into (R, R, 3)."""
+    x, y = places
+    if len(prepared) == 1:
+        cv2.remap(prepared[0], x, y, cv2.INTER_LINEAR, dst=warped, borderMode=cv2.BORDER_REPLICATE)
+    else:
+        planes = [cv2.remap(plane, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE) for plane in prepared]
+        cv2.merge(planes, warped)
+
+
+@lru_cache(maxsize=8)
+def _pixels(size: int, scale: int) -> np.ndarray:
+    """Where the pixels of a picture are in the one enlarged by an odd scale, (2, size, size), x first."""
+    return np.ascontiguousarray(scale * np.mgrid[:size, :size][::-1].astype(np.float32) + scale // 2)
 
 
 def one_by_one(function: Callable[..., tuple[Tensor, ...]], *tensors: Tensor | None) -> tuple[Tensor, ...]:

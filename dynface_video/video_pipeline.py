@@ -9,7 +9,7 @@ At every stage, with w, r of that stage:
 
 The face of a track's last stage gets the colour of its source.
 
-The flow is that of the first stage's estimates, scaled to every other stage. A face depends on the frames within
+The flow is that of the first stage's crops, scaled to every other stage. A face depends on the frames within
 `reach` on either side, on no others: a segment that is given those has the same faces as the whole video. (Averaging
 at every step of the sampler would make it depend on r frames more for each step.)
 
@@ -46,7 +46,7 @@ from dynface_video.models.restoration import enlarge_coarse
 from dynface_video.pipeline import FacePipeline, to_array, to_tensor
 from dynface_video.stage import Stage
 from dynface_video.temporal.damage import FEWEST_NEIGHBOURS, remove_damage
-from dynface_video.temporal.flow_averaging import temporal_average, warp_neighbours
+from dynface_video.temporal.flow_averaging import Pairs, temporal_average, warp_neighbours
 from dynface_video.temporal.motion import Motion, absent_motions, stack_motions
 from dynface_video.temporal.pair_motions import PairMotions, split
 
@@ -174,9 +174,7 @@ class VideoPipeline:
         most = max((track.stage_count for track in tracks.values()), default=1)
         self.stages = pipeline.stages[:most]
         self._records: dict[FaceKey, FaceRecord] = {}
-        self._motions = {
-            name: PairMotions[FaceKey](partial(self._stack, 0, name), self._validity) for name in ("crop", "estimate")
-        }
+        self._motions = PairMotions[FaceKey](partial(self._stack, 0, "crop"), self._validity)
 
     def add(self, key: FaceKey, crops: Sequence[np.ndarray], validity: np.ndarray | None = None) -> None:
         """Add the source crops of a face; `restore` needs those of all frames within `reach`.
@@ -237,8 +235,8 @@ class VideoPipeline:
         for key, record in list(self._records.items()):
             age = following.get(key.track, key.at) - key.at
             gone = age > lookback[0].estimate + self.stages[0].window_radius
-            for motions in self._motions.values() if age > 0 else ():
-                motions.discard(key, picture=gone)
+            if age > 0:
+                self._motions.discard(key, picture=gone)
             if gone:
                 del self._records[key]
                 continue
@@ -327,16 +325,21 @@ class VideoPipeline:
         for part in _batches(keys, max(1, PIXELS_AT_ONCE // ((2 * radius + 1) * self.stages[number].resolution ** 2))):
             crops, near = self._stack(number, "crop", part), self._others(part, radius)
             if max(map(len, near)) >= FEWEST_NEIGHBOURS:
-                crops = remove_damage(crops, *self._neighbours(number, part, near, ("crop", "crop")))
+                crops = remove_damage(crops, *self._neighbours(number, part, near))
             repaired.append(crops)
         return torch.cat(repaired)
 
     def _windows(self, number: int, keys: Sequence[FaceKey], own: Tensor) -> list[Tensor]:
         """The neighbouring crops of each face, warped onto its own crop (B, 3, R, R): (K, 3, R, R) each."""
         near = self._others(keys, self.stages[number].window_radius)
-        neighbours, motions = self._neighbours(number, keys, near, ("crop", "crop"))
-        windows = warp_neighbours(own, neighbours, motions)
-        return [window[: len(others)] for window, others in zip(windows, near, strict=True)]
+        others = sorted(_unique(near))
+        if not others:
+            return [own.new_zeros(0, *own.shape[1:]) for _ in keys]
+        pairs = self._pairs(keys, near, others)
+        masks = [[self._records[key].validity for key in some] for some in (keys, others)]
+        windows = warp_neighbours(own, self._stack(number, "crop", others), pairs, *masks)
+        rows = [[row for row, target in enumerate(pairs.targets) if target == face] for face in range(len(keys))]
+        return [windows[own_rows] for own_rows in rows]
 
     def _sample(self, number: int, keys: Sequence[FaceKey]) -> None:
         """Have missing samples of a stage drawn, from guides averaged over time; without a sampler those are the
@@ -428,39 +431,47 @@ class VideoPipeline:
 
     def _average(self, number: int, keys: Sequence[FaceKey], name: str) -> Tensor:
         """Flow-guided averages of a result of these faces, (B, 3, R, R)."""
-        stage = self.stages[number]
-        own = self._stack(number, name, keys)
-        near = self._others(keys, stage.temporal_radius)
+        near = self._others(keys, self.stages[number].temporal_radius)
+        others = [*keys, *sorted(set(_unique(near)) - set(keys))]
+        pictures = self._stack(number, name, others)
         if not any(near):
-            return own
-        neighbours, motions = self._neighbours(number, keys, near, (name, "estimate"))
-        weights = torch.tensor([self._temporal_weight(key) for key in keys], dtype=torch.float32, device=own.device)
-        return temporal_average(own, neighbours, motions, weights)
+            return pictures
+        weights = [self._temporal_weight(key) for key in keys]
+        return temporal_average(
+            pictures,
+            len(keys),
+            self._pairs(keys, near, others),
+            torch.tensor(weights, dtype=torch.float32, device=pictures.device),
+            [self._records[key].validity for key in others],
+        )
+
+    def _pairs(self, keys: Sequence[FaceKey], near: Sequence[Sequence[FaceKey]], others: Sequence[FaceKey]) -> Pairs:
+        """The pairs of faces with their neighbours, at least one, in the order of those, as rows of `others`."""
+        rows = {other: row for row, other in enumerate(others)}
+        found = sorted((other, row) for row, own in enumerate(near) for other in own)
+        self._motions.find((keys[row], other) for other, row in found)
+        motions = [self._motions.between(keys[row], [other])[0] for other, row in found]
+        return Pairs([row for _, row in found], [rows[other] for other, _ in found], stack_motions(motions))
 
     def _others(self, keys: Sequence[FaceKey], radius: int) -> list[list[FaceKey]]:
         return [[other for other in self._around(key, radius) if other != key] for key in keys]
 
     def _neighbours(
-        self, number: int, keys: Sequence[FaceKey], near: Sequence[Sequence[FaceKey]], names: tuple[str, str]
+        self, number: int, keys: Sequence[FaceKey], near: Sequence[Sequence[FaceKey]]
     ) -> tuple[Tensor, Motion]:
-        """The neighbours of faces and the motions to them, with leading axes (B, K).
+        """The neighbouring crops of faces at a stage and the motions to them, with leading axes (B, K).
 
-        Args:
-            number: Of the stage.
-            keys: The faces.
-            near: Their neighbours; a face with fewer than others is padded with neighbours of weight 0.
-            names: Of the neighbours' pictures, and of those on which motion is measured.
+        A face with fewer neighbours than others is padded with some of weight 0.
         """
-        name, kind = names
-        self._motions[kind].find((key, other) for key, others in zip(keys, near, strict=True) for other in others)
+        self._motions.find((key, other) for key, others in zip(keys, near, strict=True) for other in others)
         size, most = self.stages[number].resolution, max(map(len, near))
         pictures = torch.empty(len(keys), most, 3, size, size, device=self.pipeline.device)
         motions = []
         for row, (key, others) in enumerate(zip(keys, near, strict=True)):
             if others:
-                torch.stack(self._pictures(number, name, others), out=pictures[row, : len(others)])
+                torch.stack(self._pictures(number, "crop", others), out=pictures[row, : len(others)])
             pictures[row, len(others) :] = 0
-            known = self._motions[kind].between(key, others)
+            known = self._motions.between(key, others)
             absent = absent_motions(most - len(others), self.stages[0].resolution, pictures.device)
             motions.append(stack_motions([*known, *(absent[k] for k in range(most - len(others)))]) if most else absent)
         return pictures, stack_motions(motions)

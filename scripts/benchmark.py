@@ -29,7 +29,14 @@ from dynface_video.errors import DynfaceError
 from dynface_video.models.restoration import enlarge_coarse
 from dynface_video.pipeline import FacePipeline, to_tensor
 from dynface_video.stage import Stage
-from dynface_video.temporal.flow_averaging import neighbour_motions, temporal_average, warp_neighbours
+from dynface_video.temporal.flow_averaging import (
+    Pairs,
+    every_pair,
+    neighbour_motions,
+    temporal_average,
+    warp_neighbours,
+)
+from dynface_video.temporal.motion import motion, prepare_motion
 from evaluation.baselines import classical_baselines
 from evaluation.device.run import benchmark_device
 from evaluation.faces import CleanFace, DegradedFace, degrade_faces
@@ -145,7 +152,8 @@ def _neighbours(crops: Tensor, count: int) -> Tensor:
 
 def _windows(crops: Tensor) -> list[Tensor]:
     neighbours = _neighbours(crops, 4)
-    return list(warp_neighbours(crops, neighbours, neighbour_motions(crops, neighbours)))
+    pairs = every_pair(neighbour_motions(crops, neighbours))
+    return list(warp_neighbours(crops, neighbours.flatten(0, 1), pairs).unflatten(0, (-1, 4)))
 
 
 def _evaluate_prior(stage: Stage, crops: Tensor) -> None:
@@ -158,10 +166,12 @@ def _evaluate_prior(stage: Stage, crops: Tensor) -> None:
 
 
 def _average(crops: Tensor) -> None:
-    neighbours = _neighbours(crops, 16)
-    motions = neighbour_motions(crops, neighbours)
+    others = [(number, (number + k) % len(crops)) for k in range(1, 17) for number in range(len(crops))]
+    targets, sources = zip(*sorted(others, key=lambda pair: pair[1]), strict=True)
+    inputs = prepare_motion(crops[list(targets)]), prepare_motion(crops[list(sources)])
+    pairs = Pairs(targets, sources, motion(*inputs))
     for _ in range(2):
-        temporal_average(crops, neighbours, motions)
+        temporal_average(crops, len(crops), pairs)
 
 
 def _faces(count: int, size: int) -> list[DegradedFace]:

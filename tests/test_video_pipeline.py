@@ -217,9 +217,8 @@ def test_nothing_is_kept_that_no_face_will_need() -> None:
     assert (first(0, "estimate"), first(0, "sample"), first(0, "face")) == (10 - 8, 10 - 6, 10 - 4)
     assert (first(1, "estimate"), first(1, "sample")) == (10 - 4, 10 - 2)
     assert all(record.stages[1].face is None for record in video._records.values())
-    for motions in video._motions.values():
-        assert min(key.at for key in motions._motions) == 10
-        assert min(key.at for key in motions._inputs) >= 10 - far
+    assert min(key.at for key in video._motions._motions) == 10
+    assert min(key.at for key in video._motions._inputs) >= 10 - far
 
 
 def test_a_face_without_its_neighbours_crops_is_an_error_not_a_guess() -> None:

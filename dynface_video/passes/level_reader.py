@@ -21,7 +21,7 @@ from dynface_video.faces.colour import is_grey
 from dynface_video.models.restoration import enlarge_coarse
 from dynface_video.pipeline import FacePipeline, to_array, to_tensor
 from dynface_video.stage import Stage
-from dynface_video.temporal.flow_averaging import neighbour_motions, warp_neighbours
+from dynface_video.temporal.flow_averaging import every_pair, neighbour_motions, warp_neighbours
 from dynface_video.tracking.observation import Observation
 
 READING_BATCH = 8
@@ -187,9 +187,10 @@ def _window(middle: _SeenFace, near: Sequence[_SeenFace]) -> Tensor:
     if not near:
         return middle.crop.new_zeros(0, *middle.crop.shape)
     own, neighbours = middle.crop[None], torch.stack([face.crop for face in near])[None]
-    masks: dict[str, Tensor] = {}
+    masks, validity = dict[str, Tensor](), list[list[Tensor | None]]()
     if any(face.validity.min() < 1 for face in (middle, *near)):
-        validity = np.stack([face.validity for face in (middle, *near)])
-        both = torch.from_numpy(validity)[:, None].to(own.device)
+        both = torch.from_numpy(np.stack([face.validity for face in (middle, *near)]))[:, None].to(own.device)
         masks = {"middle_valid": both[:1], "neighbours_valid": both[None, 1:]}
-    return warp_neighbours(own, neighbours, neighbour_motions(own, neighbours, **masks))[0]
+        validity = [[both[0]], list(both[1:])]
+    pairs = every_pair(neighbour_motions(own, neighbours, **masks))
+    return warp_neighbours(own, neighbours[0], pairs, *validity)

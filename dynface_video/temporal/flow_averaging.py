@@ -1,16 +1,18 @@
 """Crops of one face at other times, warped to where the face is now: windows for RM, and flow-guided averages.
 
-Crops are (B, 3, R, R) float32 RGB in [0, 1]; K neighbours of each are (B, K, 3, R, R), and the motions from each crop
-to its neighbours are a `Motion` with the leading axes (B, K). A neighbour that is absent has weight 0.
+Crops are (N, 3, R, R) float32 RGB in [0, 1]. Who is warped onto whom are `Pairs`; what a face lacks has no pair.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
-from dynface_video.resampling import enlarge, on_cpu, one_by_one, warp
-from dynface_video.temporal.light import match_light, measure_light, with_light
+from dynface_video.resampling import Warps, enlarge, sum_warped
+from dynface_video.temporal.light import Validity, coarse_pictures, light_ratio
 from dynface_video.temporal.motion import Motion, motion, prepare_motion
 
 FAR = 2 / 128
@@ -18,17 +20,30 @@ FAR = 2 / 128
 detail."""
 
 
-def warp_neighbours(middle: Tensor, neighbours: Tensor, motions: Motion) -> Tensor:
-    """Neighbouring crops as the middle one would show them, (B, K, 3, R, R): what RM reads beside it.
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """P pairs of a crop and another one that is brought to it.
 
-    Where a neighbour is not to be trusted the middle crop stands in its place.
+    Attributes:
+        targets: The row of each pair's crop.
+        sources: The row of each pair's other crop; pairs in a row that have the same one share its preparation.
+        motions: From each crop to the other one, with the leading axis P.
     """
-    results = []
-    for k in range(neighbours.shape[1]):
-        moved = motions[:, k]
-        (warped,) = one_by_one(_stand_in, middle, neighbours[:, k], moved.flow, moved.weight, moved.valid)
-        results.append(warped)
-    return torch.stack(results, dim=1) if results else neighbours
+
+    targets: Sequence[int]
+    sources: Sequence[int]
+    motions: Motion
+
+
+def every_pair(motions: Motion, first: int = 0) -> Pairs:
+    """The pairs of B crops with K others of their own each, as rows b and first + b * K + k.
+
+    motions: with leading axes (B, K)
+    """
+    count, others = motions.flow.shape[:2]
+    valid = None if motions.valid is None else motions.valid.flatten(0, 1)
+    flat = Motion(motions.flow.flatten(0, 1), motions.weight.flatten(0, 1), valid)
+    return Pairs([row for row in range(count) for _ in range(others)], range(first, first + count * others), flat)
 
 
 def neighbour_motions(
@@ -55,56 +70,61 @@ def neighbour_motions(
     return Motion(moved.flow.unflatten(0, count), moved.weight.unflatten(0, count), valid)
 
 
-def temporal_average(picture: Tensor, others: Tensor, motions: Motion, temporal_weight: float | Tensor = 1.0) -> Tensor:
+def warp_neighbours(
+    middle: Tensor,
+    others: Tensor,
+    pairs: Pairs,
+    middle_validity: Validity | None = None,
+    others_validity: Validity | None = None,
+) -> Tensor:
+    """Neighbouring crops as the middle ones would show them, (P, 3, R, R): what RM reads beside each of those.
+
+    Where a neighbour is not to be trusted the middle crop stands in its place.
+
+    Args:
+        middle: (B, 3, R, R).
+        others: The neighbours, (N, 3, R, R).
+        pairs: Of rows of both.
+        middle_validity: Of the middle crops; without it all lie inside the picture.
+        others_validity: The same of the neighbours.
+    """
+    weight, flow = pairs.motions.weight.float(), pairs.motions.flow.float()
+    own, coarse = coarse_pictures(middle, middle_validity), coarse_pictures(others, others_validity)
+    light = light_ratio(own[pairs.targets], coarse[pairs.sources], flow)
+    seen = sum_warped(others, Warps(range(len(flow)), pairs.sources, flow, weight, light), len(flow))
+    targets = torch.tensor(list(pairs.targets), dtype=torch.long, device=middle.device)
+    return seen.addcmul_(enlarge(1 - weight, middle.shape[-1]), middle[targets]).clamp_(0, 1)
+
+
+def temporal_average(
+    pictures: Tensor,
+    count: int,
+    pairs: Pairs,
+    temporal_weight: float | Tensor = 1.0,
+    validity: Validity | None = None,
+) -> Tensor:
     """Average pictures with those of other frames along the flow: the temporal term of the closed form.
 
     It is `argmin_u ||u - x||^2 + w sum_k c_k ||u - W_k x_k||^2` for each pixel, a weighted mean: `W_k` warps, `c_k` is
     the motion's weight, less where the flow is long, and each `W_k x_k` is first given the light of x.
 
     Args:
-        picture: x, (B, 3, R, R) in [0, 1].
-        others: x_k, (B, K, 3, R, R).
-        motions: From x to each x_k.
-        temporal_weight: w, at least 0, one for all or (B,).
+        pictures: (N, 3, R, R) in [0, 1].
+        count: How many of them, from the first, are averaged.
+        pairs: Of rows of pictures.
+        temporal_weight: w, at least 0, one for all or (count,).
+        validity: Of the pictures; without it all lie inside the picture.
+
+    Returns:
+        (count, 3, R, R); the same bytes in every batch.
     """
-    weights = torch.as_tensor(temporal_weight, dtype=torch.float32, device=picture.device).expand(len(picture))
-
-    def average(x: Tensor, x_k: Tensor, flow: Tensor, weight: Tensor, valid: Tensor | None, w: Tensor) -> tuple[Tensor]:
-        fields, size = _fields(flow.float(), weight.float(), w), x.shape[-1]
-        present = weight.flatten(2).any(dim=2)[0].tolist() if on_cpu(x) else [True] * x_k.shape[1]
-        total, divisor = x.clone(), torch.ones_like(x[:, :1])
-        light = measure_light(x)
-        for k in range(x_k.shape[1]):
-            if present[k]:
-                moved = enlarge(fields[:, k], size)
-                brought, share = warp(x_k[:, k], size * moved[:, :2]), moved[:, 2:]
-                inside = None if valid is None else valid[:, k]
-                total.addcmul_(share, _relit(brought, x, inside, light))
-                divisor += share
-        return (total.div_(divisor),)
-
-    (result,) = one_by_one(average, picture, others, motions.flow, motions.weight, motions.valid, weights)
-    return result.clamp(0, 1)
-
-
-def _fields(flow: Tensor, weight: Tensor, temporal_weight: Tensor) -> Tensor:
-    """The flows and, as a third channel, w c_k of `temporal_average`, (B, K, 3, G, G)."""
+    x, flow = pictures[:count], pairs.motions.flow.float()
+    targets = torch.tensor(list(pairs.targets), dtype=torch.long, device=x.device)
+    w = torch.as_tensor(temporal_weight, dtype=torch.float32, device=x.device).expand(count)[targets]
     far = (flow / FAR).square()
-    near = 1 / (1 + far[:, :, :1] + far[:, :, 1:])
-    return torch.cat([flow, temporal_weight[:, None, None, None, None] * near * weight], dim=2)
-
-
-def _relit(warped: Tensor, picture: Tensor, valid: Tensor | None, light: Tensor | None = None) -> Tensor:
-    """Match the light of a warped picture to its target's; `light` is the target's, for targets valid everywhere."""
-    # A mask of ones must give the same bytes as no mask: it may be there because of another face of the batch.
-    if valid is not None and not (on_cpu(picture) and bool(valid.all())):
-        return match_light(warped, picture, enlarge(valid.float(), picture.shape[-1]))
-    return match_light(warped, picture) if light is None else with_light(warped, light)
-
-
-def _stand_in(middle: Tensor, neighbour: Tensor, flow: Tensor, weight: Tensor, valid: Tensor | None) -> tuple[Tensor]:
-    if on_cpu(middle) and not weight.any():
-        return (middle.clone(),)
-    moved = Motion(flow, weight)
-    seen = _relit(warp(neighbour, moved.flow_at(middle.shape[-1])), middle, valid)
-    return ((middle + moved.weight_at(middle.shape[-1]) * (seen - middle)).clamp(0, 1),)
+    share = w[:, None, None, None] / (1 + far[:, :1] + far[:, 1:]) * pairs.motions.weight.float()
+    coarse = coarse_pictures(pictures, validity)
+    light = light_ratio(coarse[pairs.targets], coarse[pairs.sources], flow)
+    total = x + sum_warped(pictures, Warps(pairs.targets, pairs.sources, flow, share, light), count)
+    divisor = share.new_ones(count, *share.shape[1:]).index_add_(0, targets, share)
+    return total.div_(enlarge(divisor, x.shape[-1])).clamp_(0, 1)

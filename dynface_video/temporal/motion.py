@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dynface_video.resampling import enlarge, gaussian_blur, one_by_one, reduce_area, warp
+from dynface_video.resampling import enlarge, gaussian_blur, reduce_area, warp
 from dynface_video.temporal.flow_search import dense_flow, flow_picture
 from dynface_video.temporal.light import match_light
 
@@ -51,7 +51,7 @@ class Motion:
     weight: Tensor
     valid: Tensor | None = None
 
-    def __getitem__(self, index: int | slice | Tensor | tuple[int | slice, ...]) -> Motion:
+    def __getitem__(self, index: int | slice | list[int] | Tensor | tuple[int | slice, ...]) -> Motion:
         """Motions chosen along the first axis."""
         return Motion(self.flow[index], self.weight[index], None if self.valid is None else self.valid[index])
 
@@ -87,7 +87,7 @@ class MotionInput:
 
     Attributes:
         picture: (B, 1, S, S) uint8, for the search.
-        crop: (B, 3, G, G) float32, on the motion's grid.
+        crop: (B, 3, G, G) float32, on the motion's grid and slightly blurred.
         valid: (B, 1, G, G) float32, 1 where a crop and what is about lie inside the picture, else 0; None if all do.
     """
 
@@ -97,11 +97,12 @@ class MotionInput:
 
     def __getitem__(self, index: slice) -> MotionInput:
         """Some of the crops."""
-        return MotionInput(self.picture[index], self.crop[index], None if self.valid is None else self.valid[index])
+        valid = None if self.valid is None else self.valid[index]
+        return MotionInput(self.picture[index], self.crop[index], valid)
 
 
 def prepare_motion(crops: Tensor, validity: Tensor | None = None) -> MotionInput:
-    """Prepare crops for `motion`.
+    """Prepare crops for `motion`; each has the same bytes in every batch.
 
     Args:
         crops: (B, 3, R, R) float32 RGB in [0, 1].
@@ -109,8 +110,8 @@ def prepare_motion(crops: Tensor, validity: Tensor | None = None) -> MotionInput
     """
     size = min(crops.shape[-1], GRID_SIZE)
     valid = None if validity is None else _eroded(reduce_area(validity.float(), size))
-    picture, crop = one_by_one(lambda one: (flow_picture(one), reduce_area(one, size)), crops)
-    return MotionInput(picture, crop, valid)
+    blurred = _blur_inside(reduce_area(crops, size), DETAIL_BLUR * size, valid)
+    return MotionInput(flow_picture(crops, quick=True), blurred, valid)
 
 
 def join_motion_inputs(inputs: Sequence[MotionInput]) -> MotionInput:
@@ -123,7 +124,7 @@ def join_motion_inputs(inputs: Sequence[MotionInput]) -> MotionInput:
 
 
 def motion(target: MotionInput, source: MotionInput) -> Motion:
-    """The motion from target crops to source crops, pair by pair.
+    """The motion from target crops to source crops, pair by pair; a pair has the same bytes in every batch.
 
     The weight is near 1 where the flows there and back cancel and the source, warped, shows the same as the target; it
     is near 0 where something is covered or the flow has not followed. A change of light does not lower it. In regions
@@ -133,32 +134,22 @@ def motion(target: MotionInput, source: MotionInput) -> Motion:
         target: B crops; both inputs have a validity mask or neither.
         source: As many.
     """
-    return _motions(target, source, both=False)[0]
+    _check_masks(target, source)
+    return _judge(target, source, (_flow(target, source), _flow(source, target)))
 
 
 def motion_both_ways(first: MotionInput, second: MotionInput) -> tuple[Motion, Motion]:
     """`motion(first, second)` and `motion(second, first)`, at little more than the price of one."""
-    there, back = _motions(first, second, both=True)
-    return there, back
+    _check_masks(first, second)
+    there, back = _flow(first, second), _flow(second, first)
+    ways = join_motion_inputs([first, second]), join_motion_inputs([second, first])
+    both, count = _judge(*ways, (torch.cat([there, back]), torch.cat([back, there]))), len(there)
+    return both[:count], both[count:]
 
 
-def _motions(first: MotionInput, second: MotionInput, *, both: bool) -> tuple[Motion, ...]:
+def _check_masks(first: MotionInput, second: MotionInput) -> None:
     if (first.valid is None) != (second.valid is None):
         raise ValueError("a validity mask is needed for both crops of a pair or for neither")
-
-    def pair(a: Tensor, b: Tensor, a_crop: Tensor, b_crop: Tensor, *valid: Tensor | None) -> tuple[Tensor, ...]:
-        one, other = MotionInput(a, a_crop, valid[0]), MotionInput(b, b_crop, valid[1])
-        forward, backward = _flow(one, other), _flow(other, one)
-        if not both:
-            return _judge(one, other, (forward, backward))
-        ways = join_motion_inputs([one, other]), join_motion_inputs([other, one])
-        found = _judge(*ways, (torch.cat([forward, backward]), torch.cat([backward, forward])))
-        there, back = zip(*(part.chunk(2) for part in found), strict=True)
-        return (*there, *back)
-
-    parts = one_by_one(pair, first.picture, second.picture, first.crop, second.crop, first.valid, second.valid)
-    step = 2 if first.valid is None else 3
-    return tuple(Motion(*parts[i : i + step]) for i in range(0, len(parts), step))
 
 
 def _eroded(share: Tensor) -> Tensor:
@@ -169,11 +160,12 @@ def _eroded(share: Tensor) -> Tensor:
 def _flow(target: MotionInput, source: MotionInput) -> Tensor:
     """The flow on the motion's grid, in its pixels."""
     size = target.crop.shape[-1]
-    return reduce_area(dense_flow(target.picture, source.picture), size) * (size / target.picture.shape[-1])
+    flow = dense_flow(target.picture, source.picture, quick=True)
+    return reduce_area(flow, size) * (size / target.picture.shape[-1])
 
 
-def _judge(target: MotionInput, source: MotionInput, flows: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
-    """Flow, weight and, for crops with masks, validity of a `Motion`; flows: there and back."""
+def _judge(target: MotionInput, source: MotionInput, flows: tuple[Tensor, Tensor]) -> Motion:
+    """The motion, given the flows there and back."""
     forward, size = flows[0], target.crop.shape[-1]
     agreed = forward_backward_consistency(*flows, tolerance=CONSISTENCY_TOLERANCE * size)
     seen = torch.cat([source.crop, warp(source.crop, forward)])
@@ -192,15 +184,15 @@ def _judge(target: MotionInput, source: MotionInput, flows: tuple[Tensor, Tensor
     allowed = DIFFERENCE_TOLERANCE * _median(left, inside).clamp(low, high)
     weight = agreed * torch.exp((left / allowed).square() / -2)
     share = (forward * moves / size).half()
-    return (share, weight.half()) if inside is None else (share, (weight * inside).half(), inside > 0)
+    if inside is None:
+        return Motion(share, weight.half())
+    return Motion(share, (weight * inside).half(), inside > 0)
 
 
 def _difference(seen: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
     """Squared difference around each point, (B, 1, G, G), of what is seen and the target under the same light."""
-    size = target.shape[-1]
-    apart = _blur_inside(match_light(seen, target, valid) - target, DETAIL_BLUR * size, valid)
-    squared = apart[:, :1].square() + apart[:, 1:2].square() + apart[:, 2:].square()
-    return _blur_inside(squared, PLACE_BLUR * size, valid)
+    apart = (match_light(seen, target, valid) - target).square_()
+    return _blur_inside(apart[:, :1] + apart[:, 1:2] + apart[:, 2:], PLACE_BLUR * seen.shape[-1], valid)
 
 
 def _blur_inside(values: Tensor, sigma: float, valid: Tensor | None) -> Tensor:
@@ -211,8 +203,12 @@ def _blur_inside(values: Tensor, sigma: float, valid: Tensor | None) -> Tensor:
 
 
 def _median(values: Tensor, valid: Tensor | None) -> Tensor:
-    """The lower median of each item over its valid points, (B, 1, 1, 1); 0 where it has none."""
+    """The lower median of each item over its valid points, (B, 1, 1, 1); 0 where it has none.
+
+    Of every fourth point: the values are smooth.
+    """
     counted = values if valid is None else torch.where(valid > 0, values, torch.nan)
+    counted = counted[..., ::2, ::2]
     return counted.flatten(1).nanmedian(dim=1).values.nan_to_num(0.0)[:, None, None, None]
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from dynface_video.errors import ModelError
 from dynface_video.models.restoration import RestorationModel
-from dynface_video.temporal.flow_averaging import neighbour_motions, warp_neighbours
+from dynface_video.temporal.flow_averaging import every_pair, neighbour_motions, warp_neighbours
 from training.clips import clip_degradation, degrade_clip, sample_clip
 from training.data import FaceSet, plain_crop, sample_crop
 from training.degradation import STRENGTHS, degrade, evaluation_degradation, training_degradation
@@ -190,8 +190,8 @@ def warped_window(middle: np.ndarray, neighbours: np.ndarray, valid: np.ndarray)
     if valid.any():
         own = torch.from_numpy(middle).permute(2, 0, 1)[None]
         seen = torch.from_numpy(neighbours[valid]).permute(0, 3, 1, 2)[None]
-        warped = warp_neighbours(own, seen, neighbour_motions(own, seen))
-        window[valid] = warped[0].permute(0, 2, 3, 1).numpy()
+        warped = warp_neighbours(own, seen[0], every_pair(neighbour_motions(own, seen)))
+        window[valid] = warped.permute(0, 2, 3, 1).numpy()
     return window
 
 

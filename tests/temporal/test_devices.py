@@ -11,8 +11,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from dynface_video import resampling
 from dynface_video.resampling import enlarge, gaussian_blur, reduce_area, warp
-from dynface_video.temporal import flow_averaging, flow_search
+from dynface_video.temporal import flow_search
 from dynface_video.temporal.flow_averaging import (
+    every_pair,
     neighbour_motions,
     temporal_average,
     warp_neighbours,
@@ -40,7 +41,7 @@ class Fetches(TorchDispatchMode):
 
 def without_opencv(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take the way of other devices, on tensors whose values can be read."""
-    for module in (resampling, flow_search, flow_averaging):
+    for module in (resampling, flow_search):
         monkeypatch.setattr(module, "on_cpu", lambda tensor: False)
 
 
@@ -52,6 +53,11 @@ def crops(count: int, size: int = 128, dx: int = 0) -> Tensor:
     return (face + 0.02 * grain).clamp(0, 1)
 
 
+def average(pictures: Tensor, others: Tensor, motions: Motion, weight: float | Tensor = 1.0) -> Tensor:
+    count = len(pictures)
+    return temporal_average(torch.cat([pictures, others.flatten(0, 1)]), count, every_pair(motions, count), weight)
+
+
 @pytest.mark.parametrize("size", [96, 256])
 def test_nothing_is_fetched_from_a_device(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     without_opencv(monkeypatch)
@@ -59,9 +65,11 @@ def test_nothing_is_fetched_from_a_device(size: int, monkeypatch: pytest.MonkeyP
     valid, others_valid = torch.ones(2, 1, size, size), torch.ones(2, 2, 1, size, size)
     with Fetches(monkeypatch) as fetches:
         motions = neighbour_motions(picture, others, middle_valid=valid, neighbours_valid=others_valid)
-        warp_neighbours(picture, others, motions)
-        temporal_average(picture, others, motions, 0.5)
-        temporal_average(picture, others, motions, torch.tensor([0.5, 0.7]))
+        warp_neighbours(
+            picture, others.flatten(0, 1), every_pair(motions), list(valid), list(others_valid.flatten(0, 1))
+        )
+        average(picture, others, motions, 0.5)
+        average(picture, others, motions, torch.tensor([0.5, 0.7]))
         motion_both_ways(prepare_motion(picture), prepare_motion(others[:, 0]))
         assert fetches.count == 0
         with pytest.raises(AssertionError, match="fetched"):
@@ -86,13 +94,13 @@ def test_motions_and_averages_agree_with_those_of_the_cpu(monkeypatch: pytest.Mo
 
     def found() -> tuple[Motion, Tensor]:
         motions = neighbour_motions(picture, others)
-        return motions, temporal_average(picture, others, motions)
+        return motions, average(picture, others, motions)
 
-    motions, average = found()
+    motions, averaged = found()
     without_opencv(monkeypatch)
     alone, average_alone = found()
     inner = (..., slice(12, -12), slice(12, -12))
     assert 128 * (alone.flow - motions.flow)[inner].float().abs().mean() < 0.15
     assert (alone.weight - motions.weight)[inner].float().abs().mean() < 0.1
-    assert (average_alone - average)[inner].square().mean() < 1e-4 * average.var()
+    assert (average_alone - averaged)[inner].square().mean() < 1e-4 * averaged.var()
     assert alone.weight[inner].float().mean() > 0.7

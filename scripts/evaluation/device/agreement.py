@@ -19,7 +19,7 @@ from dynface_video.models.adjuster import sobel_guidance_map
 from dynface_video.pipeline import FacePipeline, to_array
 from dynface_video.resampling import box_blur, enlarge, gaussian_blur, reduce_area, warp
 from dynface_video.temporal.damage import remove_damage
-from dynface_video.temporal.flow_averaging import neighbour_motions, temporal_average, warp_neighbours
+from dynface_video.temporal.flow_averaging import every_pair, neighbour_motions, temporal_average, warp_neighbours
 from dynface_video.temporal.flow_search import inverse_search
 from dynface_video.temporal.light import match_light
 from dynface_video.temporal.motion import Motion
@@ -238,8 +238,10 @@ def _parts(bench: Bench) -> dict[str, Callable[[torch.device, FacePipeline], Any
             middle_valid=inside.to(d),
             neighbours_valid=inside[:, None].expand(-1, count, -1, -1, -1).to(d),
         ),
-        "window": lambda d, _: warp_neighbours(crops.to(d), neighbours.to(d), moved(d)),
-        "temporal average": lambda d, _: temporal_average(crops.to(d), neighbours.to(d), moved(d), 0.7),
+        "window": lambda d, _: warp_neighbours(crops.to(d), neighbours.flatten(0, 1).to(d), every_pair(moved(d))),
+        "temporal average": lambda d, _: temporal_average(
+            torch.cat([crops, neighbours.flatten(0, 1)]).to(d), len(crops), every_pair(moved(d), len(crops)), 0.7
+        ),
         "damage": lambda d, _: spotted(d),
         "closed form": lambda d, _: guidance(d),
         "Sobel map": lambda d, _: sobel_guidance_map(crops.to(d), crops.to(d), level.to(d), level.to(d)),
