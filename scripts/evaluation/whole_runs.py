@@ -19,12 +19,16 @@ from dynface_video.cli.demo_clip import DemoDamage, clean_frame, damaged_frame, 
 from dynface_video.config import load_settings
 from dynface_video.errors import InputError
 from dynface_video.jobs.source import probe_source
+from dynface_video.media.io.probe import VideoInfo
+from dynface_video.media.io.read import read_frames
 from dynface_video.media.output.clip import write_clip
 from dynface_video.media.output.encoding import choose_encoding
-from evaluation.process_cost import ProcessCost, restore_cost, run_measured
+from evaluation.process_cost import REPOSITORY, ProcessCost, restore_cost, run_measured
 
 RATE = Fraction(25)
 LENGTHS = (1, 4, 16)
+LONGER = 4
+"""How many times as long the longer of two clips is, where the start is taken out."""
 PLAIN_SIZE = 1280, 720
 FACE_PART = np.s_[40:248, 70:278]
 """Part of the demo's pictures that shows the face."""
@@ -33,14 +37,33 @@ SEGMENT = "output:\n  segment_frames: {}\n"
 
 @dataclass(frozen=True)
 class VersionCosts:
-    """Costs of the same restoration by two versions, round by round."""
+    """Costs of one version.
 
-    before: tuple[ProcessCost, ...]
-    after: tuple[ProcessCost, ...]
+    Attributes:
+        once: Of the clip, round by round.
+        often: Of the clip `LONGER` times in a row.
+    """
+
+    once: tuple[ProcessCost, ...]
+    often: tuple[ProcessCost, ...]
+
+    def frame_costs(self, frames: int) -> list[ProcessCost]:
+        """Costs of each frame more, round by round, of a clip of so many frames: without the start."""
+        more = (LONGER - 1) * frames
+        apart = (often - once for once, often in zip(self.once, self.often, strict=True))
+        return [ProcessCost(cost.seconds / more, cost.cpu_seconds / more, cost.memory) for cost in apart]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Costs of the same restorations by two versions, of a clip of so many frames."""
+
+    before: VersionCosts
+    after: VersionCosts
     frames: int
 
 
-def compare_versions(video: Path, other: Path, *, rounds: int) -> VersionCosts:
+def compare_versions(video: Path, other: Path, *, rounds: int) -> Comparison:
     """Restore a clip by another checkout and by this one, in turn.
 
     Args:
@@ -54,27 +77,39 @@ def compare_versions(video: Path, other: Path, *, rounds: int) -> VersionCosts:
     """
     if not (other / "dynface_video" / "__init__.py").is_file():
         raise InputError(f"{other} is no checkout of this repository: it has no dynface_video/__init__.py")
-    before, after = [], []
-    with tempfile.TemporaryDirectory() as folder:
+    pictures = [frame.rgb() for frame in read_frames(_probed(video))]
+    costs: dict[tuple[Path, int], list[ProcessCost]] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for times in (1, LONGER):
+            _write(folder / f"{times}.mp4", times * len(pictures), lambda k: pictures[k % len(pictures)])
         for _ in range(rounds):
-            before.append(restore_cost(video, Path(folder), checkout=other))
-            after.append(restore_cost(video, Path(folder)))
-    info = probe_source(video, load_settings("mini", None, {"device": "cpu"}))
-    return VersionCosts(tuple(before), tuple(after), info.declared_frames or 0)
-
-
-def versions_table(costs: VersionCosts) -> str:
-    """A Markdown table of two versions; ratios are medians over the rounds."""
-    lines = ["| version | seconds | processor seconds | peak memory, MiB |", "| --- | --- | --- | --- |"]
-    for name, all_costs in (("before", costs.before), ("after", costs.after)):
-        lines.append(f"| {name} | {_median(all_costs, _seconds):.1f} | {_median(all_costs, _cpu):.1f} | "
-                     f"{_median(all_costs, _memory) / 2**20:.0f} |")  # fmt: skip
-    pairs = list(zip(costs.before, costs.after, strict=True))
-    faster, less = (
-        float(np.median([value(before) / value(after) for before, after in pairs])) for value in (_seconds, _cpu)
+            for times in (1, LONGER):
+                for checkout in (other, REPOSITORY):
+                    cost = restore_cost(folder / f"{times}.mp4", folder, checkout=checkout)
+                    costs.setdefault((checkout, times), []).append(cost)
+    before, after = (
+        VersionCosts(tuple(costs[checkout, 1]), tuple(costs[checkout, LONGER])) for checkout in (other, REPOSITORY)
     )
-    clock = f"{costs.frames} frames, {len(pairs)} rounds: {faster:.2f} times as fast by the clock, start included"
-    return "\n".join([*lines, "", f"{clock}; {less:.2f} times by processor time."])
+    return Comparison(before, after, len(pictures))
+
+
+def versions_table(found: Comparison) -> str:
+    """A Markdown table of two versions; medians over the rounds."""
+    lines = [
+        "| version | the clip, seconds | milliseconds for each frame more | of a processor | peak memory, MiB |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for name, costs in (("before", found.before), ("after", found.after)):
+        each = costs.frame_costs(found.frames)
+        times = f"{_median(costs.once, _seconds):.1f} | {1000 * _median(each, _seconds):.0f}"
+        lines.append(
+            f"| {name} | {times} | {1000 * _median(each, _cpu):.0f} | {_median(costs.often, _memory) / 2**20:.0f} |"
+        )
+    pairs = list(zip(found.before.frame_costs(found.frames), found.after.frame_costs(found.frames), strict=True))
+    faster, less = (float(np.median([value(old) / value(new) for old, new in pairs])) for value in (_seconds, _cpu))
+    clock = f"{found.frames} frames, {len(pairs)} rounds: {faster:.2f} times the frames a second by the clock"
+    return "\n".join([*lines, "", f"{clock}, {less:.2f} times by processor time; the start is taken out."])
 
 
 @dataclass(frozen=True)
@@ -136,7 +171,7 @@ def cost_without_faces(frames: int) -> PlainCosts:
     """Restore a clip without a face, and have FFmpeg decode and encode it with the same encoder, quality and preset.
 
     Args:
-        frames: Of the shorter of two clips; the other is four times as long.
+        frames: Of the shorter of two clips; the other is `LONGER` times as long.
 
     Raises:
         InputError: There is no `ffmpeg` here.
@@ -147,16 +182,15 @@ def cost_without_faces(frames: int) -> PlainCosts:
     ours, theirs = [], []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for times in (1, 4):
+        for times in (1, LONGER):
             clip = folder / f"{times}.mp4"
             _write(clip, frames * times, lambda k: _plain_picture(k, *PLAIN_SIZE))
             ours.append(restore_cost(clip, folder))
-            info = probe_source(clip, load_settings("mini", None, {"device": "cpu"}))
-            chosen = choose_encoding(info, folder / "any.mp4")
+            chosen = choose_encoding(_probed(clip), folder / "any.mp4")
             encoder = ["-c:v", chosen.codec, "-crf", str(chosen.crf), "-preset", str(chosen.preset)]
             command = [ffmpeg, "-v", "error", "-i", str(clip), *encoder, f"ffmpeg-{times}.mp4"]
             theirs.append(run_measured(command, folder))
-    return PlainCosts(3 * frames, ours[1] - ours[0], theirs[1] - theirs[0])
+    return PlainCosts((LONGER - 1) * frames, ours[1] - ours[0], theirs[1] - theirs[0])
 
 
 def plain_table(found: PlainCosts) -> str:
@@ -177,6 +211,10 @@ def _plain_picture(index: int, width: int, height: int) -> np.ndarray:
     waves = [np.sin(0.02 * (x + 3 * index) + k) * np.cos((0.015 + 0.01 * k) * (y - index)) for k in range(3)]
     noise = np.random.default_rng(index).normal(0, 1, (height, width, 1)).astype(np.float32)
     return np.clip(128 + 80 * np.stack(waves, axis=2) + noise, 0, 255).astype(np.uint8)
+
+
+def _probed(video: Path) -> VideoInfo:
+    return probe_source(video, load_settings("mini", None, {"device": "cpu"}))
 
 
 def _write(path: Path, count: int, picture: Callable[[int], np.ndarray]) -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 
 from dynface_video.errors import InputError
+from dynface_video.media.output.clip import write_clip
 from evaluation import whole_runs
 from evaluation.process_cost import ProcessCost
 from evaluation.whole_runs import (
+    Comparison,
     LengthCosts,
     PlainCosts,
     VersionCosts,
@@ -28,11 +32,28 @@ MIB = 1 << 20
 
 
 def test_versions_are_compared_round_by_round() -> None:
-    before = tuple(ProcessCost(seconds, 2 * seconds, 100 * MIB) for seconds in (6.0, 8.0, 30.0))
-    after = tuple(ProcessCost(seconds, seconds, 50 * MIB) for seconds in (2.0, 4.0, 10.0))
-    table = versions_table(VersionCosts(before, after, 24))
-    assert "| before | 8.0 | 16.0 | 100 |" in table and "| after | 4.0 | 4.0 | 50 |" in table
-    assert "24 frames, 3 rounds: 3.00 times as fast by the clock" in table and "6.00 times by processor" in table
+    def costs(start: float, *each: float, cpu: float) -> VersionCosts:
+        once, often = (
+            tuple(ProcessCost(start + frames * s, cpu * (start + frames * s), MIB) for s in each) for frames in (10, 40)
+        )
+        return VersionCosts(once, often)
+
+    found = Comparison(costs(5.0, 0.2, 0.3, 0.9, cpu=1.0), costs(2.0, 0.1, 0.1, 0.3, cpu=2.0), 10)
+    table = versions_table(found)
+    assert "| before | 8.0 | 300 | 300 | 1 |" in table and "| after | 3.0 | 100 | 200 | 1 |" in table
+    assert "10 frames, 3 rounds: 3.00 times the frames a second by the clock, 1.50 times by processor" in table
+
+
+def test_versions_restore_the_same_clips_in_turn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "dynface_video").mkdir()
+    (tmp_path / "dynface_video" / "__init__.py").touch()
+    pictures = (np.full((48, 64, 3), 40 * k, np.uint8) for k in range(3))
+    write_clip(tmp_path / "clip.mp4", ((Fraction(k, 25), picture) for k, picture in enumerate(pictures)), Fraction(25))
+    seen = lengths_of(monkeypatch)
+    found = compare_versions(tmp_path / "clip.mp4", tmp_path, rounds=2)
+    assert [frames for frames, _ in seen] == [3, 3, 12, 12] * 2
+    assert found.frames == 3 and [cost.seconds for cost in found.before.often] == [12.0, 12.0]
+    assert found.after.frame_costs(3)[0].seconds == 1.0
 
 
 def test_another_version_is_a_checkout(tmp_path: Path) -> None:
@@ -56,7 +77,7 @@ def lengths_of(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, Sequence[str]
     """Clips are counted instead of restored."""
     seen: list[tuple[int, Sequence[str]]] = []
 
-    def count(video: Path, folder: Path, *, options: Sequence[str] = ()) -> ProcessCost:
+    def count(video: Path, folder: Path, *, checkout: Path | None = None, options: Sequence[str] = ()) -> ProcessCost:
         with av.open(str(video)) as container:
             seen.append((sum(1 for _ in container.decode(video=0)), options))
         return ProcessCost(float(seen[-1][0]), 1.0, MIB)
