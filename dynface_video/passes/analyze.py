@@ -82,9 +82,9 @@ def analyze(
     # The fields of a repeated picture are repeated too, but are restored one by one.
     watched = source if tolerance is None or info.interlaced else _watched(source, repeats)
     decoding = progressive(watched, info, settings, warnings)
-    shown = ((frame.index, to_display(frame.working_rgb(), info.display)) for frame in decoding)
+    shown = _shown(decoding, info, shots)
     ahead = min(PICTURES_AHEAD, frames_ahead(info.width, info.height))
-    with Prefetch(shown, ahead) as pictures, Prefetch(_tracked(pictures, shots, tracker), ahead) as tracked:
+    with Prefetch(shown, ahead) as pictures, Prefetch(_tracked(pictures, tracker), ahead) as tracked:
         for index, picture, found in tracked:
             observations += found
             reader.see(index, picture, found)
@@ -117,12 +117,19 @@ def analyze(
     )
 
 
+def _shown(frames: Iterable[Frame], info: VideoInfo, shots: ShotDetector) -> Iterator[tuple[int, np.ndarray, bool]]:
+    """Frames as displayed, (H, W, 3) uint8, each with its number and whether it looks like the first of a shot."""
+    for frame in frames:
+        picture = to_display(frame.working_rgb(), info.display)
+        yield frame.index, picture, shots.feed(frame.index, picture)
+
+
 def _tracked(
-    pictures: Iterable[tuple[int, np.ndarray]], shots: ShotDetector, tracker: TurningTracker
+    pictures: Iterable[tuple[int, np.ndarray, bool]], tracker: TurningTracker
 ) -> Iterator[tuple[int, np.ndarray, list[Observation]]]:
     """The pictures with their numbers and what `TurningTracker.step` finds."""
-    for index, picture in pictures:
-        yield index, picture, tracker.step(index, picture, cut=shots.feed(index, picture))
+    for index, picture, cut in pictures:
+        yield index, picture, tracker.step(index, picture, cut=cut)
 
 
 def _watched(frames: Iterable[Frame], repeats: RepeatFinder) -> Iterator[Frame]:

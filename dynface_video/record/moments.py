@@ -1,7 +1,8 @@
 """Which frames of a video a record shows and measures: few enough for a film of any length, by the analysis.
 
-A clip is kept and measured whole. Of a film the record holds an excerpt of each of the most prominent people and a
-still of many more, and it measures runs of consecutive frames that are spread over all tracks.
+A clip is kept and measured whole, if anybody in it is restored. Of a film the record holds an excerpt of each of the
+most prominent people and a still of many more, and it measures runs of consecutive frames that are spread over all
+tracks.
 """
 
 from __future__ import annotations
@@ -149,7 +150,7 @@ def _excerpts(analysis: Analysis, people: Sequence[SeenPerson], ready: np.ndarra
     rate = analysis.frame_count / max(seconds, 1e-6)
     length = max(2, min(analysis.frame_count, round(EXCERPT_SECONDS * rate)))
     whole = seconds <= WHOLE_SECONDS and bool(ready.all())
-    if whole and analysis.frame_count > 1:
+    if whole and analysis.frame_count > 1 and any(one.restore for one in analysis.tracks):
         yield Excerpt(0, analysis.frame_count)
     found = 0
     for person in people:

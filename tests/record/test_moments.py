@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from dynface_video.passes.analysis import Analysis
@@ -91,3 +93,9 @@ def test_skipped_faces_are_pictured_for_every_reason() -> None:
 def test_a_video_without_faces_has_moments_of_its_shots() -> None:
     moments = choose_moments(made_analysis([], 100, 4), HEIGHT)
     assert (moments.runs, moments.stills) == ((), ()) and len(moments.shots) == 4
+
+
+def test_a_clip_in_which_nobody_is_restored_has_nothing_to_show_before_and_after() -> None:
+    assert choose_moments(made_analysis([], 72, 1), HEIGHT).excerpts == ()
+    left = replace(made_track(0, 0, 72), restore=False)
+    assert choose_moments(made_analysis([left], 72, 1), HEIGHT).excerpts == ()

@@ -42,6 +42,8 @@ PRESET = {"libx264": "medium", "libx265": "medium", "libsvtav1": "8"}
 PRESET_NAMES = (
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo",
 )  # fmt: skip
+THREADS = {"libx264": 4}
+"""Threads of an encoder: x264's result depends on their number, but not on how many processors they share."""
 EVEN_ONLY = ("libx264", "libx265", "libsvtav1", "h264_nvenc", "hevc_nvenc", "av1_nvenc")
 LOSSLESS = ("ffv1",)
 INTERLACED = ("libx264", "ffv1")
@@ -77,7 +79,7 @@ class EncodeSettings:
         crf: Constant quality, lower is better; None if the encoder has none.
         preset: Of the encoder, None for its default.
         pixel_format: FFmpeg's name.
-        threads: 1 gives the same bytes on every machine, 0 uses every processor.
+        threads: A fixed number gives the same bytes on every machine, 0 uses every processor.
         interlaced: Whether pictures consist of two fields.
         joinable: Whether the result can be joined by copying packets, which excludes B-frames.
         parameter_set: Number of libx264's parameter sets, not 0 if packets of the source are joined with the segments.
@@ -143,6 +145,7 @@ def choose_encoding(
         crf=_quality(encoder.name, crf, info),
         preset=preset or PRESET.get(encoder.name),
         pixel_format=_pixel_format(info, encoder, pixel_format),
+        threads=THREADS.get(encoder.name, 1),
         interlaced=interlaced,
     )
     if interlaced and encoder.name not in INTERLACED:

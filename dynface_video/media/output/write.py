@@ -41,8 +41,8 @@ def write_segment(path: Path, frames: Iterable[Frame], info: VideoInfo, settings
     """Encode frames into a NUT file with their exact times.
 
     With joinable settings the file has no B-frames and begins with a keyframe, so segments of the same settings can be
-    joined by copying packets. With one thread the same frames give the same bytes. The file appears only when it is
-    complete.
+    joined by copying packets. With a fixed number of threads the same frames give the same bytes. The file appears only
+    when it is complete.
 
     Args:
         path: The segment.
