@@ -12,8 +12,14 @@ import pytest
 import torch
 from PIL import Image
 
-from dynface_video import api
-from dynface_video.api import analyze_video, iter_restored_frames, restore_batch, restore_image, restore_video
+from dynface_video.api import (
+    analyze_video,
+    iter_restored_frames,
+    restore_batch,
+    restore_image,
+    restore_video,
+    restoring,
+)
 from dynface_video.cli.demo_clip import write_clip
 from dynface_video.pipeline import FacePipeline
 from dynface_video.threads import network_threads
@@ -52,9 +58,9 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[tuple[str, tuple[int, 
     stand_in(monkeypatch.setattr, centre=(48, 32), change=change)
     monkeypatch.setattr(FoundFace, "detect", detect)
     # Stand-ins must neither come from the cache of earlier tests nor stay in it.
-    api._image_networks.cache_clear()
+    restoring._image_networks.cache_clear()
     yield found
-    api._image_networks.cache_clear()
+    restoring._image_networks.cache_clear()
 
 
 @pytest.fixture

@@ -26,7 +26,8 @@ from dynface_video.errors import OVERWRITE, InputError
 from dynface_video.metrics.fidelity import log_spectrum_distance, psnr, ssim
 
 if TYPE_CHECKING:
-    from dynface_video.api import Progress, RestoreResult
+    from dynface_video.jobs.task import Progress
+    from dynface_video.results import RestoreResult
 
 FACE_SIZE = 128
 SEED = 0

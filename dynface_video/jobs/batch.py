@@ -31,7 +31,7 @@ SKIPPED = "skipped"
 
 @dataclass
 class BatchRow:
-    """What became of a video.
+    """The outcome for one video of a batch.
 
     Args:
         source: Path or URL of the input.

@@ -40,7 +40,7 @@ Progress = Callable[[str, int, int | None], None]
 
 @dataclass(frozen=True)
 class PreviewResult:
-    """What a preview shows.
+    """The result of a preview.
 
     Attributes:
         output: Path of the clip.

@@ -90,6 +90,20 @@ def download(url: str, work: Path) -> Path:
     return local
 
 
+def local_source(given: Path | str, work: Path | None) -> Path:
+    """A source as a local file, downloaded if it is at a URL.
+
+    Args:
+        given: A path or a URL.
+        work: As of `working_folder`.
+
+    Raises:
+        InputError: It cannot be downloaded.
+    """
+    source = as_given(given)
+    return download(source, working_folder(work)) if is_remote(source) else Path(given)
+
+
 def exists(url: str) -> bool:
     """Whether a remote file exists.
 

@@ -32,7 +32,7 @@ ABOUT = "made by dynface-video analyze; docs/analysis.md describes it and what m
 
 @dataclass(frozen=True)
 class Analysis:
-    """The first pass's result.
+    """The result of the first pass.
 
     Attributes:
         frames: Times and seek points of all frames.
@@ -40,10 +40,10 @@ class Analysis:
         tracks: The faces that can be restored.
         skipped_faces: The others, with reasons.
         warnings: For the user.
-        people: Whom the tracks show, and who of them is restored.
+        people: The people in the tracks, and whether each is restored.
         between: When faces are restored; empty for the whole video.
         rules: Exceptions for some people and times; a later one takes precedence.
-        strength: At which the starting steps were taken from their tables, in [0, 1].
+        strength: For which the starting steps were read from their tables, in [0, 1].
         repeats: Runs of frames, start and stop, that all show the first one's picture.
     """
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dynface_video.api import Progress, restore_video
+from dynface_video.api import restore_video
 from dynface_video.cli.demo_clip import write_clip
 from dynface_video.errors import JobError
 from dynface_video.jobs import task, worker
@@ -18,6 +18,7 @@ from dynface_video.jobs.directory import MAX_PROGRESS_FILES, JobDirectory
 from dynface_video.jobs.lock import job_lock
 from dynface_video.jobs.plan import Plan
 from dynface_video.jobs.status import read_status
+from dynface_video.jobs.task import Progress
 from dynface_video.media.io.read import Frame
 from identity import stand_in
 
