@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from dynface_video.faces.colour import LUMINANCE
@@ -63,6 +65,7 @@ def _spectrum(crop: np.ndarray) -> np.ndarray:
     return np.fft.fft2((luminance - luminance.mean()) * np.outer(window, window)).ravel()
 
 
+@lru_cache(maxsize=4)
 def _bands(size: int) -> np.ndarray:
     """Number of each coefficient's band from 1 on, coarse to fine, (n * n,); 0 for what is no detail."""
     frequency = np.fft.fftfreq(size, 1 / size)

@@ -6,6 +6,8 @@ a clip is good: a blurred face is steady, a frozen one more so. Read them beside
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -52,16 +54,23 @@ def flow_warped_error(crops: np.ndarray, reference: np.ndarray, mask: np.ndarray
     Raises:
         ValueError: The shapes disagree.
     """
-    _check_clips(crops, reference)
-    luminance, inside = torch.from_numpy(_luminance(crops))[:, None], torch.from_numpy(mask > INSIDE)
-    errors = []
+    return flow_warped_errors([crops], reference, mask)[0]
+
+
+def flow_warped_errors(clips: Sequence[np.ndarray], reference: np.ndarray, mask: np.ndarray) -> list[float]:
+    """`flow_warped_error` of several clips, with the flow of their reference measured once."""
+    for crops in clips:
+        _check_clips(crops, reference)
+    luminances, inside = [torch.from_numpy(_luminance(crops))[:, None] for crops in clips], mask > INSIDE
+    errors: list[list[float]] = [[] for _ in clips]
     for t, (forward, backward) in enumerate(zip(*_flows(reference), strict=True)):
         agreed = forward_backward_consistency(forward[None], backward[None], tolerance=FLOW_TOLERANCE)[0, 0]
-        counts = (agreed > SURE) & inside
+        counts = (agreed > SURE) & torch.from_numpy(inside)
         if counts.any():
-            back = warp(luminance[t + 1 : t + 2], forward[None])
-            errors.append(float((back - luminance[t])[0, 0][counts].abs().mean()))
-    return 255 * float(np.mean(errors or [np.nan]))
+            for luminance, found in zip(luminances, errors, strict=True):
+                back = warp(luminance[t + 1 : t + 2], forward[None])
+                found.append(float((back - luminance[t])[0, 0][counts].abs().mean()))
+    return [255 * float(np.mean(found or [np.nan])) for found in errors]
 
 
 def _flows(clip: np.ndarray) -> tuple[Tensor, Tensor]:

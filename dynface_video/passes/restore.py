@@ -39,9 +39,10 @@ from dynface_video.stage import source_detail_weight
 from dynface_video.tracking.observation import FADE_FRAMES
 from dynface_video.video_pipeline import NETWORKS, TEMPORAL, BegunFaces, FaceKey, VideoPipeline, reach
 
-FRAMES_AT_ONCE = 16
+FRAMES_AT_ONCE = 8
+"""Frames of a block, at least: as many as a batch has faces, so that one face a frame fills it."""
 FACES_AT_ONCE = 64
-BLOCKS_AT_ONCE = 3
+BLOCKS_AT_ONCE = 4
 """Blocks of frames whose faces are restored at the same time: the networks work on one during the other's temporal
 work."""
 PLACED_AHEAD = 4
@@ -153,7 +154,8 @@ def restored_frames(
     """The frames start .. stop - 1 with their faces restored.
 
     Args:
-        frames: Those of `spans_with_halo`; at most `FRAMES_AT_ONCE`, and those that their faces depend on, are held.
+        frames: Those of `spans_with_halo`; at most `BLOCKS_AT_ONCE` blocks, and those that their faces depend on, are
+            held, beside those that threads have ready for each other.
         context: The video and what restores it.
         start: The first frame to give.
         stop: One past the last.
@@ -208,16 +210,17 @@ def _restored_faces(
     cut = context.analysis.frame_count > 1
     pipeline = context.pipeline.with_fixed_batches() if cut else context.pipeline
     made = _MadeFaces(context.analysis, span[0])
+    length = max(FRAMES_AT_ONCE, pipeline.settings.batch_size)
     source, held, begun = iter(placed), deque[_PlacedFrame](), deque[_BegunFrames]()
     with Lanes(NETWORKS, TEMPORAL) as lanes:
         video = VideoPipeline(pipeline, tracks, context.seed, lanes)
         while True:
-            for one in islice(source, FRAMES_AT_ONCE + reach(video.stages) - len(held)):
+            for one in islice(source, length + reach(video.stages) - len(held)):
                 held.append(one)
                 for key, crops, validity in one.crops:
                     video.add(key, crops, validity)
             if held:
-                block = [held.popleft() for _ in range(_block_length([len(one.faces) for one in held]))]
+                block = [held.popleft() for _ in range(_block_length([len(one.faces) for one in islice(held, length)]))]
                 begun.append(_begin(block, video, made, span, context.parser))
             if not begun:
                 break
@@ -281,13 +284,13 @@ class _MadeFaces:
 
 
 def _block_length(crowds: Sequence[int]) -> int:
-    """Number of frames that are restored at once, given the number of faces in each: fewer in crowds."""
+    """Number of frames that are restored at once, of so many with these numbers of faces: fewer in crowds."""
     total = 0
-    for length, count in enumerate(crowds[:FRAMES_AT_ONCE], 1):
+    for length, count in enumerate(crowds, 1):
         total += count
         if total >= FACES_AT_ONCE:
             return length
-    return min(len(crowds), FRAMES_AT_ONCE)
+    return len(crowds)
 
 
 def _place_faces(frame: Frame, context: PassContext, tracks: Mapping[int, AnalyzedTrack]) -> _PlacedFrame:

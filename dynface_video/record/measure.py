@@ -13,7 +13,7 @@ from dynface_video.faces.identity import FaceIdentifier
 from dynface_video.faces.landmarks import box_from_landmarks
 from dynface_video.faces.paste import face_mask
 from dynface_video.metrics.invention import invented_share
-from dynface_video.metrics.temporal import flow_warped_error
+from dynface_video.metrics.temporal import flow_warped_errors
 
 SMALL, LARGE = 128, 256
 """Sides of the crops that are measured, pixels: the larger one where the face has that many."""
@@ -122,12 +122,13 @@ def measure_run(track: int, start: int, crops: RunCrops, readers: FaceReaders) -
     source, output = np.stack(crops.source), np.stack(crops.output)
     mask, middle = face_mask(crops.size), len(source) // 2
     shares = [invented_share(ours, theirs) for ours, theirs in zip(output, source, strict=True)]
+    before, after = flow_warped_errors([source, output], source, mask)
     return RunMeasures(
         track,
         start,
         start + len(source),
         float(np.mean(shares)),
-        (flow_warped_error(source, source, mask), flow_warped_error(output, source, mask)),
+        (before, after),
         (landmark_motion(source, readers.locator), landmark_motion(output, readers.locator)),
         identity_similarity(source[middle], output[middle], readers.identifier),
     )

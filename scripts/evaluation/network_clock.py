@@ -136,7 +136,9 @@ def time_restoration(video: Path, preset: str) -> WallTime:
     """
     clock = NetworkClock()
     models = ClockedModels(clock)
-    models.get(load_settings(preset, None, {"device": "cpu"}))
+    for stage in models.get(load_settings(preset, None, {"device": "cpu"})).pipeline.stages:
+        # Networks that would be loaded by the first face to need them.
+        assert stage.sampler is None or stage.sampler.prior is not None
     with tempfile.TemporaryDirectory() as folder:
         began, cpu = time.perf_counter(), time.process_time()
         target = Path(folder) / f"restored{video.suffix}"

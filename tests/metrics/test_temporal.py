@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dynface_video.faces.align import template
-from dynface_video.metrics.temporal import flicker, flow_warped_error, landmark_motion_error
+from dynface_video.metrics.temporal import flicker, flow_warped_error, flow_warped_errors, landmark_motion_error
 
 SIZE, FRAMES = 64, 6
 MASK = np.ones((SIZE, SIZE), np.float32)
@@ -74,3 +74,10 @@ def test_clips_that_do_not_fit_together_are_refused() -> None:
             flow_warped_error(clip, other, MASK)
     with pytest.raises(ValueError, match="two frames"):
         landmark_motion_error(np.zeros((1, 5, 2)), np.zeros((1, 5, 2)))
+
+
+def test_clips_with_one_reference_are_measured_as_each_alone() -> None:
+    clip = np.random.default_rng(4).random((3, 32, 32, 3)).astype(np.float32)
+    others = [clip, np.clip(clip + 0.05, 0, 1), clip[:, ::-1].copy()]
+    mask = np.ones((32, 32), np.float32)
+    assert flow_warped_errors(others, clip, mask) == [flow_warped_error(one, clip, mask) for one in others]
