@@ -23,13 +23,13 @@ from torch import Tensor
 
 from dynface_video.config import RestorationSettings
 from dynface_video.deferred import Deferred
-from dynface_video.diffusion.engine import FaceJob, GuidedStep, SamplingEngine, SamplingOptions
+from dynface_video.diffusion.engine import GuidedStep, SamplingOptions
 from dynface_video.diffusion.guidance import Guide
 from dynface_video.diffusion.levels import PAPER_RESOLUTION, level_in_pixels, relative_level
 from dynface_video.diffusion.noise import NoiseKey
 from dynface_video.diffusion.starting_step import StartingStepTable
 from dynface_video.errors import InputError, ModelError
-from dynface_video.faces.colour import LUMINANCE
+from dynface_video.face_sampler import FaceSampler
 from dynface_video.models.adjuster import sobel_guidance_map
 from dynface_video.models.protocols import BlurEstimator, Denoiser, FaceModel, GuidanceMap
 
@@ -237,7 +237,7 @@ class Stage:
         parts = []
         for first in range(0, len(crops), self.settings.batch_size):
             rows, kept = self._batch(first, len(crops))
-            with self._autocast():
+            with self.autocast():
                 regression = self.restoration.regress(
                     2 * crops[rows] - 1,
                     None if coarse is None else 2 * coarse[rows] - 1,
@@ -267,7 +267,7 @@ class Stage:
         levels, confidences = [], []
         size = self.settings.batch_size
         for evidence, estimate in zip(estimates.evidence.split(size), estimates.estimate.split(size), strict=True):
-            with self._autocast():
+            with self.autocast():
                 level, confidence = self.sampler.blur_estimator.estimate_level(2 * evidence - 1, 2 * estimate - 1)
             levels.append(level.float())
             confidences.append(confidence.float())
@@ -330,20 +330,13 @@ class Stage:
         """
         if self.sampler is None or len(estimates) == 0:
             return SampledFaces(estimates, 0)
-        soft = 2 * estimates - 1
-        used = self.effective_blur_levels(levels, strengths)
-        engine = SamplingEngine(
-            self.sampler.prior, self.sampling_options(), self.device, guidance_map=self._guidance_map(), on_step=on_step
-        )
-        jobs = (
-            FaceJob(i, soft[i], self.guides(float(used[i]), int(step)), int(step), noise_keys[i])
-            for i, step in enumerate(starting_steps)
-        )
-        faces = torch.empty_like(soft)
-        with self._autocast():
-            for number, face in engine.run(jobs):
-                faces[number] = with_chroma_of(face, soft[number]) if self.config.luminance_detail_only else face
-        return SampledFaces((faces.clamp(-1, 1) + 1) / 2, engine.evaluations)
+        sampler = self.face_sampler(on_step)
+        numbers = sampler.add(estimates, levels, starting_steps, noise_keys, strengths)
+        return SampledFaces(torch.stack(sampler.take(numbers)), sampler.evaluations)
+
+    def face_sampler(self, on_step: Callable[[GuidedStep], None] | None = None) -> FaceSampler:
+        """What draws faces of this stage that are given one after the other; on_step: as of `sample`."""
+        return FaceSampler(self, on_step)
 
     def sampling_options(self) -> SamplingOptions:
         """How this stage samples: its own options where the settings leave them open."""
@@ -370,7 +363,8 @@ class Stage:
         rows = torch.arange(first, first + (size if self.fixed_batches else kept), device=self.device)
         return rows.clamp(max=count - 1), kept
 
-    def _guidance_map(self) -> GuidanceMap | None:
+    def guidance_map(self) -> GuidanceMap | None:
+        """What scales the guides' correction at each pixel by the settings; None for nothing."""
         if self.settings.guidance_map == "trained":
             return self.sampler.adjuster if self.sampler else None
         return sobel_guidance_map if self.settings.guidance_map == "sobel" else None
@@ -393,7 +387,8 @@ class Stage:
             expected = f"(B, 3, {self.resolution}, {self.resolution})"
             raise InputError(f"crops have shape {tuple(crops.shape)}; this stage takes {expected}")
 
-    def _autocast(self) -> AbstractContextManager[None]:
+    def autocast(self) -> AbstractContextManager[None]:
+        """Inside the block, networks compute in the stage's `dtype`."""
         lower: AbstractContextManager[None] = torch.autocast(
             self.device.type, self.dtype, enabled=self.dtype != torch.float32
         )
@@ -411,13 +406,3 @@ def source_detail_weight(level: float, resolution: int) -> float:
     """
     low, high = SHARP_PIXELS
     return float(np.clip((high - level_in_pixels(level, resolution)) / (high - low), 0, 1))
-
-
-def with_chroma_of(face: Tensor, estimate: Tensor) -> Tensor:
-    """The sampled face's luminance with RM's colour differences; (3, R, R) RGB each.
-
-    Film and codecs carry hardly any detail in the colour: what a prior draws there is coloured noise. (On held-out
-    faces it costs 0.4 dB PSNR and adds no visible detail.)
-    """
-    weights = torch.from_numpy(LUMINANCE).to(face.device)[:, None, None]
-    return estimate + ((face - estimate) * weights).sum(dim=0)

@@ -170,9 +170,9 @@ class VideoPipeline:
         self.pipeline, self.tracks, self.seed = pipeline, tracks, seed
         self._runner: Runner = InTurn() if runner is None else runner
         self._begun: list[Task] = []
-        self.unet_evaluations = 0
         most = max((track.stage_count for track in tracks.values()), default=1)
         self.stages = pipeline.stages[:most]
+        self._samplers = [None if stage.sampler is None else stage.face_sampler() for stage in self.stages]
         self._records: dict[FaceKey, FaceRecord] = {}
         self._motions = PairMotions[FaceKey](partial(self._stack, 0, "crop"), self._validity)
 
@@ -221,6 +221,11 @@ class VideoPipeline:
         task = self._runner.submit(TEMPORAL, collect, [state.tasks["face"] for state in last])
         self._begun = [one for one in self._begun if not one.done] + [task]
         return BegunFaces(wanted, faces, task, self._runner)
+
+    @property
+    def unet_evaluations(self) -> int:
+        """Network evaluations of the prior so far."""
+        return sum(sampler.evaluations for sampler in self._samplers if sampler is not None)
 
     def discard(self, following: Mapping[int, int]) -> None:
         """Drop what no face will need any more, once the faces begun so far are restored.
@@ -348,29 +353,36 @@ class VideoPipeline:
         if not missing:
             return
         stage = self.stages[number]
-        guides: dict[FaceKey, Tensor] = {}
+        drawn: dict[FaceKey, int] = {}
         averaging = []
         for part in _batches(missing, self._averages_at_once(stage)):
             near = self._planned(number, "estimate", self._spread(part, stage))
-            averaging.append(self._runner.submit(TEMPORAL, partial(self._guide, number, part, guides), near))
-        # All at once: the engine's slots run empty once a call.
-        task = self._runner.submit(NETWORKS, partial(self._draw, number, missing, guides), averaging)
+            averaging.append(self._runner.submit(TEMPORAL, partial(self._guide, number, part, drawn), near))
+        task = self._runner.submit(NETWORKS, partial(self._draw, number, drawn), averaging)
         self._plan_results(number, "sample", missing, task)
 
-    def _guide(self, number: int, keys: Sequence[FaceKey], guides: dict[FaceKey, Tensor]) -> None:
-        guides.update(zip(keys, self._average(number, keys, "estimate"), strict=True))
+    def _guide(self, number: int, keys: Sequence[FaceKey], drawn: dict[FaceKey, int]) -> None:
+        """Average estimates to guides: samples already where nothing is drawn, otherwise `drawn` gets their numbers."""
+        guides = dict(zip(keys, self._average(number, keys, "estimate"), strict=True))
+        steps = {key: int(self.tracks[key.track].starting_steps[number, key.at]) for key in keys}
+        sampler, sampled = self._samplers[number], [key for key in keys if steps[key] > 0]
+        if sampler is not None and sampled:
+            numbers = sampler.add(
+                torch.stack([guides.pop(key) for key in sampled]),
+                np.array([self.tracks[key.track].levels[number, key.at] for key in sampled]),
+                np.array([steps[key] for key in sampled]),
+                [self._noise_key(key) for key in sampled],
+                np.array([self._strength(key) for key in sampled]),
+            )
+            drawn.update(zip(sampled, numbers, strict=True))
+        for key, guide in guides.items():
+            self._records[key].stages[number].sample = guide
 
-    def _draw(self, number: int, keys: Sequence[FaceKey], guides: Mapping[FaceKey, Tensor]) -> None:
-        stage, own = self.stages[number], torch.stack([guides[key] for key in keys])
-        plans = [self.tracks[key.track] for key in keys]
-        steps = np.array([plan.starting_steps[number, key.at] for plan, key in zip(plans, keys, strict=True)])
-        levels = np.array([plan.levels[number, key.at] for plan, key in zip(plans, keys, strict=True)])
-        noise, strengths = [self._noise_key(key) for key in keys], np.array([self._strength(key) for key in keys])
-        result = stage.sample(own, levels, steps, noise, strengths=strengths)
-        self.unet_evaluations += result.unet_evaluations
-        for key, guide, sample, step in zip(keys, own, result.faces, steps, strict=True):
-            drawn = stage.sampler is not None and step > 0
-            self._records[key].stages[number].sample = sample if drawn else guide
+    def _draw(self, number: int, drawn: Mapping[FaceKey, int]) -> None:
+        sampler = self._samplers[number]
+        if sampler is not None:
+            for key, face in zip(drawn, sampler.take(drawn.values()), strict=True):
+                self._records[key].stages[number].sample = face
 
     def _finish(self, number: int, keys: Sequence[FaceKey]) -> None:
         """Have the missing faces of a stage made: samples averaged over time, those of a track's last stage in the

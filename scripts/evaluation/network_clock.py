@@ -62,13 +62,13 @@ class ClockedStage(Stage):
         """As `Stage.estimate_levels`."""
         return self.clock.timed(super().estimate_levels)(*arguments, **named)
 
-    def sample(self, *arguments: Any, **named: Any) -> Any:
-        """As `Stage.sample`."""
-        return self.clock.timed(super().sample)(*arguments, **named)
+    def face_sampler(self, *arguments: Any, **named: Any) -> Any:
+        """As `Stage.face_sampler`."""
+        return ClockedNetwork(super().face_sampler(*arguments, **named), "take", self.clock)
 
 
 class ClockedNetwork:
-    """A detector, locator or identifier, one of whose methods is timed."""
+    """A detector, locator, identifier or sampler, one of whose methods is timed."""
 
     def __init__(self, network: object, method: str, clock: NetworkClock) -> None:
         self._network, self._method, self._clock = network, method, clock

@@ -51,9 +51,12 @@ class TimedStage(Stage):
         """As `Stage.regress`."""
         return self._timed(super().regress, *arguments, **named)
 
-    def sample(self, *arguments: Any, **named: Any) -> Any:
-        """As `Stage.sample`."""
-        return self._timed(super().sample, *arguments, **named)
+    def face_sampler(self, *arguments: Any, **named: Any) -> Any:
+        """As `Stage.face_sampler`."""
+        sampler = super().face_sampler(*arguments, **named)
+        take = sampler.take
+        sampler.take = lambda numbers: self._timed(take, numbers)  # type: ignore[method-assign]
+        return sampler
 
     def _timed(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         began = _now(self.device)

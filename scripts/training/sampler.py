@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from dynface_video.diffusion.engine import FaceJob, SamplingEngine, SamplingOptions
 from dynface_video.diffusion.noise import NoiseKey
+from dynface_video.face_sampler import with_chroma_of
 from dynface_video.models.prior import GuidedPrior
-from dynface_video.stage import Stage, with_chroma_of
+from dynface_video.stage import Stage
 from training.discriminator import Adversarial, PatchDiscriminator
 from training.loop import Batch
 from training.losses import FaceLosses, LossWeights, inside_picture, scores_by_strength

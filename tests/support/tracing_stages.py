@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from dynface_video.config import RestorationSettings
 from dynface_video.diffusion.noise import NoiseKey
 from dynface_video.pipeline import FacePipeline
-from dynface_video.stage import Estimates, SampledFaces, Sampler, Stage, StageConfig
+from dynface_video.stage import Estimates, Sampler, Stage, StageConfig
 
 SIZE = 32
 POINTS = np.array([[10, 10], [20, 10], [15, 15], [11, 20], [19, 20]], np.float32)
@@ -38,6 +38,26 @@ class Reader:
     reads_coarse: bool
 
 
+@dataclass
+class TracingSampler:
+    """Makes a face brighter."""
+
+    trace: Trace
+    faces: list[Tensor] = field(default_factory=list)
+
+    @property
+    def evaluations(self) -> int:
+        return len(self.faces)
+
+    def add(self, estimates: Tensor, levels: Any, steps: Any, noise_keys: Sequence[NoiseKey], strengths: Any) -> range:
+        self.trace.keys += noise_keys
+        self.faces += list((estimates + 0.01).clamp(0, 1))
+        return range(len(self.faces) - len(estimates), len(self.faces))
+
+    def take(self, numbers: Iterable[int]) -> list[Tensor]:
+        return [self.faces[number] for number in numbers]
+
+
 @dataclass(frozen=True, eq=False)
 class TracingStage(Stage):
     """Means over windows in place of RM, and a sampler that makes a face brighter."""
@@ -58,11 +78,8 @@ class TracingStage(Stage):
         count = len(estimates.estimate)
         return torch.full((count,), 0.01), torch.ones(count)
 
-    def sample(
-        self, estimates: Tensor, levels: Any, steps: Any, noise_keys: Sequence[NoiseKey], **how: Any
-    ) -> SampledFaces:
-        self.trace.keys += noise_keys
-        return SampledFaces((estimates + 0.01).clamp(0, 1), len(estimates))
+    def face_sampler(self, on_step: Any = None) -> Any:
+        return TracingSampler(self.trace)
 
 
 SAMPLER: Any = Sampler(None, None, None)  # type: ignore[arg-type]

@@ -102,6 +102,6 @@ def sample_in_two(
 
 
 def luminance_of(faces: Tensor, estimates: Tensor) -> Tensor:
-    """The faces' luminance with the estimates' colour differences; see `stage.with_chroma_of`."""
+    """The faces' luminance with the estimates' colour differences; see `face_sampler.with_chroma_of`."""
     weights = torch.from_numpy(LUMINANCE).to(faces)[None, :, None, None]
     return estimates + ((faces - estimates) * weights).sum(dim=1, keepdim=True)

@@ -9,7 +9,7 @@ from dynface_video.diffusion.guidance import Guide
 from dynface_video.diffusion.noise import START, NoiseKey, noise_for
 from dynface_video.diffusion.schedule import NoiseSchedule
 from dynface_video.diffusion.starting_step import StartingStepTable
-from dynface_video.stage import with_chroma_of
+from dynface_video.face_sampler import with_chroma_of
 from training.gpu.device_sampler import DeviceTable, StartingPoints, luminance_of, sample_in_two
 from training.gpu.preset import PresetNetworks
 
