@@ -55,7 +55,7 @@ def make_detector(
         )
     if settings.detector == "retinaface-r50":
         # Trained on many times the data of the embedded landmark network, which has nothing to say about its scores.
-        return RetinaFaceDetector.from_file(
+        return RetinaFaceDetector.from_pretrained(
             _given(weights, settings.detector),
             device,
             working_size=working_size,

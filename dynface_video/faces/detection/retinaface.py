@@ -104,25 +104,6 @@ class RetinaFaceDetector:
     @classmethod
     def from_pretrained(
         cls,
-        folder: Path,
-        device: torch.device | str = "cpu",
-        *,
-        working_size: int = 640,
-        minimum_score: float = 0.5,
-        minimum_size: float = 0.0,
-    ) -> RetinaFaceDetector:
-        """Load what `scripts/train.py detector` exported.
-
-        Raises:
-            ModelError: as `load_pretrained`.
-        """
-        network = fuse_batch_norm(load_pretrained(RetinaFaceNetwork, folder, device))
-        network = network.to(memory_format=torch.channels_last)
-        return cls(network, torch.device(device), working_size, minimum_score, minimum_size)
-
-    @classmethod
-    def from_file(
-        cls,
         path: Path,
         device: torch.device | str = "cpu",
         *,
@@ -130,15 +111,26 @@ class RetinaFaceDetector:
         minimum_score: float = 0.5,
         minimum_size: float = 0.0,
     ) -> RetinaFaceDetector:
-        """Load the state dict of the ResNet-50 that facexlib publishes ("retinaface-r50" in the catalogue).
+        """Load a detector.
+
+        Args:
+            path: A model folder as `scripts/train.py detector` exports it, or the state dict of the ResNet-50 that
+                facexlib publishes ("retinaface-r50" in the catalogue).
+            device: Of the network.
+            working_size: See the class.
+            minimum_score: See the class.
+            minimum_size: See the class.
 
         Raises:
-            ModelError: As `load_state_dict`.
+            ModelError: As `load_pretrained` and `load_state_dict`.
         """
-        network = RetinaFaceNetwork("resnet50")
-        load_state_dict(network.network, path)
-        network = fuse_batch_norm(network.to(device).eval()).to(memory_format=torch.channels_last)
-        return cls(network, torch.device(device), working_size, minimum_score, minimum_size)
+        if path.is_file():
+            network = RetinaFaceNetwork("resnet50")
+            load_state_dict(network.network, path)
+        else:
+            network = load_pretrained(RetinaFaceNetwork, path)
+        fused = fuse_batch_norm(network.to(device).eval()).to(memory_format=torch.channels_last)
+        return cls(fused, torch.device(device), working_size, minimum_score, minimum_size)
 
     def detect(self, picture: np.ndarray) -> list[Detection]:
         """Faces in a picture (H, W, 3) uint8 RGB, best first."""

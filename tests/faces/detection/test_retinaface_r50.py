@@ -33,7 +33,7 @@ def weights(theirs: RetinaFace, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 def test_it_finds_what_facexlib_finds(theirs: RetinaFace, weights: Path) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (72, 104, 3), dtype=np.uint8)
-    detector = RetinaFaceDetector.from_file(weights, working_size=200, minimum_score=0.55)
+    detector = RetinaFaceDetector.from_pretrained(weights, working_size=200, minimum_score=0.55)
     # Without suppression, in which facexlib counts a pixel more a side.
     detector.suppression = 1.0
     found = theirs.detect_faces(picture[..., ::-1].astype(np.float32), conf_threshold=0.55, nms_threshold=1.0)
@@ -50,4 +50,4 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     other = RetinaFace(network_name="mobile0.25", device=torch.device("cpu"))
     torch.save(other.state_dict(), tmp_path / "mobile.pth")
     with pytest.raises(ModelError, match=r"mobile\.pth: not the weights of RetinaFace"):
-        RetinaFaceDetector.from_file(tmp_path / "mobile.pth")
+        RetinaFaceDetector.from_pretrained(tmp_path / "mobile.pth")
