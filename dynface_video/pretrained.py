@@ -1,8 +1,7 @@
 """Reading and writing model folders as diffusers does: `config.json` beside safetensors, half precision on disk.
 
 The package's own networks are `PretrainedModel`s, which need torch alone: importing diffusers' `ModelMixin` takes
-longer than importing torch, and every command would wait for it. State dicts of other projects are read, too, and never
-executed: `weights_only`.
+longer than importing torch, and every command would wait for it.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from dynface_video.errors import ModelError
+from dynface_video.state_dict import read_state_dict
 
 Model = TypeVar("Model")
 Network = TypeVar("Network", bound=nn.Module)
@@ -209,14 +209,16 @@ def load_state_dict(network: Network, path: Path, device: torch.device | str = "
     """Fill a network with the state dict of a file as float32, frozen and in evaluation mode.
 
     Args:
-        network: Its tensors have the names of the file, but for the prefix `module.` of parallel training.
-        path: A state dict as `torch.save` writes it, or safetensors by the ending `.safetensors`.
+        network: Its tensors have the names that `read_state_dict` gives them.
+        path: As of `read_state_dict`.
         device: Where the network is moved.
 
     Raises:
         ModelError: The file is missing or damaged, holds more than tensors, or its tensors do not fit the network.
     """
-    tensors = {name.removeprefix("module."): tensor for name, tensor in _read_tensors(path).items()}
+    if not path.is_file():
+        raise ModelError(f"{path}: no such file")
+    tensors = read_state_dict(path)
     wanted = network.state_dict()
     unfit = [name for name in wanted if name not in tensors and not name.endswith("num_batches_tracked")]
     unfit += [name for name in tensors if name not in wanted or tensors[name].shape != wanted[name].shape]
@@ -226,24 +228,6 @@ def load_state_dict(network: Network, path: Path, device: torch.device | str = "
         )
     network.load_state_dict(tensors, strict=False)
     return network.float().to(device).eval().requires_grad_(False)
-
-
-def _read_tensors(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise ModelError(f"{path}: no such file")
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            tensors = load_file(path)
-        else:
-            tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch, pickle, zipfile and safetensors raise many unrelated types here
-        reason = str(error).partition("\n")[0]
-        raise ModelError(f"{path}: cannot be read as a state dict: {reason}") from error
-    if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
-        raise ModelError(f"{path}: not a state dict, which maps names to tensors")
-    return tensors
 
 
 def save_pretrained(model: nn.Module, folder: Path) -> None:

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from dynface_video.errors import InputError, ModelError
-from dynface_video.models.conversion.state_dict import read_state_dict
+from dynface_video.state_dict import read_state_dict
 
 WEIGHTS = {"a.weight": torch.arange(6.0).reshape(2, 3), "a.bias": torch.ones(2)}
 OTHER = {name: tensor + 7 for name, tensor in WEIGHTS.items()}

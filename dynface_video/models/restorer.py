@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dynface_video.errors import MODELS_EXTRA, InputError, ModelError
-from dynface_video.models.conversion.state_dict import read_state_dict
 from dynface_video.models.protocols import Regression
+from dynface_video.state_dict import read_state_dict
 
 if TYPE_CHECKING:
     from spandrel import ImageModelDescriptor

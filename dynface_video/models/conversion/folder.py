@@ -12,9 +12,9 @@ import torch
 from dynface_video.errors import OVERWRITE, InputError, ModelError
 from dynface_video.media.io.files import complete_folder, sha256_of
 from dynface_video.models.conversion.guided_diffusion import ARCHITECTURES, Architecture, convert_unet, recognise
-from dynface_video.models.conversion.state_dict import read_state_dict
 from dynface_video.models.unet_prior import UNetPrior
 from dynface_video.pretrained import load_pretrained
+from dynface_video.state_dict import read_state_dict
 
 INDEX = "model_index.json"
 ATTENTION_ORDER = "use_new_attention_order"
