@@ -252,8 +252,8 @@ class ExecutionSettings(Section):
     )
     precision: Annotated[Literal["auto", "float32", "bfloat16"], Option(commands=ALL)] = Field(
         default="auto",
-        description="arithmetic of the networks; auto is bfloat16 on a CPU that supports it, otherwise float32; part"
-        " of the job, like threads",
+        description="arithmetic of the networks; auto is bfloat16 on a CPU or GPU that supports it, otherwise"
+        " float32; part of the job, like threads",
     )
     address: Annotated[str | None, Option("auto|HOST:PORT", unset="Ray is started on this machine if needed")] = Field(
         default=None, min_length=1, description="Ray cluster to join"
