@@ -8,21 +8,8 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dynface_video.faces.batch_norm import ResidualBlock, normalized_conv
 from dynface_video.pretrained import PretrainedModel, configured
-
-
-class _Residual(nn.Module):
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(_conv(channels, channels), nn.ReLU(inplace=True), _conv(channels, channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(x + self.body(x), inplace=True)
-
-
-def _conv(in_channels: int, out_channels: int, *, stride: int = 1) -> nn.Sequential:
-    conv = nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(out_channels))
 
 
 class IdentityNetwork(PretrainedModel):
@@ -47,10 +34,10 @@ class IdentityNetwork(PretrainedModel):
     ) -> None:
         super().__init__()
         self.size, self.same_person, self.same_picture = size, same_person, same_picture
-        self.stem = nn.Sequential(_conv(3, channels[0], stride=2), nn.ReLU(inplace=True))
+        self.stem = nn.Sequential(normalized_conv(3, channels[0], stride=2), nn.ReLU(inplace=True))
         self.stages = nn.Sequential(
             *(
-                nn.Sequential(_conv(narrow, wide, stride=2), nn.ReLU(inplace=True), _Residual(wide))
+                nn.Sequential(normalized_conv(narrow, wide, stride=2), nn.ReLU(inplace=True), ResidualBlock(wide))
                 for narrow, wide in pairwise(channels)
             )
         )

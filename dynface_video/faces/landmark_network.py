@@ -9,21 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dynface_video.faces.batch_norm import ResidualBlock, normalized_conv
 from dynface_video.pretrained import PretrainedModel, configured
-
-
-class _Residual(nn.Module):
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(_conv(channels, channels), nn.ReLU(inplace=True), _conv(channels, channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(x + self.body(x), inplace=True)
-
-
-def _conv(in_channels: int, out_channels: int, *, stride: int = 1, kernel: int = 3) -> nn.Sequential:
-    conv = nn.Conv2d(in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(out_channels))
 
 
 class LandmarkNetwork(PretrainedModel):
@@ -48,9 +35,9 @@ class LandmarkNetwork(PretrainedModel):
     ) -> None:
         super().__init__()
         self.size, self.context, self.heatmap = size, context, heatmap
-        self.stem = nn.Sequential(_conv(3, channels[0], stride=2), nn.ReLU(inplace=True))
+        self.stem = nn.Sequential(normalized_conv(3, channels[0], stride=2), nn.ReLU(inplace=True))
         self.stages = nn.ModuleList(
-            nn.Sequential(_conv(narrow, wide, stride=2), nn.ReLU(inplace=True), _Residual(wide))
+            nn.Sequential(normalized_conv(narrow, wide, stride=2), nn.ReLU(inplace=True), ResidualBlock(wide))
             for narrow, wide in pairwise(channels)
         )
         cells = (size >> len(channels)) ** 2
@@ -58,7 +45,7 @@ class LandmarkNetwork(PretrainedModel):
         if heatmap:
             self.lateral = nn.ModuleList(nn.Conv2d(wide, channels[1], 1) for wide in channels[1:])
             self.maps = nn.Sequential(
-                _conv(channels[1], channels[1]), nn.ReLU(inplace=True), nn.Conv2d(channels[1], 5, 1)
+                normalized_conv(channels[1], channels[1]), nn.ReLU(inplace=True), nn.Conv2d(channels[1], 5, 1)
             )
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
