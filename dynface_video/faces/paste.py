@@ -79,7 +79,7 @@ def paste_face(
     change = sample(restored - kept * crop, transform, size, cv2.BORDER_REPLICATE)
     if kept < 1:
         change -= (1 - kept) * region
-    weight = np.clip(sample(mask, transform, size, cv2.BORDER_CONSTANT), 0, 1)
+    weight = np.clip(sample(mask, transform, size, cv2.BORDER_CONSTANT, interpolation=cv2.INTER_LINEAR), 0, 1)
     change *= weight[..., None]
     change += region
     return _limited(change, region), weight
