@@ -13,8 +13,8 @@ from dynface_video.resampling import enlarge, gaussian_blur, reduce_area, warp
 from dynface_video.temporal.flow_search import dense_flow, flow_picture
 from dynface_video.temporal.light import match_light
 
-GRID_SIZE = 64
-"""Side of the grid that motions are kept on: flow and weight are smooth, no crop needs a finer one."""
+GRID_SIZE = 32
+"""Side of the grid that motions are judged and kept on: flow and weight are smooth, no crop needs a finer one."""
 CONSISTENCY_TOLERANCE = 0.7 / 128
 """By how much the flows there and back may miss, in sides."""
 # Chosen by `scripts/evaluate_video.py` on the clips clean_talk_512 and clean_address_mpeg4.

@@ -126,8 +126,8 @@ def test_a_face_has_the_same_average_in_every_batch_and_beside_absent_neighbours
     assert torch.equal(alone[0], together[1])
     padded = torch.cat([others, torch.rand(3, 1, 3, SIZE, SIZE)], dim=1)
     absent = Motion(
-        torch.cat([motions.flow, torch.ones(3, 1, 2, 64, 64).half()], dim=1),
-        torch.cat([motions.weight, torch.zeros(3, 1, 1, 64, 64).half()], dim=1),
+        torch.cat([motions.flow, torch.ones_like(motions.flow[:, :1])], dim=1),
+        torch.cat([motions.weight, torch.zeros_like(motions.weight[:, :1])], dim=1),
     )
     assert torch.equal(average(pictures, padded, absent, weights), together)
 

@@ -128,7 +128,7 @@ def test_parts_outside_the_picture_have_no_weight_and_do_not_disturb_the_rest() 
         crop[..., 96:] = crop[..., 95:96]
     moved = moving(here, there, target_valid=valid, source_valid=valid)
     assert moved.valid is not None and moved.valid.dtype == torch.bool
-    assert weight_of(moved)[:, 98:].max() == 0 and not moved.valid[..., 49:].any()
+    assert weight_of(moved)[:, 98:].max() == 0 and not moved.valid[..., 25:].any()
     assert weight_of(moved)[30:-30, 30:88].mean() > 0.8
 
 
@@ -153,7 +153,7 @@ def test_a_mask_for_one_crop_of_a_pair_is_refused() -> None:
 def test_motions_are_stacked_and_chosen() -> None:
     one, other = moving(at(3), at(0)), moving(at(1), at(0))
     both = stack_motions([one, other])
-    assert both.flow.shape == (2, 1, 2, 64, 64)
+    assert both.flow.shape == (2, 1, 2, 32, 32)
     assert torch.equal(both[1].flow, other.flow) and both[1].valid is None
     masked = Motion(one.flow, one.weight, torch.zeros_like(one.weight, dtype=torch.bool))
     mixed = stack_motions([one, masked]).valid
@@ -163,13 +163,13 @@ def test_motions_are_stacked_and_chosen() -> None:
 def test_absent_motions_fit_beside_found_ones_and_have_no_weight() -> None:
     found, absent = moving(at(3), at(0)), absent_motions(1, SIZE, torch.device("cpu"))
     assert stack_motions([found, absent]).weight[1].max() == 0
-    assert absent_motions(3, 48, torch.device("cpu")).flow.shape == (3, 2, 48, 48)
+    assert absent_motions(3, 48, torch.device("cpu")).flow.shape == (3, 2, 32, 32)
 
 
 def test_a_motion_takes_a_tenth_of_the_memory_of_a_flow_at_full_size() -> None:
     moved = moving(at(3), at(0))
     assert moved.flow.nbytes + moved.weight.nbytes < SIZE * SIZE * 3 * 4 / 7
-    assert reduce_area(moved.flow_at(SIZE), 64).sub(64 * moved.flow.float() * 2).abs().mean() < 0.02
+    assert reduce_area(moved.flow_at(SIZE), 32).sub(SIZE * moved.flow.float()).abs().mean() < 0.02
 
 
 def test_inputs_of_several_crops_are_joined_and_chosen() -> None:
