@@ -36,7 +36,7 @@ class FaceSampler:
         self._done: dict[int, Tensor] = {}
         self._added = 0
         self._engine: SamplingEngine | None = None
-        self._faces = self._drawn()
+        self._faces: Iterator[tuple[int, Tensor]] = iter(())
 
     @property
     def evaluations(self) -> int:
@@ -86,25 +86,28 @@ class FaceSampler:
     def _draw(self) -> None:
         """Go on until a face is finished."""
         with self._stage.autocast():
-            number, face = next(self._faces)
+            found = next(self._faces, None)
+            if found is None:
+                # The engine ends when its slots and the queue are empty, and begins anew with what came later.
+                self._engine = self._engine or self._new_engine()
+                self._faces = self._engine.run(_Queue(self._waiting))
+                found = next(self._faces)
+        number, face = found
         soft = self._soft.pop(number)
         if self._stage.config.luminance_detail_only:
             face = with_chroma_of(face, soft)
         self._done[number] = (face.clamp(-1, 1) + 1) / 2
 
-    def _drawn(self) -> Iterator[tuple[int, Tensor]]:
+    def _new_engine(self) -> SamplingEngine:
         stage = self._stage
         assert stage.sampler is not None
-        self._engine = SamplingEngine(
+        return SamplingEngine(
             stage.sampler.prior,
             stage.sampling_options(),
             stage.device,
             guidance_map=stage.guidance_map(),
             on_step=self._on_step,
         )
-        while True:
-            # It ends when its slots and the queue are empty, and begins anew with what comes later.
-            yield from self._engine.run(_Queue(self._waiting))
 
 
 class _Queue:

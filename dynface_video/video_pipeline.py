@@ -174,7 +174,7 @@ class VideoPipeline:
         self.stages = pipeline.stages[:most]
         self._samplers = [None if stage.sampler is None else stage.face_sampler() for stage in self.stages]
         self._records: dict[FaceKey, FaceRecord] = {}
-        self._motions = PairMotions[FaceKey](partial(self._stack, 0, "crop"), self._validity)
+        self._motions = self._no_motions()
 
     def add(self, key: FaceKey, crops: Sequence[np.ndarray], validity: np.ndarray | None = None) -> None:
         """Add the source crops of a face; `restore` needs those of all frames within `reach`.
@@ -249,6 +249,16 @@ class VideoPipeline:
                 state.estimate = state.estimate if age <= kept.estimate else None
                 state.sample = state.sample if age <= kept.sample else None
                 state.face = state.face if age <= kept.face else None
+
+    def close(self) -> None:
+        """Drop everything, once no more work is under way: motions refer to the pipeline that refers to them, and what
+        they hold would stay in memory until Python looks for such circles."""
+        self._records.clear()
+        self._motions = self._no_motions()
+        self._samplers = []
+
+    def _no_motions(self) -> PairMotions[FaceKey]:
+        return PairMotions(partial(self._stack, 0, "crop"), self._validity)
 
     def _lookback(self) -> list[_Lookback]:
         kept, after = [], 0

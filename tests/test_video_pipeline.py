@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -262,3 +264,20 @@ def test_an_error_of_a_network_is_raised_by_who_takes_the_faces(monkeypatch: pyt
         begun = video.begin([FaceKey(0, 0)])
         with pytest.raises(MemoryError, match="no more"):
             _ = begun.faces
+
+
+def test_a_closed_pipeline_leaves_nothing_in_memory() -> None:
+    pipeline = tracing(1, stages=2, radius=2)
+    gc.disable()
+    try:
+        with Lanes(NETWORKS, TEMPORAL) as lanes:
+            video = VideoPipeline(pipeline, {0: analyzed(track(), stages=2)}, 3, lanes)
+            for at in range(LENGTH):
+                video.add(FaceKey(0, at), crops_of(at, 2))
+            assert len(video.begin([FaceKey(0, 0)]).faces) == 1
+        record = weakref.ref(video._records[FaceKey(0, 0)])
+        motion = weakref.ref(video._motions.between(FaceKey(0, 0), [FaceKey(0, 1)])[0].flow)
+        video.close()
+        assert record() is None and motion() is None
+    finally:
+        gc.enable()

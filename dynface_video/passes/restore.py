@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
@@ -212,8 +213,9 @@ def _restored_faces(
     made = _MadeFaces(context.analysis, span[0])
     length = max(FRAMES_AT_ONCE, pipeline.settings.batch_size)
     source, held, begun = iter(placed), deque[_PlacedFrame](), deque[_BegunFrames]()
-    with Lanes(NETWORKS, TEMPORAL) as lanes:
-        video = VideoPipeline(pipeline, tracks, context.seed, lanes)
+    lanes = Lanes(NETWORKS, TEMPORAL)
+    video = VideoPipeline(pipeline, tracks, context.seed, lanes)
+    with closing(video), lanes:
         while True:
             for one in islice(source, length + reach(video.stages) - len(held)):
                 held.append(one)
