@@ -6,6 +6,9 @@ python scripts/benchmark.py --temporal 8         # and of temporal work in a fac
 python scripts/benchmark.py --video CLIP.mp4 --against OLD       # and of a checkout OLD against this one, in turn
 python scripts/benchmark.py --no-faces 25        # and of a clip without faces against FFmpeg (100 frames, and 25)
 python scripts/benchmark.py --length 48          # and of time and memory at 48, 192 and 768 frames
+python scripts/benchmark.py --start-up           # and of a command before its first frame, and of those that only tell
+python scripts/benchmark.py --repeats CLIP.mp4   # and of repeats restored once, with quality
+python scripts/benchmark.py --precision FACES    # and of bfloat16 against float32 on a CPU, with quality
 python scripts/benchmark.py --gpu --seconds 120 --out FOLDER    # all there is to measure of a GPU, instead
 
 Every round times every part once, in turn, so that whatever else the machine does hits all of them alike.
@@ -36,11 +39,14 @@ from dynface_video.temporal.flow_averaging import (
     temporal_average,
     warp_neighbours,
 )
-from dynface_video.temporal.motion import motion, prepare_motion
+from dynface_video.temporal.motion import motion, motion_both_ways, prepare_motion
 from evaluation.baselines import classical_baselines
 from evaluation.device.run import benchmark_device
-from evaluation.faces import CleanFace, DegradedFace, degrade_faces
+from evaluation.faces import CleanFace, DegradedFace, degrade_faces, load_clean_faces
 from evaluation.network_clock import time_restoration, wall_table
+from evaluation.precisions import SIZES, compare_precisions, precision_table
+from evaluation.repeats import compare_tolerances, repeats_table
+from evaluation.start_up import start_up_table, time_start_up
 from evaluation.temporal_share import time_faces, time_table
 from evaluation.whole_runs import (
     compare_versions,
@@ -52,6 +58,8 @@ from evaluation.whole_runs import (
 )
 
 REFERENCE = "RM"
+REPEATED_FRAMES = 36
+"""Of the clip of `--repeats`, from its start."""
 
 
 def main() -> int:
@@ -67,6 +75,11 @@ def main() -> int:
     parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="also restore --video by another version")
     parser.add_argument("--no-faces", type=int, metavar="FRAMES", help="also restore clips without faces")
     parser.add_argument("--length", type=int, metavar="FRAMES", help="also restore clips of so many frames, x4 and x16")
+    parser.add_argument("--start-up", action="store_true", help="also time what comes before a clip's first frame")
+    parser.add_argument(
+        "--repeats", type=Path, metavar="CLIP", help="also restore a clean clip at each repeat_tolerance"
+    )
+    parser.add_argument("--precision", type=Path, metavar="FACES", help="also restore clean aligned faces in bfloat16")
     parser.add_argument("--skip-parts", action="store_true", help="only what the other options name")
     parser.add_argument("--gpu", action="store_true", help="measure a GPU instead: agreement, speed, memory")
     parser.add_argument("--seconds", type=float, default=120.0, help="for all of --gpu (default: 120)")
@@ -116,6 +129,13 @@ def _tables(options: argparse.Namespace) -> Iterator[str]:
         yield plain_table(cost_without_faces(options.no_faces))
     if options.length:
         yield lengths_table(cost_by_length(options.length))
+    if options.start_up:
+        yield start_up_table(time_start_up(rounds=options.rounds))
+    if options.repeats:
+        yield repeats_table(compare_tolerances(options.repeats, frames=REPEATED_FRAMES, preset=options.preset))
+    if options.precision:
+        faces = load_clean_faces(options.precision, max(SIZES), limit=options.batch_size)
+        yield precision_table(list(compare_precisions(options.preset, faces, rounds=options.rounds)))
 
 
 def _parts(pipeline: FacePipeline, count: int) -> dict[str, Callable[[], object]]:
@@ -127,6 +147,7 @@ def _parts(pipeline: FacePipeline, count: int) -> dict[str, Callable[[], object]
     levels = stage.estimate_levels(estimates)[0].double().cpu().numpy()
     steps = stage.starting_steps(levels)
     keys = [NoiseKey(0, i) for i in range(count)]
+    moving, moved = prepare_motion(crops), prepare_motion(torch.roll(crops, 1, dims=0))
     parts: dict[str, Callable[[], object]] = {
         REFERENCE: lambda: stage.regress(crops),
         "RM and blur level": lambda: stage.estimate_levels(stage.regress(crops)),
@@ -134,6 +155,8 @@ def _parts(pipeline: FacePipeline, count: int) -> dict[str, Callable[[], object]
         "one evaluation of the prior": lambda: _evaluate_prior(stage, crops),
         f"full, strength {pipeline.settings.strength:g}": lambda: stage.sample(estimates.estimate, levels, steps, keys),
         "averaged with 16 neighbours twice": lambda: _average(crops),
+        "motion of a pair, there": lambda: motion(moving, moved),
+        "motion of a pair, there and back": lambda: motion_both_ways(moving, moved),
     }
     for finer in pipeline.stages[1:]:
         larger = enlarge_coarse(2 * crops - 1, finer.resolution) / 2 + 0.5

@@ -93,17 +93,22 @@ def settings_of(method: str, settings: Settings) -> Settings:
 
 @dataclass(frozen=True, eq=False)
 class Restored:
-    """frames: (T, S, S, 3) uint8 RGB; faces: crops that were restored; evaluations, seconds: of all frames."""
+    """frames: (T, S, S, 3) uint8 RGB; faces: crops that were restored; evaluations, seconds: of all frames.
+
+    repeats: frames that show an earlier one again; cpu_seconds: processor time
+    """
 
     frames: np.ndarray
     faces: int
     evaluations: int
     seconds: float
+    repeats: int = 0
+    cpu_seconds: float = 0.0
 
 
 def restore_clip(frames: np.ndarray, models: Models, settings: Settings, *, segments: int = 1) -> Restored:
     """Both passes over (T, S, S, 3) uint8 RGB frames, without encoding; segments: how many they are restored in."""
-    began, work = time.perf_counter(), Work()
+    began, cpu, work = time.perf_counter(), time.process_time(), Work()
     with tempfile.TemporaryDirectory() as folder:
         write_lossless(Path(folder) / "clip.nut", frames)
         info = probe(Path(folder) / "clip.nut")
@@ -113,7 +118,9 @@ def restore_clip(frames: np.ndarray, models: Models, settings: Settings, *, segm
         analysis = analyze_with(chosen, info, settings, lambda done: None)
         cuts = np.linspace(0, len(frames), segments + 1).round().astype(int).tolist()
         done = [p for start, stop in pairwise(cuts) for p in _segment(info, analysis, chosen, start, stop, work)]
-    return Restored(np.stack(done), work.faces, work.unet_evaluations, time.perf_counter() - began)
+    seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu
+    repeats = sum(last - first - 1 for first, last in analysis.repeats)
+    return Restored(np.stack(done), work.faces, work.unet_evaluations, seconds, repeats, cpu_seconds)
 
 
 def _segment(

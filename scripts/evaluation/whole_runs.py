@@ -126,16 +126,28 @@ def cost_by_length(frames: int) -> LengthCosts:
     Args:
         frames: Of the shortest; also of a segment.
     """
-    picture, costs = photograph(), []
+    costs = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         config = folder / "config.yaml"
         config.write_text(SEGMENT.format(frames))
         for times in LENGTHS:
             clip = folder / f"{times}.mp4"
-            _write(clip, frames * times, lambda k: _face_picture(picture, k % frames))
+            face_clip(clip, frames * times, period=frames)
             costs.append(restore_cost(clip, folder, options=["--config", str(config)]))
     return LengthCosts(frames, tuple(costs))
+
+
+def face_clip(path: Path, frames: int, *, period: int | None = None) -> None:
+    """Write a clip with one face of 128 pixels, damaged as that of the demo.
+
+    Args:
+        path: Of the clip.
+        frames: Its length.
+        period: After so many frames it begins again.
+    """
+    picture = photograph()
+    _write(path, frames, lambda k: _face_picture(picture, k % (period or frames)))
 
 
 def _face_picture(picture: np.ndarray, index: int) -> np.ndarray:

@@ -8,5 +8,11 @@ def test_the_benchmark_gives_ratios_to_rm() -> None:
     script = load_script("benchmark")
     table = script._parts_table(script._parts(FacePipeline.from_pretrained("mini", device="cpu"), 2), rounds=1, count=2)
     assert "| RM | 1.00 |" in table
-    for part in ("full, strength 0.6", "wiener", "averaged with 16 neighbours twice", "RM at 256"):
+    for part in (
+        "full, strength 0.6",
+        "motion of a pair, there and back",
+        "wiener",
+        "averaged with 16 neighbours twice",
+        "RM at 256",
+    ):
         assert part in table
