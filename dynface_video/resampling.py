@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Literal
 
 import cv2
@@ -169,18 +169,18 @@ def _sum_planes(pictures: Tensor, warps: Warps, count: int) -> Tensor:
     totals, pixels = np.zeros((count, size, size, 3), np.float32), _pixels(size, scale)
     places = np.empty((2, size, size), np.float32)
     warped, factors = np.empty((2, size, size, 3), np.float32)
-    shown, prepared = -1, list[np.ndarray]()
+    shown, picture = -1, None
     for pair, (target, source) in enumerate(zip(warps.targets, warps.sources, strict=True)):
         if not counted[pair]:
             continue
-        if source != shown:
-            shown, prepared = source, _prepared(array_of(pictures[source]), scale)
+        if picture is None or source != shown:
+            shown, picture = source, _PreparedPicture(array_of(pictures[source]), scale)
         for plane, own, flow in zip(places, pixels, flows[pair], strict=True):
             cv2.add(cv2.resize(flow, (size, size), dst=plane), own, dst=plane)
         (gain,) = gains[pair]
         light = cv2.resize(cv2.merge(list(lights[pair])), gain.shape)
         cv2.resize(cv2.multiply(light, cv2.merge([gain] * 3), dst=light), (size, size), dst=factors)
-        _warp_prepared(prepared, places, warped)
+        picture.warp(places, _moving_part(flows[pair], size), warped)
         cv2.accumulateProduct(warped, factors, totals[target])
     sums = torch.empty(count, *pictures.shape[1:])
     for total, planes in zip(totals, sums.numpy(), strict=True):
@@ -188,22 +188,44 @@ def _sum_planes(pictures: Tensor, warps: Warps, count: int) -> Tensor:
     return sums
 
 
-def _prepared(planes: np.ndarray, scale: int) -> list[np.ndarray]:
-    """A picture (3, R, R) as it is warped: its planes, or, enlarged, its interleaved channels alone."""
-    side = scale * planes.shape[-1]
-    if scale == 1:
-        return list(planes)
-    return [cv2.resize(cv2.merge(list(planes)), (side, side), interpolation=cv2.INTER_CUBIC)]
+class _PreparedPicture:
+    """A picture (3, R, R) that is warped several times; by an odd scale it is enlarged for that, by 1 it is not."""
+
+    def __init__(self, planes: np.ndarray, scale: int) -> None:
+        self._planes, self._scale, self._mixed = list(planes), scale, cv2.merge(list(planes))
+
+    @cached_property
+    def _enlarged(self) -> np.ndarray:
+        side = self._scale * len(self._mixed)
+        return cv2.resize(self._mixed, (side, side), interpolation=cv2.INTER_CUBIC)
+
+    def warp(self, places: np.ndarray, part: tuple[slice, slice] | None, warped: np.ndarray) -> None:
+        """Write the picture at places (2, R, R) into (R, R, 3); beside the part nothing moves."""
+        np.copyto(warped, self._mixed)
+        if part is None:
+            return
+        x, y = (np.ascontiguousarray(plane[part]) for plane in places)
+        border = cv2.BORDER_REPLICATE
+        if self._scale > 1:
+            warped[part] = cv2.remap(self._enlarged, x, y, cv2.INTER_LINEAR, borderMode=border)
+        else:
+            # Cubic warps are faster plane by plane.
+            planes = [cv2.remap(plane, x, y, cv2.INTER_CUBIC, borderMode=border) for plane in self._planes]
+            warped[part] = cv2.merge(planes)
 
 
-def _warp_prepared(prepared: Sequence[np.ndarray], places: np.ndarray, warped: np.ndarray) -> None:
-    """Write the picture at places (2, R, R) of what was prepared into (R, R, 3)."""
-    x, y = places
-    if len(prepared) == 1:
-        cv2.remap(prepared[0], x, y, cv2.INTER_LINEAR, dst=warped, borderMode=cv2.BORDER_REPLICATE)
-    else:
-        planes = [cv2.remap(plane, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE) for plane in prepared]
-        cv2.merge(planes, warped)
+def _moving_part(flow: np.ndarray, size: int) -> tuple[slice, slice] | None:
+    """Rows and columns of a picture outside of which a flow (2, G, G), enlarged, is 0; None where it is 0 all over."""
+    moving, cell = flow.any(axis=0), size / flow.shape[-1]
+    if not moving.any():
+        return None
+    ends = [np.flatnonzero(moving.any(axis=axis))[[0, -1]] for axis in (1, 0)]
+    # Linear interpolation reaches to the middles of the cells beside.
+    rows, columns = (
+        slice(max(0, math.floor((first - 0.5) * cell) - 1), min(size, math.ceil((last + 1.5) * cell) + 1))
+        for first, last in ends
+    )
+    return rows, columns
 
 
 @lru_cache(maxsize=8)

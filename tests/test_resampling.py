@@ -8,7 +8,16 @@ import pytest
 import torch
 
 from dynface_video import resampling
-from dynface_video.resampling import box_blur, enlarge, gaussian_blur, one_by_one, reduce_area, warp
+from dynface_video.resampling import (
+    Warps,
+    box_blur,
+    enlarge,
+    gaussian_blur,
+    one_by_one,
+    reduce_area,
+    sum_warped,
+    warp,
+)
 
 
 def pictures(count: int = 2, size: int = 48, channels: int = 3) -> torch.Tensor:
@@ -87,3 +96,47 @@ def test_the_box_blur_is_the_mean_of_a_square_on_every_device(monkeypatch: pytes
     torch.testing.assert_close(blurred[0, 0, 10, 20], pictures()[0, 0, 7:14, 17:24].mean())
     monkeypatch.setattr(resampling, "on_cpu", lambda tensor: False)
     torch.testing.assert_close(box_blur(pictures(), 3), blurred, atol=1e-6, rtol=0)
+
+
+def warps(flow: torch.Tensor) -> Warps:
+    """Two pictures warped by flows (3, 2, 8, 8) into two sums: the second one gets both."""
+    gain = 0.3 + 0.5 * torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+    light = 0.8 + 0.4 * torch.rand(3, 3, 4, 4, generator=torch.Generator().manual_seed(2))
+    return Warps([0, 1, 1], [0, 0, 1], flow, gain, light)
+
+
+def summed_one_by_one(shown: torch.Tensor, pairs: Warps) -> torch.Tensor:
+    size, sums = shown.shape[-1], torch.zeros(2, *shown.shape[1:])
+    for pair, (target, source) in enumerate(zip(pairs.targets, pairs.sources, strict=True)):
+        flow, gain, light = (field[pair : pair + 1] for field in (pairs.flow, pairs.gain, pairs.light))
+        warped = warp(shown[source : source + 1], size * enlarge(flow, size))
+        sums[target] += (warped * enlarge(gain * enlarge(light, 8), size))[0]
+    return sums
+
+
+@pytest.mark.parametrize("device", ["cpu", "other"])
+@pytest.mark.parametrize("size", [48, 320])
+def test_warped_pictures_are_summed(size: int, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown, flow = pictures(size=size), 0.02 * torch.randn(3, 2, 8, 8, generator=torch.Generator().manual_seed(3))
+    wanted = summed_one_by_one(shown, warps(flow))
+    if device == "other":
+        monkeypatch.setattr(resampling, "on_cpu", lambda tensor: False)
+    summed = sum_warped(shown, warps(flow), 2)
+    assert (summed - wanted).abs().mean() < 1e-3 and (summed - wanted).abs().max() < 0.03
+    assert (wanted - summed_one_by_one(shown, warps(0 * flow))).abs().mean() > 5e-3
+
+
+@pytest.mark.parametrize("size", [48, 320])
+@pytest.mark.parametrize("part", [(slice(2, 4), slice(5, 8)), (slice(0, 1), slice(0, 0)), (slice(7, 8), slice(0, 1))])
+def test_only_what_moves_is_warped_and_the_rest_is_the_same(size: int, part: tuple[slice, slice]) -> None:
+    shown, flow = pictures(size=size), torch.zeros(3, 2, 8, 8)
+    flow[..., part[0], part[1]] = 0.03
+    summed = sum_warped(shown, warps(flow), 2)
+    everywhere = torch.where(flow == 0, 1e-30, flow)
+    assert torch.equal(summed, sum_warped(shown, warps(everywhere), 2))
+
+
+def test_a_pair_without_gain_adds_nothing_and_a_sum_without_pairs_is_zero() -> None:
+    shown, flow = pictures(), torch.full((1, 2, 8, 8), 0.02)
+    none = Warps([1], [0], flow, torch.zeros(1, 1, 8, 8), torch.ones(1, 3, 4, 4))
+    assert sum_warped(shown, none, 3).abs().max() == 0
