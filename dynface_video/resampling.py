@@ -216,10 +216,11 @@ class _PreparedPicture:
 
 def _moving_part(flow: np.ndarray, size: int) -> tuple[slice, slice] | None:
     """Rows and columns of a picture outside of which a flow (2, G, G), enlarged, is 0; None where it is 0 all over."""
-    moving, cell = flow.any(axis=0), size / flow.shape[-1]
+    moving: np.ndarray = np.any(flow, axis=0)
+    cell = size / flow.shape[-1]
     if not moving.any():
         return None
-    ends = [np.flatnonzero(moving.any(axis=axis))[[0, -1]] for axis in (1, 0)]
+    ends = [np.flatnonzero(own)[[0, -1]] for own in (np.any(moving, axis=1), np.any(moving, axis=0))]
     # Linear interpolation reaches to the middles of the cells beside.
     rows, columns = (
         slice(max(0, math.floor((first - 0.5) * cell) - 1), min(size, math.ceil((last + 1.5) * cell) + 1))
