@@ -102,7 +102,7 @@ class FaceSampler:
         stage = self._stage
         assert stage.sampler is not None
         return SamplingEngine(
-            stage.sampler.prior,
+            stage.denoiser(),
             stage.sampling_options(),
             stage.device,
             guidance_map=stage.guidance_map(),

@@ -20,6 +20,7 @@ from dynface_video.config import (
     load_settings,
     preset_names,
 )
+from dynface_video.cuda_graphs import CudaGraphs
 from dynface_video.device import resolve_device
 from dynface_video.diffusion.engine import GuidedStep
 from dynface_video.diffusion.noise import NoiseKey
@@ -109,8 +110,10 @@ class FacePipeline:
         for stage in self.stages:
             for network in stage.networks():
                 network.to(target)
-        stages = tuple(replace(stage, device=target) for stage in self.stages)
-        return replace(self, stages=stages, device=target)
+        recorded = any(stage.graphs is not None for stage in self.stages)
+        stages = tuple(replace(stage, device=target, graphs=None) for stage in self.stages)
+        moved = replace(self, stages=stages, device=target)
+        return moved.with_cuda_graphs() if recorded else moved
 
     def preload(self) -> None:
         """Begin to load what is loaded only when a face is sampled, in a thread."""
@@ -132,6 +135,12 @@ class FacePipeline:
     def with_fixed_batches(self) -> FacePipeline:
         """The same pipeline with batches of one size; see `Stage.fixed_batches`."""
         return replace(self, stages=tuple(replace(stage, fixed_batches=True) for stage in self.stages))
+
+    def with_cuda_graphs(self) -> FacePipeline:
+        """The same pipeline with the calls of its RMs and priors recorded as CUDA graphs, on a CUDA device and in
+        batches of one size; see `cuda_graphs`. Their weights must not be moved by anything but `to`."""
+        graphs = CudaGraphs() if self.device.type == "cuda" else None
+        return replace(self, stages=tuple(replace(stage, graphs=graphs) for stage in self.stages))
 
     def stages_for(self, side: float) -> tuple[Stage, ...]:
         """The stages that a face goes through: up to the largest that its frame can hold and the settings allow.

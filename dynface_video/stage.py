@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from dynface_video.config import RestorationSettings
+from dynface_video.cuda_graphs import CudaGraphs, RecordedDenoiser
 from dynface_video.deferred import Deferred
 from dynface_video.diffusion.engine import GuidedStep, SamplingOptions
 from dynface_video.diffusion.guidance import Guide
@@ -31,7 +32,7 @@ from dynface_video.diffusion.starting_step import StartingStepTable
 from dynface_video.errors import InputError, ModelError
 from dynface_video.face_sampler import FaceSampler
 from dynface_video.models.adjuster import sobel_guidance_map
-from dynface_video.models.protocols import BlurEstimator, Denoiser, FaceModel, GuidanceMap
+from dynface_video.models.protocols import BlurEstimator, Denoiser, FaceModel, GuidanceMap, Regression
 
 NetworkName = str | dict[str, str]
 Strength = float | np.ndarray
@@ -166,6 +167,8 @@ class Stage:
         fixed_batches: Whether the networks always get `settings.batch_size` faces, filled up with a repeated one where
             fewer are left: kernels differ with the size of a batch in the last bits, so only then is a face the same
             whichever others are restored with it.
+        graphs: Of the calls of RM and the prior on a CUDA device; used for fixed batches of networks that are
+            `recordable`. None for plain calls.
     """
 
     config: StageConfig
@@ -175,6 +178,7 @@ class Stage:
     device: torch.device
     dtype: torch.dtype = torch.float32
     fixed_batches: bool = False
+    graphs: CudaGraphs | None = None
 
     def __post_init__(self) -> None:
         # Checked at construction, not after a whole film has been analysed.
@@ -238,7 +242,7 @@ class Stage:
         for first in range(0, len(crops), self.settings.batch_size):
             rows, kept = self._batch(first, len(crops))
             with self.autocast():
-                regression = self.restoration.regress(
+                regression = self._regressed(
                     2 * crops[rows] - 1,
                     None if coarse is None else 2 * coarse[rows] - 1,
                     None if neighbours is None else neighbours[rows],
@@ -362,6 +366,30 @@ class Stage:
         kept = min(size, count - first)
         rows = torch.arange(first, first + (size if self.fixed_batches else kept), device=self.device)
         return rows.clamp(max=count - 1), kept
+
+    def _regressed(
+        self, degraded: Tensor, coarse: Tensor | None, neighbours: Tensor | None, valid: Tensor | None
+    ) -> Regression:
+        """What RM makes of a batch; see `FaceModel.regress`."""
+        graphs = self._graphs_of(self.restoration)
+        if graphs is None:
+            return self.restoration.regress(degraded, coarse, neighbours, valid)
+
+        def parts(*inputs: Any) -> tuple[Tensor, ...]:
+            regression = self.restoration.regress(*inputs)
+            return regression.evidence, regression.estimate
+
+        return Regression(*graphs.call(self.restoration, parts, degraded, coarse, neighbours, valid))
+
+    def denoiser(self) -> Denoiser:
+        """The prior as the sampler calls it: recorded as CUDA graphs where that is wanted."""
+        assert self.sampler is not None
+        prior = self.sampler.prior
+        graphs = self._graphs_of(prior)
+        return prior if graphs is None else RecordedDenoiser(prior, graphs)
+
+    def _graphs_of(self, network: object) -> CudaGraphs | None:
+        return self.graphs if self.fixed_batches and getattr(network, "recordable", False) else None
 
     def guidance_map(self) -> GuidanceMap | None:
         """What scales the guides' correction at each pixel by the settings; None for nothing."""

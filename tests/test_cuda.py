@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import pytest
 import torch
@@ -25,14 +27,35 @@ def test_a_gpu_makes_the_faces_of_the_cpu(dtype: torch.dtype, fixed: bool) -> No
     assert apart.max() < largest
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="PyTorch sees no CUDA GPU")
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+def test_recorded_calls_give_the_faces_of_plain_ones(dtype: torch.dtype, caplog: pytest.LogCaptureFixture) -> None:
+    """Batches of two of eight faces: the first is plain, the second recorded, the others repeated."""
+    caplog.set_level(logging.INFO, "dynface_video")
+    pipeline = FacePipeline.from_pretrained("mini", device="cuda", torch_dtype=dtype).with_settings(batch_size=2)
+    plain = pipeline.with_fixed_batches()
+    recorded = plain.with_cuda_graphs()
+    for seed in range(3):
+        crops, keys = _crops(8, seed), [NoiseKey(seed, number) for number in range(8)]
+        faces = [
+            used.restore_crops(used.stages[:2], [crop.to(used.device) for crop in crops], keys, starting_step=200).faces
+            for used in (plain, recorded)
+        ]
+        torch.testing.assert_close(faces[1], faces[0], rtol=0, atol=2e-3)
+    assert not [one for one in caplog.messages if "without a CUDA graph" in one]
+
+
 def _faces(device: str, dtype: torch.dtype, fixed: bool) -> np.ndarray:
     """Three faces, (3, 3, 256, 256) in [0, 1]."""
-    generator = torch.Generator().manual_seed(0)
-    coarse = torch.rand(3, 3, 8, 8, generator=generator)
-    crops = [torch.nn.functional.interpolate(coarse, (side, side), mode="bicubic").clamp(0, 1) for side in (128, 256)]
     pipeline = FacePipeline.from_pretrained("mini", device=device, torch_dtype=dtype)
     pipeline = pipeline.with_fixed_batches() if fixed else pipeline
-    own = [crop.to(pipeline.device) for crop in crops]
+    own = [crop.to(pipeline.device) for crop in _crops(3, 0)]
     keys = [NoiseKey(0, number) for number in range(3)]
     faces: np.ndarray = pipeline.restore_crops(pipeline.stages[:2], own, keys, starting_step=200).faces.cpu().numpy()
     return faces
+
+
+def _crops(count: int, seed: int) -> list[torch.Tensor]:
+    """Smooth random pictures at 128 and 256 pixels, (count, 3, R, R) in [0, 1]."""
+    coarse = torch.rand(count, 3, 8, 8, generator=torch.Generator().manual_seed(seed))
+    return [torch.nn.functional.interpolate(coarse, (side, side), mode="bicubic").clamp(0, 1) for side in (128, 256)]

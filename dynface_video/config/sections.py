@@ -255,6 +255,11 @@ class ExecutionSettings(Section):
         description="arithmetic of the networks; auto is bfloat16 on a CPU or GPU that supports it, otherwise"
         " float32; part of the job, like threads",
     )
+    cuda_graphs: Literal["auto", "off"] = Field(
+        default="off",
+        description="auto: on a CUDA GPU, record the kernels of a network's call once and launch them as one (not yet"
+        " tried in whole videos: docs/gpu-and-ray.md)",
+    )
     address: Annotated[str | None, Option("auto|HOST:PORT", unset="Ray is started on this machine if needed")] = Field(
         default=None, min_length=1, description="Ray cluster to join"
     )
@@ -271,6 +276,12 @@ class ExecutionSettings(Section):
         if not DEVICE.fullmatch(device):
             raise ValueError("use auto, cpu, cuda, cuda:N or mps")
         return device
+
+    @field_validator("cuda_graphs", mode="before")
+    @classmethod
+    def _off_is_a_word(cls, chosen: Any) -> Any:
+        # YAML reads off as false.
+        return "off" if chosen is False else chosen
 
     @field_validator("workers")
     @classmethod

@@ -29,6 +29,8 @@ class GuidedPrior(PretrainedModel):
     faces alone, and one time in several without a guide, which makes the same weights the paper's unconditional prior.
     """
 
+    recordable = True
+    """Whether a call may be recorded as a CUDA graph; see `cuda_graphs`."""
     log_power: Tensor
     alphas_cumprod: Tensor
 

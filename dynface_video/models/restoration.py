@@ -95,6 +95,9 @@ class RestorationModel(PretrainedModel):
         reads_coarse: Whether it reads the enlarged result of the coarser stage beside the crop.
     """
 
+    recordable = True
+    """Whether a call may be recorded as a CUDA graph; see `cuda_graphs`."""
+
     @configured
     def __init__(
         self,

@@ -12,7 +12,7 @@ from dynface_video.stage_loading import chosen_networks
 
 
 class ModelCache:
-    """Loads networks once for each choice of models, device and precision, and adapts them to each video's settings.
+    """Loads networks once for each choice of models, device and arithmetic, and adapts them to each video's settings.
 
     Several threads may use one cache. What it holds stays in memory, and in that of a GPU, until `clear`.
     """
@@ -39,8 +39,14 @@ class ModelCache:
             return self._adapted(settings)
 
     def _adapted(self, settings: Settings) -> Models:
-        device, precision = settings.execution.device, resolve_precision(settings.execution)
-        key = (settings.models, device, precision, *chosen_networks(settings.restoration))
+        execution, precision = settings.execution, resolve_precision(settings.execution)
+        key = (
+            settings.models,
+            execution.device,
+            precision,
+            execution.cuda_graphs,
+            *chosen_networks(settings.restoration),
+        )
         if key not in self._loaded:
             self._loaded[key] = (settings, load_models(settings))
         before, models = self._loaded[key]

@@ -53,6 +53,8 @@ def load_models(settings: Settings) -> Models:
     """
     precision = resolve_precision(settings.execution)
     pipeline = FacePipeline.from_settings(settings, torch_dtype=torch_dtype(precision))
+    if settings.execution.cuda_graphs == "auto":
+        pipeline = pipeline.with_cuda_graphs()
     return Models(
         pipeline,
         *load_finders(settings, pipeline.device),

@@ -92,3 +92,10 @@ def test_a_detector_file_is_looked_for_beside_the_configuration(tmp_path: Path) 
 
 def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
     assert load_settings("archive", write(tmp_path, "# nothing\n"), {}) == load_preset("archive")
+
+
+def test_off_is_a_word_also_where_yaml_reads_it_as_false(tmp_path: Path) -> None:
+    config = write(tmp_path, "execution: {cuda_graphs: off}\n")
+    assert load_settings("mini", config).execution.cuda_graphs == "off"
+    with pytest.raises(InputError, match="cuda_graphs"):
+        load_settings("mini", write(tmp_path, "execution: {cuda_graphs: on}\n"))

@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dynface_video.cuda_graphs import record
 from dynface_video.diffusion.noise import NoiseKey
 from dynface_video.pipeline import FacePipeline
-from dynface_video.stage import Stage
+from dynface_video.stage import Estimates, Stage
 from evaluation.device.agreement import ARITHMETIC, with_dtype
 from evaluation.device.material import LEVEL, blocks_of_video, up_to
 from evaluation.device.report import Clock, Report
@@ -59,7 +60,9 @@ def time_networks(bench: Bench, report: Report, clock: Clock) -> None:
 
 def time_parts(bench: Bench, report: Report, clock: Clock) -> None:
     """The parts of the first stage, the later stages' RMs, and how much of it is launching kernels: CUDA graphs."""
-    add = report.open_table("parts", ["part", "arithmetic", "batch", "ms a face", "ms a face by CUDA graph"])
+    add = report.open_table(
+        "parts", ["part", "arithmetic", "batch", "ms a face", "ms a face by CUDA graph", "largest difference"]
+    )
     for arithmetic in ("bfloat16", "float32, TF32 convolutions"):
         dtype, convolutions, products = ARITHMETIC[arithmetic]
         for batch in bench.scale.batches:
@@ -68,20 +71,11 @@ def time_parts(bench: Bench, report: Report, clock: Clock) -> None:
                     if clock.over:
                         break
                     seconds = seconds_a_call(call, bench.device, window=bench.scale.window / 2)
-                    graph = (
-                        _graph_seconds(call, bench.device, bench.scale.window / 2)
-                        if name.startswith(("RM", "prior"))
-                        else None
-                    )
-                    add(
-                        [
-                            name,
-                            arithmetic,
-                            batch,
-                            1000 * seconds / batch,
-                            None if graph is None else 1000 * graph / batch,
-                        ]
-                    )
+                    graph, apart = None, None
+                    if name.startswith(("RM", "prior")):
+                        graph, apart = _graph_seconds(call, bench.device, bench.scale.window / 2)
+                    recorded = None if graph is None else 1000 * graph / batch
+                    add([name, arithmetic, batch, 1000 * seconds / batch, recorded, apart])
     report.end_table()
 
 
@@ -93,6 +87,7 @@ def time_video(bench: Bench, report: Report, clock: Clock) -> None:
             "faces up to",
             "faces a frame",
             "arithmetic",
+            "CUDA graphs",
             "batch",
             "ms a face",
             "faces a second",
@@ -100,19 +95,24 @@ def time_video(bench: Bench, report: Report, clock: Clock) -> None:
             "kernels a face",
         ],
     )
-    for arithmetic in ("bfloat16", "float32, TF32 convolutions"):
+    for arithmetic, graphs in (("bfloat16", False), ("bfloat16", True), ("float32, TF32 convolutions", False)):
+        if graphs and bench.device.type != "cuda":
+            continue
         for people, size in [(people, size) for people in bench.scale.people for size in bench.scale.sizes]:
             if clock.over:
                 break
             dtype, convolutions, products = ARITHMETIC[arithmetic]
             block = bench.scale.block
             used = with_dtype(bench.pipeline.with_settings(batch_size=block), dtype)
+            used = used.with_cuda_graphs() if graphs else used
             with tf32(convolutions, products):
-                path = _path(report, f"video-{size}-{people}-{arithmetic.split(',')[0]}")
+                kind = arithmetic.split(",")[0] + ("-graphs" if graphs else "")
+                path = _path(report, f"video-{size}-{people}-{kind}")
                 stages = up_to(used, size)
                 seconds, share, kernels = video_seconds(used, stages, people=people, block=block, path=path)
             faces = people * block
-            add([size, people, arithmetic, block, 1000 * seconds / faces, faces / seconds, share, kernels / faces])
+            speed = [1000 * seconds / faces, faces / seconds, share, kernels / faces]
+            add([size, people, arithmetic, "yes" if graphs else "no", block, *speed])
     report.end_table()
 
 
@@ -221,23 +221,27 @@ def _parts(pipeline: FacePipeline, bench: Bench, batch: int) -> dict[str, Callab
     return parts
 
 
-def _graph_seconds(call: Callable[[], object], device: torch.device, window: float) -> float | None:
-    """Seconds a replay of the call as a CUDA graph; None where it cannot be captured."""
+def _graph_seconds(
+    call: Callable[[], object], device: torch.device, window: float
+) -> tuple[float | None, float | None]:
+    """Seconds of a recorded call, and how far its results are from the plain call's; None where it is not recorded."""
     if device.type != "cuda":
-        return None
-    stream = torch.cuda.Stream(device)
-    stream.wait_stream(torch.cuda.current_stream(device))
+        return None, None
+
+    def network() -> tuple[Tensor, ...]:
+        made = call()
+        if isinstance(made, Estimates):
+            return made.evidence, made.estimate
+        assert isinstance(made, Tensor)
+        return (made,)
+
     try:
-        with torch.cuda.stream(stream):
-            call()
-        torch.cuda.current_stream(device).wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            call()
+        recorded = record(network, (), device)
     except RuntimeError as error:  # something in the call waits for the device
-        print(f"not captured: {' '.join(str(error).split())[:200]}", flush=True)
-        return None
-    return seconds_a_call(graph.replay, device, window=window)
+        print(f"not recorded: {' '.join(str(error).split())[:200]}", flush=True)
+        return None, None
+    apart = max(float((a - b).abs().max()) for a, b in zip(recorded(), network(), strict=True))
+    return seconds_a_call(recorded, device, window=window), apart
 
 
 @contextmanager
