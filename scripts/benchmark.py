@@ -43,19 +43,8 @@ from dynface_video.temporal.motion import motion, motion_both_ways, prepare_moti
 from evaluation.baselines import classical_baselines
 from evaluation.device.run import benchmark_device
 from evaluation.faces import CleanFace, DegradedFace, degrade_faces, load_clean_faces
-from evaluation.network_clock import time_restoration, wall_table
 from evaluation.precisions import SIZES, compare_precisions, precision_table
-from evaluation.repeats import compare_tolerances, repeats_table
-from evaluation.start_up import start_up_table, time_start_up
 from evaluation.temporal_share import time_faces, time_table
-from evaluation.whole_runs import (
-    compare_versions,
-    cost_by_length,
-    cost_without_faces,
-    lengths_table,
-    plain_table,
-    versions_table,
-)
 
 REFERENCE = "RM"
 REPEATED_FRAMES = 36
@@ -121,6 +110,27 @@ def _tables(options: argparse.Namespace) -> Iterator[str]:
         yield _parts_table(_parts(pipeline, options.batch_size), options.rounds, options.batch_size)
     if options.temporal:
         yield time_table(time_faces(pipeline, frames=options.temporal))
+    yield from _tables_of_videos(options)
+    if options.precision:
+        faces = load_clean_faces(options.precision, max(SIZES), limit=options.batch_size)
+        yield precision_table(list(compare_precisions(options.preset, faces, rounds=options.rounds)))
+
+
+def _tables_of_videos(options: argparse.Namespace) -> Iterator[str]:
+    """Those of whole restorations."""
+    # They need PyAV, which `--gpu` must do without on a machine that has only torch.
+    from evaluation.network_clock import time_restoration, wall_table
+    from evaluation.repeats import compare_tolerances, repeats_table
+    from evaluation.start_up import start_up_table, time_start_up
+    from evaluation.whole_runs import (
+        compare_versions,
+        cost_by_length,
+        cost_without_faces,
+        lengths_table,
+        plain_table,
+        versions_table,
+    )
+
     if options.against:
         yield versions_table(compare_versions(options.video, options.against, rounds=options.rounds))
     elif options.video:
@@ -133,9 +143,6 @@ def _tables(options: argparse.Namespace) -> Iterator[str]:
         yield start_up_table(time_start_up(rounds=options.rounds))
     if options.repeats:
         yield repeats_table(compare_tolerances(options.repeats, frames=REPEATED_FRAMES, preset=options.preset))
-    if options.precision:
-        faces = load_clean_faces(options.precision, max(SIZES), limit=options.batch_size)
-        yield precision_table(list(compare_precisions(options.preset, faces, rounds=options.rounds)))
 
 
 def _parts(pipeline: FacePipeline, count: int) -> dict[str, Callable[[], object]]:
