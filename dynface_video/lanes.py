@@ -60,6 +60,14 @@ class InTurn:
         self.seconds: dict[str, float] = {}
         self._count = 0
 
+    def __enter__(self) -> InTurn:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
     def submit(self, lane: str, work: Callable[[], None], after: Iterable[Task] = ()) -> Task:
         """See `Runner`."""
         task = Task(self._count, lane, work)

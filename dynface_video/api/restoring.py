@@ -328,7 +328,7 @@ def _restored_frames(info: VideoInfo, settings: Settings, progress: Progress) ->
     analysis, warnings = resolve(analyze_reporting(info, settings, models, progress)), list[str]()
     chosen = settings.restoration
     plan = with_strengths(analysis, models.pipeline)
-    context = PassContext(info, plan, models.pipeline, chosen.seed, chosen.grain, models.parser)
+    context = PassContext(info, plan, models.pipeline, chosen.seed, chosen.grain, models.parser, in_turn=True)
     # The segments of a job: the halo of a segment decides the last bits of its frames.
     for segment in segments_of(analysis, settings):
         frames = restored_span(

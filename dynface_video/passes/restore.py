@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
@@ -28,7 +28,7 @@ from dynface_video.faces.align import (
 from dynface_video.faces.grain import add_grain
 from dynface_video.faces.parsing import FaceParser
 from dynface_video.faces.paste import face_mask, paste_face
-from dynface_video.lanes import Lanes
+from dynface_video.lanes import InTurn, Lanes
 from dynface_video.media.io.probe import VideoInfo
 from dynface_video.media.io.read import Frame
 from dynface_video.media.pixels.colour import writable_copy
@@ -109,6 +109,8 @@ class PassContext:
         seed: Of the job's noise.
         grain: Share of the surroundings' grain that faces get, in [0, 1].
         parser: Tells what of a crop is pasted; None pastes all of it.
+        in_turn: Whether everything is done in the thread that takes the frames, when it takes them: for a caller who
+            has another number of threads for the networks between two frames.
     """
 
     info: VideoInfo
@@ -117,6 +119,7 @@ class PassContext:
     seed: int
     grain: float = 0.0
     parser: FaceParser | None = None
+    in_turn: bool = False
 
 
 _BegunFrames = list[tuple[Frame, list[tuple[_PlacedFace, BegunFaces]]]]
@@ -167,11 +170,13 @@ def restored_frames(
     """
     tracks = {analyzed.track.number: analyzed for analyzed in context.analysis.faces_in(start, stop)}
     ahead = frames_ahead(context.info.width, context.info.height)
-    placing = _placed_frames(frames, context, tracks, work)
-    with (
-        Prefetch(placing, min(PLACED_AHEAD, ahead)) as placed,
-        Prefetch(_restored_faces(placed, context, tracks, (start, stop), work), ahead) as restored,
-    ):
+    placed = _placed_frames(frames, context, tracks, work)
+    with ExitStack() as threads:
+        if not context.in_turn:
+            placed = threads.enter_context(Prefetch(placed, min(PLACED_AHEAD, ahead)))
+        restored = _restored_faces(placed, context, tracks, (start, stop), work)
+        if not context.in_turn:
+            restored = threads.enter_context(Prefetch(restored, ahead))
         for frame, faces in restored:
             began = time.perf_counter()
             done = _paste(frame, faces, context)
@@ -213,7 +218,8 @@ def _restored_faces(
     made = _MadeFaces(context.analysis, span[0])
     length = max(FRAMES_AT_ONCE, pipeline.settings.batch_size)
     source, held, begun = iter(placed), deque[_PlacedFrame](), deque[_BegunFrames]()
-    lanes = Lanes(NETWORKS, TEMPORAL)
+    lanes = InTurn() if context.in_turn else Lanes(NETWORKS, TEMPORAL)
+    blocks = 1 if context.in_turn else BLOCKS_AT_ONCE
     video = VideoPipeline(pipeline, tracks, context.seed, lanes)
     with closing(video), lanes:
         while True:
@@ -226,7 +232,7 @@ def _restored_faces(
                 begun.append(_begin(block, video, made, span, context.parser))
             if not begun:
                 break
-            if not held or len(begun) == BLOCKS_AT_ONCE:
+            if not held or len(begun) == blocks:
                 for frame, faces in begun.popleft():
                     yield frame, [(face, restored.faces[face.key]) for face, restored in faces]
         work.unet_evaluations += video.unet_evaluations

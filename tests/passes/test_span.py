@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import pairwise
@@ -111,3 +112,22 @@ def test_every_frame_is_restored_if_so_wished(frozen: PassContext) -> None:
     )
     analysis = analyze(frozen.info, FACE, FACE, frozen.pipeline, chosen)  # type: ignore[arg-type]
     assert analysis.repeats == ()
+
+
+def test_the_frames_are_the_same_in_the_callers_own_thread(frozen: PassContext) -> None:
+    threads: set[str] = set()
+
+    def change(crops: np.ndarray) -> np.ndarray:
+        threads.add(threading.current_thread().name)
+        return checkered(crops)
+
+    pipeline = changing_pipeline(change).with_settings(temporal_radius=2)
+    made = []
+    for in_turn in (False, True):
+        threads.clear()
+        context, work = replace(frozen, pipeline=pipeline, in_turn=in_turn), Work()
+        length = frozen.analysis.frame_count
+        made.append(pictures(restored_span(context, 0, length, keep_fields=True, work=work, warnings=[])))
+        assert threads == ({threading.current_thread().name} if in_turn else {"lane networks"})
+        assert {"networks", "temporal", "crops", "paste", "decode"} <= set(work.seconds)
+    np.testing.assert_array_equal(np.array(made[0]), np.array(made[1]))
