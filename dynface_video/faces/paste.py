@@ -7,7 +7,7 @@ import numpy as np
 
 from dynface_video.faces.align import sample
 
-FALLOFF = 0.1
+FALLOFF = 0.06
 """Share of the crop, from each border, over which a restored face gives way to its source."""
 FALLOFF_PER_PICTURE = 2.0
 """Most width of that ramp for each length of picture beyond the border: there is nothing to blend into at the rim of
