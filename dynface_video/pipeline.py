@@ -28,9 +28,10 @@ from dynface_video.errors import InputError
 from dynface_video.faces.align import extract_crop, scaling
 from dynface_video.faces.paste import paste_face
 from dynface_video.images import Images, as_images, like_input
+from dynface_video.models.damage_detector import DamageDetector
 from dynface_video.models.restoration import enlarge_coarse
 from dynface_video.stage import SampledFaces, Stage
-from dynface_video.stage_loading import chosen_networks, find_models, load_stages
+from dynface_video.stage_loading import chosen_networks, find_models, load_damage_detector, load_stages
 from dynface_video.threads import network_threads
 
 NEXT_STAGE = 1.1
@@ -52,6 +53,7 @@ class FacePipeline:
         device: Of the networks and the crops.
         dtype: Of the networks' arithmetic; everything between them is float32.
         threads: CPU threads that a call uses.
+        damage_detector: Finds film damage in single crops; None leaves that to the frames around.
 
     Example:
         >>> pipeline = FacePipeline.from_pretrained("mini")
@@ -63,6 +65,7 @@ class FacePipeline:
     device: torch.device
     dtype: torch.dtype = torch.float32
     threads: int = 1
+    damage_detector: DamageDetector | None = None
 
     @classmethod
     def from_pretrained(
@@ -97,7 +100,8 @@ class FacePipeline:
         """Load the models that the settings name onto the device that they name; raises as `from_pretrained`."""
         device = resolve_device(settings.execution.device)
         stages = load_stages(find_models(settings), settings.restoration, device, torch_dtype)
-        return cls(stages, settings.restoration, device, torch_dtype, settings.execution.threads)
+        detector = load_damage_detector(settings.models, device)
+        return cls(stages, settings.restoration, device, torch_dtype, settings.execution.threads, detector)
 
     @property
     def resolution(self) -> int:
@@ -110,6 +114,8 @@ class FacePipeline:
         for stage in self.stages:
             for network in stage.networks():
                 network.to(target)
+        if self.damage_detector is not None:
+            self.damage_detector.to(target)
         recorded = any(stage.graphs is not None for stage in self.stages)
         stages = tuple(replace(stage, device=target, graphs=None) for stage in self.stages)
         moved = replace(self, stages=stages, device=target)

@@ -25,9 +25,10 @@ from dynface_video.diffusion.starting_step import StartingStepTable
 from dynface_video.errors import InputError, ModelError
 from dynface_video.models.adjuster import GuidanceAdjuster
 from dynface_video.models.blur_level import BlurLevelEstimator
+from dynface_video.models.damage_detector import DamageDetector
 from dynface_video.models.prior import GuidedPrior
 from dynface_video.models.protocols import Denoiser
-from dynface_video.models.registry import model_folder, resolve
+from dynface_video.models.registry import damage_folder, model_folder, resolve
 from dynface_video.models.restoration import RestorationModel
 from dynface_video.models.restorer import RESOLUTION, check_restorer, load_restorer
 from dynface_video.pretrained import check_folder, load_pretrained
@@ -140,6 +141,11 @@ def load_stages(
             sampler = Sampler(networks.load(config.blur_estimator, BlurLevelEstimator), own_prior, table, adjuster)
         stages.append(Stage(config, restoration, sampler, settings, device, dtype))
     return tuple(stages)
+
+
+def load_damage_detector(models: str, device: torch.device) -> DamageDetector:
+    """The network that finds film damage, of a model set or the default's; raises ModelError for unusable weights."""
+    return load_pretrained(DamageDetector, damage_folder(models), device=device)
 
 
 def chosen_networks(settings: RestorationSettings) -> tuple[object, ...]:

@@ -2,7 +2,7 @@
 
 At every stage, with w, r of that stage:
 
-    crops t-w .. t+w --damage of single frames removed--> crop t
+    crops t-w .. t+w --film damage removed--> crop t
     crops t-w .. t+w (and the coarser face t) --RM--> estimate t
     estimates t-r .. t+r --flow-guided average--> guide t --sampler--> sample t
     samples t-r .. t+r --flow-guided average--> face t
@@ -45,7 +45,15 @@ from dynface_video.lanes import InTurn, Runner, Task
 from dynface_video.models.restoration import enlarge_coarse
 from dynface_video.pipeline import FacePipeline, to_array, to_tensor
 from dynface_video.stage import Stage
-from dynface_video.temporal.damage import FEWEST_NEIGHBOURS, remove_damage
+from dynface_video.temporal.damage import (
+    FoundDamage,
+    NearFrames,
+    carried_change,
+    find_damage,
+    join_found,
+    lean_of,
+    remove_damage,
+)
 from dynface_video.temporal.flow_averaging import Pairs, temporal_average, warp_neighbours
 from dynface_video.temporal.motion import Motion, absent_motions, stack_motions
 from dynface_video.temporal.pair_motions import PairMotions, split
@@ -76,7 +84,7 @@ class StageState:
     """A stage's results for one face, None until computed; tensors (3, R, R) in [0, 1].
 
     Attributes:
-        estimate: RM's, without damage of single frames.
+        estimate: RM's.
         sample: The sampler's.
         colour: The change that gives the sample its source's colour.
         face: The averaged sample.
@@ -99,11 +107,22 @@ class FaceRecord:
         stages: The results of each stage.
         validity: (1, R, R) in [0, 1] at the first stage's resolution, 0 where the crop reaches beyond the picture; None
             for a crop inside it.
+        to_crop: See `VideoPipeline.add`.
+        found: The damage that the last of the crops shows by itself, with a leading axis of 1; None until it is looked
+            for.
+        cleaned: The crops without it; `crops` until it is looked for.
+        damage: The damage of the last of them, (1, R, R) in [0, 1]; None until it is removed.
+        whole: The crops without damage; None until it is removed.
     """
 
     crops: tuple[Tensor, ...]
     stages: tuple[StageState, ...]
     validity: Tensor | None = None
+    to_crop: np.ndarray = field(default_factory=lambda: np.eye(2, 3))
+    found: FoundDamage | None = None
+    cleaned: tuple[Tensor, ...] = ()
+    damage: Tensor | None = None
+    whole: tuple[Tensor, ...] | None = None
 
 
 def averaging_passes(stage: Stage) -> int:
@@ -130,15 +149,24 @@ class _Needs:
 class BegunFaces:
     """Faces that are being restored."""
 
-    def __init__(self, keys: Sequence[FaceKey], faces: list[Tensor], task: Task, runner: Runner) -> None:
-        self._keys, self._faces, self._task, self._runner = keys, faces, task, runner
+    def __init__(
+        self, keys: Sequence[FaceKey], done: list[tuple[Tensor, Tensor | None]], task: Task, runner: Runner
+    ) -> None:
+        self._keys, self._done, self._task, self._runner = keys, done, task, runner
 
     @cached_property
     def faces(self) -> dict[FaceKey, np.ndarray]:
         """The faces of their last stage, (R, R, 3) in [0, 1], in the colour of their source, once they are restored."""
         self._runner.wait([self._task])
-        arrays = (to_array(face[None])[0] for face in self._faces)
+        arrays = (to_array(face[None])[0] for face, _ in self._done)
         return dict(zip(self._keys, arrays, strict=True))
+
+    @cached_property
+    def damage(self) -> dict[FaceKey, np.ndarray]:
+        """Where the crops of faces were damaged, (R, R) in [0, 1] of the last stage; faces without any are left out."""
+        self._runner.wait([self._task])
+        shares = {key: share for key, (_, share) in zip(self._keys, self._done, strict=True) if share is not None}
+        return {key: share[0].cpu().numpy() for key, share in shares.items() if share.any()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +204,14 @@ class VideoPipeline:
         self._records: dict[FaceKey, FaceRecord] = {}
         self._motions = self._no_motions()
 
-    def add(self, key: FaceKey, crops: Sequence[np.ndarray], validity: np.ndarray | None = None) -> None:
+    def add(
+        self,
+        key: FaceKey,
+        crops: Sequence[np.ndarray],
+        validity: np.ndarray | None = None,
+        *,
+        to_crop: np.ndarray | None = None,
+    ) -> None:
         """Add the source crops of a face; `restore` needs those of all frames within `reach`.
 
         Args:
@@ -184,11 +219,15 @@ class VideoPipeline:
             crops: (R, R, 3) in [0, 1], one for each of its stages.
             validity: (R, R) as of `crop_validity` for the first crop; None if the crop lies inside the picture. Pixels
                 outside of it are ignored in flow, light and colour.
+            to_crop: (2, 3), the picture as it is shown to the first crop, in pixels; None where all crops of a face
+                show the same part of it.
         """
         device = self.pipeline.device
         tensors = tuple(to_tensor(crop[None], device)[0] for crop in crops)
         inside = None if validity is None or validity.min() >= 1 else torch.from_numpy(validity)[None].to(device)
         self._records[key] = FaceRecord(tensors, tuple(StageState() for _ in tensors), inside)
+        if to_crop is not None:
+            self._records[key].to_crop = to_crop
 
     def restore(self, wanted: Sequence[FaceKey]) -> list[np.ndarray]:
         """Restore faces.
@@ -212,15 +251,15 @@ class VideoPipeline:
             self._estimate(number, needs.estimates)
             self._sample(number, needs.samples)
             self._finish(number, needs.faces)
-        last = [self._records[key].stages[-1] for key in wanted]
-        faces: list[Tensor] = []
+        records = [self._records[key] for key in wanted]
+        done: list[tuple[Tensor, Tensor | None]] = []
 
         def collect() -> None:
-            faces.extend(_present(state.face) for state in last)
+            done.extend((_present(record.stages[-1].face), record.damage) for record in records)
 
-        task = self._runner.submit(TEMPORAL, collect, [state.tasks["face"] for state in last])
+        task = self._runner.submit(TEMPORAL, collect, [record.stages[-1].tasks["face"] for record in records])
         self._begun = [one for one in self._begun if not one.done] + [task]
-        return BegunFaces(wanted, faces, task, self._runner)
+        return BegunFaces(wanted, done, task, self._runner)
 
     @property
     def unet_evaluations(self) -> int:
@@ -258,7 +297,7 @@ class VideoPipeline:
         self._samplers = []
 
     def _no_motions(self) -> PairMotions[FaceKey]:
-        return PairMotions(partial(self._stack, 0, "crop"), self._validity)
+        return PairMotions(self._cleaned, self._validity)
 
     def _lookback(self) -> list[_Lookback]:
         kept, after = [], 0
@@ -334,15 +373,81 @@ class VideoPipeline:
             self._records[key].stages[number].estimate = estimate
 
     def _without_damage(self, number: int, keys: Sequence[FaceKey]) -> Tensor:
-        """The crops of a stage without the damage that their neighbours do not show, (B, 3, R, R)."""
-        radius = self.stages[0].window_radius if self.pipeline.settings.remove_damage else 0
-        repaired = []
-        for part in _batches(keys, max(1, PIXELS_AT_ONCE // ((2 * radius + 1) * self.stages[number].resolution ** 2))):
-            crops, near = self._stack(number, "crop", part), self._others(part, radius)
-            if max(map(len, near)) >= FEWEST_NEIGHBOURS:
-                crops = remove_damage(crops, *self._neighbours(number, part, near))
-            repaired.append(crops)
-        return torch.cat(repaired)
+        """The crops of a stage without film damage, (B, 3, R, R)."""
+        if self.pipeline.settings.remove_damage:
+            missing = [key for key in keys if self._records[key].whole is None]
+            for group in self._by_stages(missing):
+                size = self.stages[self._last(group[0])].resolution
+                for part in _batches(
+                    group, max(1, PIXELS_AT_ONCE // ((2 * self.stages[0].window_radius + 1) * size**2))
+                ):
+                    self._remove_damage(part)
+        return self._stack(number, "whole", keys)
+
+    def _remove_damage(self, keys: Sequence[FaceKey]) -> None:
+        """Remove the damage of faces that go through the same stages, on their last crops; the others follow."""
+        number, near = self._last(keys[0]), self._others(keys, self.stages[0].window_radius)
+        self._find_damage(_unique([keys, *near]))
+        size, most = self.stages[number].resolution, max(map(len, near))
+        neighbours, motions = self._neighbours(number, keys, near)
+        shares, crops = neighbours.new_zeros(len(keys), most, 1, size, size), neighbours
+        if any(self._shows_damage(other) for other in _unique(near)):
+            crops = neighbours.clone()
+            for row, others in enumerate(near):
+                for place, other in enumerate(others):
+                    crops[row, place] = self._records[other].crops[number]
+                    shares[row, place] = _present(self._records[other].found).share[0]
+        own = join_found([_present(self._records[key].found) for key in keys])
+        before, still = shares.new_zeros(len(keys), most, dtype=torch.bool), shares.new_zeros(len(keys), most, 2, 3)
+        for row, (key, others) in enumerate(zip(keys, near, strict=True)):
+            for place, other in enumerate(others):
+                before[row, place] = other < key
+                still[row, place] = torch.from_numpy(self._still(key, other))
+        lean = torch.tensor([lean_of(self._records[key].to_crop[:, 1]) for key in keys])
+        around = NearFrames(FoundDamage(crops, shares, neighbours), motions, before, still)
+        removed = remove_damage(own, around, lean)
+        for key, share, repaired in zip(keys, removed.share, removed.repaired, strict=True):
+            record = self._records[key]
+            record.damage, record.whole = share, carried_change(record.crops, repaired)
+
+    def _find_damage(self, keys: Sequence[FaceKey]) -> None:
+        """Look for the damage that faces show by themselves."""
+        missing = [key for key in keys if self._records[key].found is None]
+        for group in self._by_stages(missing):
+            number = self._last(group[0])
+            for part in _batches(group, self.stages[number].settings.batch_size):
+                found = find_damage(self.pipeline.damage_detector, self._stack(number, "crop", part))
+                for row, key in enumerate(part):
+                    record = self._records[key]
+                    record.found = found[row : row + 1]
+                    record.cleaned = carried_change(record.crops, record.found.repaired[0])
+
+    def _cleaned(self, keys: Sequence[FaceKey], number: int = 0) -> Tensor:
+        """The crops of a stage without the damage that they show by themselves, (B, 3, R, R)."""
+        if self.pipeline.settings.remove_damage:
+            self._find_damage(keys)
+        return self._stack(number, "cleaned", keys)
+
+    def _still(self, key: FaceKey, other: FaceKey) -> np.ndarray:
+        """Where in another crop of the face things lie that do not move in the picture: see `NearFrames`."""
+        here, there = (np.vstack([self._records[one].to_crop, [0, 0, 1]]) for one in (key, other))
+        side = self.stages[0].resolution
+        to_sides = np.array([[1 / side, 0, 0.5 / side], [0, 1 / side, 0.5 / side], [0, 0, 1]])
+        return np.asarray((to_sides @ there @ np.linalg.inv(to_sides @ here))[:2])
+
+    def _shows_damage(self, key: FaceKey) -> bool:
+        return bool(_present(self._records[key].found).share.any())
+
+    def _last(self, key: FaceKey) -> int:
+        """Number of the last stage of a face."""
+        return self.tracks[key.track].stage_count - 1
+
+    def _by_stages(self, keys: Sequence[FaceKey]) -> list[list[FaceKey]]:
+        """Faces that go through the same stages, together."""
+        groups: dict[int, list[FaceKey]] = {}
+        for key in keys:
+            groups.setdefault(self._last(key), []).append(key)
+        return list(groups.values())
 
     def _windows(self, number: int, keys: Sequence[FaceKey], own: Tensor) -> list[Tensor]:
         """The neighbouring crops of each face, warped onto its own crop (B, 3, R, R): (K, 3, R, R) each."""
@@ -352,7 +457,7 @@ class VideoPipeline:
             return [own.new_zeros(0, *own.shape[1:]) for _ in keys]
         pairs = self._pairs(keys, near, others)
         masks = [[self._records[key].validity for key in some] for some in (keys, others)]
-        windows = warp_neighbours(own, self._stack(number, "crop", others), pairs, *masks)
+        windows = warp_neighbours(own, self._cleaned(others, number), pairs, *masks)
         rows = [[row for row, target in enumerate(pairs.targets) if target == face] for face in range(len(keys))]
         return [windows[own_rows] for own_rows in rows]
 
@@ -436,7 +541,7 @@ class VideoPipeline:
         missing = [key for key in keys if self._records[key].stages[number].colour is None]
         for group in split(missing, lambda key: self._records[key].validity is None):
             for faces in _batches(group, self.stages[number].settings.batch_size):
-                crops = self._stack(number, "crop", faces)
+                crops = self._stack(number, "whole", faces)
                 grey = [self.tracks[key.track].grey for key in faces]
                 match = match_colour(self._stack(number, "sample", faces), crops, grey, self._validity(faces))
                 for row, key in enumerate(faces):
@@ -481,7 +586,7 @@ class VideoPipeline:
     def _neighbours(
         self, number: int, keys: Sequence[FaceKey], near: Sequence[Sequence[FaceKey]]
     ) -> tuple[Tensor, Motion]:
-        """The neighbouring crops of faces at a stage and the motions to them, with leading axes (B, K).
+        """The neighbouring crops of faces at a stage, cleaned, and the motions to them, with leading axes (B, K).
 
         A face with fewer neighbours than others is padded with some of weight 0.
         """
@@ -491,7 +596,7 @@ class VideoPipeline:
         motions = []
         for row, (key, others) in enumerate(zip(keys, near, strict=True)):
             if others:
-                torch.stack(self._pictures(number, "crop", others), out=pictures[row, : len(others)])
+                torch.stack(self._pictures(number, "cleaned", others), out=pictures[row, : len(others)])
             pictures[row, len(others) :] = 0
             known = self._motions.between(key, others)
             absent = absent_motions(most - len(others), self.stages[0].resolution, pictures.device)
@@ -509,10 +614,14 @@ class VideoPipeline:
         return torch.stack(self._pictures(number, name, keys))
 
     def _pictures(self, number: int, name: str, keys: Sequence[FaceKey]) -> list[Tensor]:
-        """Pictures of faces at a stage, (3, R, R) each: their crops, or a result of that name."""
+        """Pictures of faces at a stage, (3, R, R) each: their crops, also "cleaned" or "whole", or a result."""
         records = [self._records[key] for key in keys]
         if name == "crop":
             return [record.crops[number] for record in records]
+        if name == "cleaned":
+            return [(record.cleaned or record.crops)[number] for record in records]
+        if name == "whole":
+            return [(record.whole or record.crops)[number] for record in records]
         return [_present(getattr(record.stages[number], name)) for record in records]
 
     def _averages_at_once(self, stage: Stage) -> int:

@@ -112,7 +112,8 @@ class RestorationSettings(Section):
     )
     remove_damage: bool = Field(
         default=True,
-        description="remove scratches, dust and tears of single frames, using the neighbouring frames",
+        description="remove film damage from faces before they are restored: dust, tears and scratches of single "
+        "frames by what the frames around them show, scratches that stay by what a network finds in single frames",
     )
     temporal_radius: int | None = Field(
         default=None,

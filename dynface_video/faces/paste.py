@@ -55,6 +55,7 @@ def paste_face(
     *,
     mask: np.ndarray,
     source_detail_weight: float,
+    damage: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Paste a restored face into the region of the frame that its crop came from.
 
@@ -68,18 +69,25 @@ def paste_face(
         mask: (R, R) float32 in [0, 1], 0 at its border unless the picture ends there, too.
         source_detail_weight: Share in [0, 1] of the region's detail above the crop's resolution that stays: 1 pastes
             only the change, 0 replaces the face.
+        damage: (R, R) float32 in [0, 1], where the crop was damaged, so that no detail may stay; None for nowhere.
 
     Returns:
         The region with the face, (h, w, 3) float32, limited to [0, 1] or to what the region had beyond it; and the mask
         in region pixels, (h, w) float32 in [0, 1]. Where that is 0 the region is unchanged.
     """
     size = region.shape[1], region.shape[0]
-    kept = np.float32(source_detail_weight)
-    # Sampling is linear: one of the two differences is as much work as both.
-    change = sample(restored - kept * crop, transform, size, cv2.BORDER_REPLICATE)
-    if kept < 1:
-        change -= (1 - kept) * region
     weight = np.clip(sample(mask, transform, size, cv2.BORDER_CONSTANT, interpolation=cv2.INTER_LINEAR), 0, 1)
+    if damage is None:
+        kept = np.float32(source_detail_weight)
+        # Sampling is linear: one of the two differences is as much work as both.
+        change = sample(restored - kept * crop, transform, size, cv2.BORDER_REPLICATE)
+        if kept < 1:
+            change -= (1 - kept) * region
+    else:
+        whole = 1 - np.clip(sample(damage, transform, size, cv2.BORDER_REPLICATE), 0, 1)[..., None]
+        detail = region - sample(crop, transform, size, cv2.BORDER_REPLICATE)
+        change = sample(restored, transform, size, cv2.BORDER_REPLICATE) - region
+        change += np.float32(source_detail_weight) * whole * detail
     change *= weight[..., None]
     change += region
     return _limited(change, region), weight

@@ -81,6 +81,7 @@ class _PlacedFace:
         crop: The source at the last stage's resolution, (R, R, 3).
         mask: As of `paste_face`, of a face that is fully shown.
         source_detail_weight: As of `paste_face`.
+        damage: As of `paste_face`.
     """
 
     analyzed: AnalyzedTrack
@@ -91,6 +92,7 @@ class _PlacedFace:
     crop: np.ndarray
     mask: np.ndarray
     source_detail_weight: float
+    damage: np.ndarray | None = None
 
     @property
     def key(self) -> FaceKey:
@@ -191,7 +193,7 @@ class _PlacedFrame:
 
     frame: Frame
     faces: list[_PlacedFace]
-    crops: list[tuple[FaceKey, Sequence[np.ndarray], np.ndarray]]
+    crops: list[tuple[FaceKey, Sequence[np.ndarray], np.ndarray, np.ndarray]]
 
 
 def _placed_frames(
@@ -225,8 +227,8 @@ def _restored_faces(
         while True:
             for one in islice(source, length + reach(video.stages) - len(held)):
                 held.append(one)
-                for key, crops, validity in one.crops:
-                    video.add(key, crops, validity)
+                for key, crops, validity, to_crop in one.crops:
+                    video.add(key, crops, validity, to_crop=to_crop)
             if held:
                 block = [held.popleft() for _ in range(_block_length([len(one.faces) for one in islice(held, length)]))]
                 begun.append(_begin(block, video, made, span, context.parser))
@@ -234,7 +236,8 @@ def _restored_faces(
                 break
             if not held or len(begun) == blocks:
                 for frame, faces in begun.popleft():
-                    yield frame, [(face, restored.faces[face.key]) for face, restored in faces]
+                    done = ((replace(face, damage=restored.damage.get(face.key)), restored) for face, restored in faces)
+                    yield frame, [(face, restored.faces[face.key]) for face, restored in done]
         work.unet_evaluations += video.unet_evaluations
         for lane, seconds in lanes.seconds.items():
             work.add(lane, seconds)
@@ -331,7 +334,7 @@ def _place_faces(frame: Frame, context: PassContext, tracks: Mapping[int, Analyz
         face = _PlacedFace(analyzed, position, at, box, to_crop, crops[-1], mask, detail)
         placed.faces.append(face)
         if source == frame.index:
-            placed.crops.append((face.key, crops, validity))
+            placed.crops.append((face.key, crops, validity, align_transform(analyzed.track.landmarks[at], first)))
     return placed
 
 
@@ -366,6 +369,7 @@ def _paste(frame: Frame, faces: Sequence[tuple[_PlacedFace, np.ndarray]], contex
             face.to_crop,
             mask=visible,
             source_detail_weight=face.source_detail_weight,
+            damage=face.damage,
         )
         if context.grain > 0:
             # Keyed as the noise, by face and shot, so that a shot is the same in every video.

@@ -6,6 +6,8 @@ python scripts/train.py fine_prior --out runs/fine_prior --crops 100000   # of t
 python scripts/train.py landmarks --out runs/landmarks --crops 180000 --batch-size 64 --learning-rate 3e-3 \\
     --decay 75000 --ema 0.998 --validation-crops 1024
 python scripts/train.py detector --out runs/detector --crops 60000 --learning-rate 2e-3 --decay 20000 --ema 0.998
+python scripts/train.py damage_detector --out runs/damage_detector --crops 100000 --learning-rate 1e-3 --decay 40000 \\
+    --ema 0.998 --bfloat16 --validation-crops 256
 python scripts/train.py restoration_window --out runs/window --crops 24000 --restoration runs/single  # from that RM
 python scripts/train.py sampler --out runs/sampler --crops 40000 --batch-size 8 --warmup 400 --ema 0.999 \\
     --betas 0.5 0.99 --bfloat16
@@ -43,6 +45,7 @@ from teachers.weights import teacher_folder
 from training.adjuster import AdjusterTraining
 from training.blur_level import BlurLevelTraining
 from training.crowds import CrowdComposer
+from training.damage_detector import DamageDetectorTraining
 from training.data import FaceSet, load_faces
 from training.detection import DetectorTraining
 from training.discriminator import Adversarial
@@ -60,7 +63,7 @@ from training.scenes import load_scenes, mistakes_of
 
 COMPONENTS = (
     "prior", "fine_prior", "restoration", "restoration_window", "restoration_faces", "local_restoration", "blur_level",
-    "local_blur_level", "landmarks", "identity", "detector", "adjuster", "sampler",
+    "local_blur_level", "landmarks", "identity", "detector", "adjuster", "sampler", "damage_detector",
 )  # fmt: skip
 FINE_PRIOR = {"resolution": 256, "block_out_channels": (64, 64, 128), "label_levels": (0.25 / 256, 8 / 256)}
 FUSION = 32
@@ -90,6 +93,11 @@ def make_component(name: str, faces: FaceSet, options: argparse.Namespace) -> Co
         points = steady_landmarks(faces, teacher, options.cache / f"landmarks_{VIEWS}.npy", views=VIEWS)
         faces = replace(faces, landmarks=points)
         return LandmarkTraining(faces, scenes, mistakes)
+    if name == "damage_detector":
+        # Archive photographs have damage of their own, which would be taken for none.
+        root = options.data / "faces_train"
+        portraits = load_faces(root, ("modern_256",), options.cache)
+        return DamageDetectorTraining(portraits, load_faces(root, ("modern_512",), options.cache, native=512))
     if name == "identity":
         teacher = load_identity(teacher_folder(options.data))
         return IdentityTraining(faces, teacher_embeddings(faces, teacher, options.cache / "identities.npy"))

@@ -6,7 +6,8 @@ are relative to the width of the picture, so the same damage is drawn at every r
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -15,6 +16,13 @@ SMALLEST = 40
 """Side in pixels below which a picture cannot show damage that differs from noise."""
 FRACTION_BITS = 4
 """OpenCV draws at sixteenths of a pixel."""
+
+JITTER = 0.002
+"""By how much the gate moves lines that stay from frame to frame, in widths of the picture (std)."""
+STRETCHES = 24
+"""Points that the course of a scratch has in a frame."""
+WANDER = 0.0015
+"""Most by which it goes aside from one of them to the next, in widths of the picture (std)."""
 
 Layer = tuple[np.ndarray, np.ndarray]
 """Opacity (H, W) float32 in [0, 1], and the colour (3,) float32 in [0, 1] that covers the picture."""
@@ -34,20 +42,83 @@ def damage_picture(picture: np.ndarray, rng: np.random.Generator) -> tuple[np.nd
     covered = np.zeros(picture.shape[:2], np.float32)
     if min(picture.shape[:2]) < SMALLEST:
         return picture, covered
-    for kind in rng.choice(len(KINDS), size=rng.integers(1, 4), replace=False, p=KIND_SHARES):
-        for opacity, colour in KINDS[kind](picture.shape[0], picture.shape[1], rng):
-            soft = cv2.GaussianBlur(opacity, (0, 0), rng.uniform(0.3, 0.8)) * np.float32(rng.uniform(0.5, 1.0))
-            picture = picture + soft[..., None] * (colour - picture)
-            covered = 1 - (1 - covered) * (1 - soft)
+    for _, opacity, colour in draw_damage(picture.shape[0], picture.shape[1], rng):
+        picture = picture + opacity[..., None] * (colour - picture)
+        covered = 1 - (1 - covered) * (1 - opacity)
     return picture.astype(np.float32), covered
+
+
+def draw_damage(height: int, width: int, rng: np.random.Generator) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """One to three kinds of damage, layer by layer from the lowest.
+
+    Yields:
+        The name of a kind of `KINDS`, opacity and colour as of `Layer`, blurred and faded as film shows them.
+    """
+    for kind in rng.choice(len(KINDS), size=rng.integers(1, 4), replace=False, p=KIND_SHARES):
+        for opacity, colour in KINDS[kind](height, width, rng):
+            soft = cv2.GaussianBlur(opacity, (0, 0), rng.uniform(0.3, 0.8)) * np.float32(rng.uniform(0.5, 1.0))
+            yield KINDS[kind].__name__, soft, colour
+
+
+def lasting_scratches(count: int, height: int, width: int, rng: np.random.Generator) -> Iterator[list[Layer]]:
+    """One to four scratches that stay for all of `count` frames, interrupted or not as those of a frame are.
+
+    Half of them have the same course in every frame: what scratched them moved with the film, or is dirt in the gate.
+    The others were drawn along a strip that ran past something sharp: each frame shows the next stretch, and they move
+    sideways, by 0.03 to 1 % of the width a frame. The gate adds a little of each frame's own.
+
+    Yields:
+        The layers of each frame, blurred and faded as film shows them.
+    """
+    lines = [_LastingScratch.draw(count, width, rng) for _ in range(rng.integers(1, 5))]
+    for frame in range(count):
+        weave = rng.normal(0, JITTER * width)
+        yield [line.layer(frame, weave, height, width) for line in lines]
+
+
+@dataclass(frozen=True, eq=False)
+class _LastingScratch:
+    """course: column at each of `STRETCHES` stretches of every frame; profile: how much of it shows there."""
+
+    course: np.ndarray
+    profile: np.ndarray
+    thickness: float
+    colour: np.ndarray
+    faded: float
+    blur: float
+
+    @classmethod
+    def draw(cls, count: int, width: int, rng: np.random.Generator) -> _LastingScratch:
+        fixed = rng.random() < 0.5
+        length = STRETCHES * (1 if fixed else count)
+        speed = WANDER * (1.0 if fixed else 10 ** rng.uniform(-1.5, 0))
+        course = rng.uniform(0, width) + np.cumsum(rng.normal(0, speed * width, length))
+        profile = np.clip(rng.normal(0.4, 1.0, length), 0, 1) if rng.random() < 0.5 else np.ones(length)
+        thickness, colour = rng.exponential(width / 250), _film_colour(rng)
+        repeats = count if fixed else 1
+        return cls(
+            np.tile(course, repeats),
+            np.tile(profile, repeats),
+            thickness,
+            colour,
+            faded=rng.uniform(0.5, 1.0),
+            blur=rng.uniform(0.3, 0.8),
+        )
+
+    def layer(self, frame: int, weave: float, height: int, width: int) -> Layer:
+        part = slice(STRETCHES * frame, STRETCHES * frame + STRETCHES)
+        rows = np.linspace(-1, height, STRETCHES)
+        opacity = _line(height, width, np.stack([self.course[part] + weave, rows], axis=1), self.thickness)
+        opacity *= np.interp(np.arange(height), rows, self.profile[part]).astype(np.float32)[:, None]
+        return cv2.GaussianBlur(opacity, (0, 0), self.blur) * np.float32(self.faded), self.colour
 
 
 def scratches(height: int, width: int, rng: np.random.Generator) -> list[Layer]:
     """Lines along the film, wavering by a pixel or two, some of them interrupted."""
     layers = []
     for _ in range(rng.integers(1, 5)):
-        rows = np.linspace(-1, height, 24)
-        wander = np.cumsum(rng.normal(0, 0.0015 * width, len(rows)))
+        rows = np.linspace(-1, height, STRETCHES)
+        wander = np.cumsum(rng.normal(0, WANDER * width, len(rows)))
         columns = rng.uniform(0, width) + wander + rng.normal(0, 0.03) * (rows - height / 2)
         opacity = _line(height, width, np.stack([columns, rows], axis=1), rng.exponential(width / 250))
         if rng.random() < 0.5:

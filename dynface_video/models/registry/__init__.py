@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from dynface_video.models.registry.cache import FileState, home, local_path, state, verify
 from dynface_video.models.registry.catalogue import ModelFile, catalogue, find, members
-from dynface_video.models.registry.embedded import DEFAULT, detection_folder, embedded_models, model_folder
+from dynface_video.models.registry.embedded import (
+    DEFAULT,
+    damage_folder,
+    detection_folder,
+    embedded_models,
+    model_folder,
+)
 from dynface_video.models.registry.fetching import Fetched, fetch, remove, require_licences
 from dynface_video.models.registry.licences import Licence, licence_of
 from dynface_video.models.registry.resolving import resolve
@@ -21,6 +27,7 @@ __all__ = [
     "ModelFile",
     "UsedModel",
     "catalogue",
+    "damage_folder",
     "detection_folder",
     "detector_file",
     "embedded_models",

@@ -32,3 +32,9 @@ def detection_folder(name: str) -> Path:
     """The folder with the networks that find faces: of that model set, or the default's if it has none of its own."""
     folder = model_folder(name)
     return folder if (folder / "landmarks").is_dir() else model_folder(DEFAULT)
+
+
+def damage_folder(name: str) -> Path:
+    """The folder of the network that finds film damage: of that model set, or the default's if it has none."""
+    folder = model_folder(name) / "damage_detector"
+    return folder if folder.is_dir() else model_folder(DEFAULT) / "damage_detector"

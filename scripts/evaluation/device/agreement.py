@@ -18,7 +18,7 @@ from dynface_video.metrics.fidelity import log_spectrum_distance, psnr
 from dynface_video.models.adjuster import sobel_guidance_map
 from dynface_video.pipeline import FacePipeline, to_array
 from dynface_video.resampling import box_blur, enlarge, gaussian_blur, reduce_area, warp
-from dynface_video.temporal.damage import remove_damage
+from dynface_video.temporal.damage import FoundDamage, NearFrames, find_damage, remove_damage
 from dynface_video.temporal.flow_averaging import every_pair, neighbour_motions, temporal_average, warp_neighbours
 from dynface_video.temporal.flow_search import inverse_search
 from dynface_video.temporal.light import match_light
@@ -201,9 +201,14 @@ def _parts(bench: Bench) -> dict[str, Callable[[torch.device, FacePipeline], Any
         marked[:, :, size // 3 : size // 3 + 4, size // 2 : size // 2 + 4] = 1
         still = Motion(torch.zeros_like(motions.flow), torch.ones_like(motions.weight))
         around = crops[:, None].expand(-1, count, -1, -1, -1).contiguous()
-        return remove_damage(
-            marked.to(device), around.to(device), Motion(still.flow.to(device), still.weight.to(device))
+        found, others = find_damage(None, marked.to(device)), around.to(device)
+        near = NearFrames(
+            FoundDamage(others, torch.zeros_like(others[:, :, :1]), others),
+            Motion(still.flow.to(device), still.weight.to(device)),
+            torch.arange(count, device=device).expand(len(crops), -1) < count // 2,
+            torch.eye(2, 3, device=device).expand(len(crops), count, -1, -1),
         )
+        return remove_damage(found, near, torch.zeros(len(crops))).repaired
 
     def guidance(device: torch.device) -> Tensor:
         own = crops.to(device)
