@@ -114,6 +114,8 @@ class Lanes:
             self._changed.notify_all()
         for thread in self._threads:
             thread.join(JOIN_TIMEOUT if isinstance(error, KeyboardInterrupt) else None)
+        # Its traceback refers to the lanes: what the work held would stay in memory until Python looks for circles.
+        self._error = None
 
     def submit(self, lane: str, work: Callable[[], None], after: Iterable[Task] = ()) -> Task:
         """See `Runner`."""
@@ -154,7 +156,8 @@ class Lanes:
                 task.work()
             except BaseException as error:  # of any kind: it is raised in the thread that waits
                 with self._changed:
-                    self._error = error
+                    # What follows from the first error says less.
+                    self._error = self._error or error
                     self._changed.notify_all()
                 return
             self._finish(task, time.perf_counter() - began)

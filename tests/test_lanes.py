@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import weakref
+from functools import partial
 
 import pytest
 
@@ -74,6 +77,47 @@ def test_an_error_ends_all_lanes_and_is_raised_where_work_is_waited_for() -> Non
         failed = lanes.submit("a", fail)
         lanes.wait([lanes.submit("b", lambda: None, [failed])])
     assert lanes_alive() == 0
+
+
+def test_of_two_errors_the_first_is_raised() -> None:
+    failed, both = threading.Event(), threading.Barrier(2, timeout=20)
+
+    def fail_first() -> None:
+        both.wait()
+        failed.set()
+        raise MemoryError("first")
+
+    def fail_second() -> None:
+        both.wait()
+        failed.wait(20)
+        time.sleep(0.05)
+        raise KeyError("second")
+
+    with pytest.raises(MemoryError, match="first"), Lanes(*LANES) as lanes:
+        lanes.submit("a", fail_first)
+        second = lanes.submit("b", fail_second)
+        while lanes_alive():
+            time.sleep(0.005)
+        lanes.wait([second])
+
+
+def test_after_an_error_nothing_of_the_work_is_kept() -> None:
+    class Picture:
+        """Stands for memory."""
+
+    def fail(picture: Picture) -> None:
+        raise MemoryError("too much")
+
+    picture = Picture()
+    kept = weakref.ref(picture)
+    gc.disable()
+    try:
+        with pytest.raises(MemoryError) as caught, Lanes(*LANES) as lanes:
+            lanes.wait([lanes.submit("a", partial(fail, picture))])
+        del picture, caught
+        assert kept() is None
+    finally:
+        gc.enable()
 
 
 def test_leaving_early_drops_what_has_not_begun() -> None:

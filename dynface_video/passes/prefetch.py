@@ -87,7 +87,11 @@ class Prefetch(Generic[T]):
             if isinstance(error, StopIteration):
                 return
             if error is not None:
-                raise error
+                try:
+                    raise error
+                finally:
+                    # Its traceback refers to this frame: a circle would keep what the producer held in memory.
+                    del error
             yield item  # type: ignore[misc]
 
 

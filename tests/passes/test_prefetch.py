@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -72,6 +74,28 @@ def test_producer_and_consumer_work_at_the_same_time() -> None:
             alone.append(item)
             both.wait()
     assert alone == [0, 1, 2]
+
+
+def test_after_an_error_nothing_that_the_producer_held_is_kept() -> None:
+    class Picture:
+        """Stands for memory."""
+
+    kept: list[weakref.ref[Picture]] = []
+
+    def produced() -> Iterator[int]:
+        picture = Picture()
+        kept.append(weakref.ref(picture))
+        yield 0
+        raise MemoryError("too much")
+
+    gc.disable()
+    try:
+        with pytest.raises(MemoryError) as caught, Prefetch(produced(), 1) as items:
+            list(items)
+        del caught, items
+        assert kept[0]() is None
+    finally:
+        gc.enable()
 
 
 def test_an_error_comes_after_the_items_before_it() -> None:
