@@ -225,6 +225,7 @@ class _Networks:
     files: ModelFiles
     device: torch.device
     loaded: dict[str, Any] = field(default_factory=dict)
+    deferred: dict[str, Deferred[Denoiser]] = field(default_factory=dict)
 
     def load(self, name: NetworkName, default: type[Any]) -> Any:
         """A network by its name in `model_index.json`; default: its class where the name has no class of its own."""
@@ -244,9 +245,16 @@ class _Networks:
             loaded: Denoiser = self.load(name, GuidedPrior)
             table.check_fits(loaded.resolution, loaded.schedule)
             return loaded
-        described = check_folder(self.files.folder / name)
-        table.check_fits(described.resolution, NoiseSchedule(**(described.schedule or {})))
-        return Deferred(lambda: self.load(name, GuidedPrior))
+        folder = self.files.folder / name
+        described = check_folder(folder)
+        try:
+            resolution, schedule = described.resolution, NoiseSchedule(**(described.schedule or {}))
+        except (AttributeError, TypeError) as error:
+            raise ModelError(f"{folder}: not the configuration of a prior: {error}") from error
+        table.check_fits(resolution, schedule)
+        if name not in self.deferred:
+            self.deferred[name] = Deferred(lambda: self.load(name, GuidedPrior))
+        return self.deferred[name]
 
     def _read(self, name: NetworkName, default: type[Any]) -> Any:
         if isinstance(name, str):

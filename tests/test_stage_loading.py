@@ -18,7 +18,7 @@ from dynface_video.models.registry import model_folder
 from dynface_video.models.restorer import ForeignRestorer
 from dynface_video.models.unet_prior import UNetPrior
 from dynface_video.pipeline import FacePipeline
-from dynface_video.pretrained import WEIGHTS
+from dynface_video.pretrained import CONFIG, WEIGHTS
 from dynface_video.stage import Sampler, StageConfig
 from dynface_video.stage_loading import INDEX, find_models, load_stages
 from small_models import STAGE, make_small_models
@@ -151,10 +151,29 @@ def test_a_prior_of_the_set_is_loaded_when_it_is_needed(sampling: Path) -> None:
     assert isinstance(sampler.prior, GuidedPrior) and sampler.prior is sampler.prior and sampler.prior_source.loaded
 
 
+def test_a_prior_that_two_stages_name_is_loaded_once(sampling: Path) -> None:
+    stage = json.loads((sampling / INDEX).read_text())["stages"][0]
+    (sampling / INDEX).write_text(json.dumps({"stages": [stage, stage | {"resolution": 256}]}))
+    chosen = load_settings("mini").model_copy(update={"models": str(sampling)})
+    stages = load_stages(find_models(chosen), chosen.restoration, torch.device("cpu"), torch.float32)
+    first, second = (stage.sampler.prior_source for stage in stages if stage.sampler is not None)
+    assert isinstance(first, Deferred) and first is second
+
+
 def test_what_is_wrong_with_a_prior_is_said_before_it_is_needed(sampling: Path) -> None:
     weights, table = sampling / "prior" / WEIGHTS, sampling / "starting_steps.json"
+    described = (sampling / "prior" / CONFIG).read_text()
     table.write_text(json.dumps(json.loads(table.read_text()) | {"resolution": 256}))
     with pytest.raises(ModelError, match="built for 256 px"):
+        sampler_of(sampling)
+    config = sampling / "prior" / CONFIG
+    config.write_text(
+        json.dumps({name: value for name, value in json.loads(described).items() if name != "resolution"})
+    )
+    with pytest.raises(ModelError, match=r"prior: not the configuration of a prior: .*'resolution'"):
+        sampler_of(sampling)
+    config.write_text(json.dumps(json.loads(described) | {"schedule": {"cosine": True}}))
+    with pytest.raises(ModelError, match=r"prior: not the configuration of a prior: .*'cosine'"):
         sampler_of(sampling)
     weights.write_bytes(weights.read_bytes()[:-10])
     with pytest.raises(ModelError, match="prior: damaged"):
