@@ -228,6 +228,8 @@ def serve(options: dict[str, Any]) -> None:
     from dynface_video.passes.model_cache import ModelCache
 
     answers = os.fdopen(os.dup(1), "w", buffering=1)
+    # A library's words on standard output would count as answers.
+    os.dup2(2, 1)
     networks, fit = ModelCache(), True
     while fit and (line := sys.stdin.readline()):
         project = Project(Path(json.loads(line)))
