@@ -276,9 +276,10 @@ class VideoPipeline:
 
     def _discard(self, following: Mapping[int, int]) -> None:
         lookback = self._lookback()
+        furthest = max(kept.estimate + stage.window_radius for kept, stage in zip(lookback, self.stages, strict=True))
         for key, record in list(self._records.items()):
             age = following.get(key.track, key.at) - key.at
-            gone = age > lookback[0].estimate + self.stages[0].window_radius
+            gone = age > furthest
             if age > 0:
                 self._motions.discard(key, picture=gone)
             if gone:

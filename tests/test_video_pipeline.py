@@ -23,7 +23,7 @@ from dynface_video.passes.analyze import noise_numbers
 from dynface_video.pipeline import FacePipeline
 from dynface_video.tracking.observation import FaceTrack
 from dynface_video.video_pipeline import NETWORKS, TEMPORAL, FaceKey, VideoPipeline, reach
-from tracing_stages import BATCH, POINTS, SIZE, trace_of, tracing
+from tracing_stages import BATCH, POINTS, SIZE, Reader, trace_of, tracing
 
 LENGTH = 24
 RNG = np.random.default_rng(0)
@@ -221,6 +221,17 @@ def test_nothing_is_kept_that_no_face_will_need() -> None:
     assert all(record.stages[1].face is None for record in video._records.values())
     assert min(key.at for key in video._motions._motions) == 10
     assert min(key.at for key in video._motions._inputs) >= 10 - far
+
+
+def test_crops_stay_for_the_widest_window_of_any_stage() -> None:
+    pipeline = tracing(0, stages=2, temporal_radius=0)
+    first, second = pipeline.stages
+    reading = Reader(reads_windows=True, reads_coarse=True)
+    second = replace(second, restoration=reading, config=replace(second.config, window_radius=2))
+    pipeline = replace(pipeline, stages=(first, second))
+    one = analyzed(track(), stages=2)
+    whole = restore(pipeline, one, 0, LENGTH, block=LENGTH)
+    np.testing.assert_array_equal(whole, restore(pipeline, one, 0, LENGTH, block=3))
 
 
 def test_a_face_without_its_neighbours_crops_is_an_error_not_a_guess() -> None:
