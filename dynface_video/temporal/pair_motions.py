@@ -7,6 +7,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from torch import Tensor
 
+from dynface_video.resampling import on_cpu
 from dynface_video.temporal.motion import (
     Motion,
     MotionInput,
@@ -16,6 +17,9 @@ from dynface_video.temporal.motion import (
 )
 
 PAIRS_AT_ONCE = 16
+"""On a CPU, whose caches hold no more."""
+PAIRS_AT_ONCE_ON_A_DEVICE = 256
+"""Every batch launches the same kernels, and a GPU waits for launches longer than it works (docs/gpu-and-ray.md)."""
 
 
 class Ordered(Protocol):
@@ -56,7 +60,10 @@ class PairMotions(Generic[Key]):
             (one, other) if one < other else (other, one) for one, other in pairs if other not in known.get(one, {})
         )
         self._prepare(dict.fromkeys(key for pair in missing for key in pair))
-        for part in self._batches(list(missing)):
+        if not missing:
+            return
+        host = on_cpu(self._inputs[next(iter(missing))[0]].crop)
+        for part in self._batches(list(missing), PAIRS_AT_ONCE if host else PAIRS_AT_ONCE_ON_A_DEVICE):
             inputs = join_motion_inputs([self._inputs[pair[side]] for side in (0, 1) for pair in part])
             there, back = motion_both_ways(inputs[: len(part)], inputs[len(part) :])
             for row, (one, other) in enumerate(part):
@@ -70,15 +77,15 @@ class PairMotions(Generic[Key]):
             self._inputs.pop(key, None)
 
     def _prepare(self, keys: Iterable[Key]) -> None:
-        for part in self._batches([(key,) for key in keys if key not in self._inputs]):
+        for part in self._batches([(key,) for key in keys if key not in self._inputs], PAIRS_AT_ONCE):
             own = [key for (key,) in part]
             inputs = prepare_motion(self._pictures(own), self._validity(own))
             self._inputs.update((key, inputs[row : row + 1]) for row, key in enumerate(own))
 
-    def _batches(self, groups: Sequence[tuple[Key, ...]]) -> Iterable[Sequence[tuple[Key, ...]]]:
+    def _batches(self, groups: Sequence[tuple[Key, ...]], size: int) -> Iterable[Sequence[tuple[Key, ...]]]:
         for alike in split(groups, lambda keys: self._validity(keys) is None):
-            for first in range(0, len(alike), PAIRS_AT_ONCE):
-                yield alike[first : first + PAIRS_AT_ONCE]
+            for first in range(0, len(alike), size):
+                yield alike[first : first + size]
 
 
 def split(items: Iterable[Item], condition: Callable[[Item], bool]) -> tuple[list[Item], list[Item]]:

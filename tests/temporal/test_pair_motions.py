@@ -52,6 +52,22 @@ def test_a_pair_is_measured_once_for_both_directions(monkeypatch: pytest.MonkeyP
     assert torch.equal(motions.between(1, [2, 0])[1].weight, back.weight[0])
 
 
+def test_a_device_measures_more_pairs_in_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = []
+
+    def measure(first: pair_motions.MotionInput, second: pair_motions.MotionInput) -> object:
+        measured.append(len(first.crop))
+        return motion_both_ways(first, second)
+
+    monkeypatch.setattr(pair_motions, "motion_both_ways", measure)
+    monkeypatch.setattr(pair_motions, "PAIRS_AT_ONCE", 2)
+    for host in (True, False):
+        monkeypatch.setattr(pair_motions, "on_cpu", lambda tensor, host=host: host)
+        source = Source()
+        PairMotions[int](source.pictures, source.validity).find([(0, 1), (1, 2), (0, 2)])
+    assert measured == [2, 1, 3]
+
+
 def test_a_pair_is_the_same_beside_pairs_with_masks() -> None:
     source = Source()
     alone, together = (PairMotions[int](source.pictures, source.validity) for _ in range(2))
