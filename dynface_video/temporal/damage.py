@@ -56,6 +56,8 @@ REACH, LEAST_OUTSIDE = 0.04, 0.05
 """How far around damage motion is judged, sigma in sides of the crop, and the least share of it that is undamaged."""
 CONFIRMED = 1.5
 """How many times as far from the neighbours' picture as the repaired crop the crop has to be."""
+STANDS = 0.5
+"""How far the crop is at most from what stands in the picture, in distances to the repaired crop."""
 SLANT = 3
 """Largest angle between a line and the frame's upright, degrees."""
 LINE_BAND = 0.03
@@ -189,19 +191,18 @@ def _by_neighbours(found: FoundDamage, around: NearFrames, row: int, lean: float
 
     share, repaired = found.share, found.repaired
     if count == 0:
-        share = _accepted(found, [], lean)
+        share = _accepted(found, [], found.crops[:0], lean)
         return FoundDamage(found.crops, share, found.crops + share * (repaired - found.crops))
-    seen = brought(others.repaired, flow)
+    seen, still = brought(others.repaired, flow), brought(others.crops, _still_flow(around.still[row][present], size))
     if share.any():
         trust = _around(moved.weight_at(size), share) * (1 - warp(others.share, flow, "bilinear")).clamp(0, 1)
         sides = [_together(seen[side], trust[side]) for side in (before, ~before) if side.any()]
-        share = _accepted(found, sides, lean)
+        share = _accepted(found, sides, still, lean)
         shown, known = _together(seen, trust)
         repaired = found.crops + share * (repaired + known * (shown - repaired) - found.crops)
     if count >= FEWEST_NEIGHBOURS:
         # Until it is confirmed, what was found in a neighbour is no evidence: either version of it may be true.
         doubted = brought(others.crops, flow) if others.share.any() else seen
-        still = brought(others.crops, _still_flow(around.still[row][present], size))
         alone = damaged_share(repaired, seen, doubted, still)
         alone = alone if inside is None else alone * inside.amin(dim=0, keepdim=True)
         if alone.any():
@@ -232,16 +233,18 @@ def _together(seen: Tensor, trust: Tensor) -> tuple[Tensor, Tensor]:
     return mean, 1 - (1 - trust).prod(dim=0, keepdim=True)
 
 
-def _accepted(found: FoundDamage, sides: Sequence[tuple[Tensor, Tensor]], lean: float) -> Tensor:
+def _accepted(found: FoundDamage, sides: Sequence[tuple[Tensor, Tensor]], still: Tensor, lean: float) -> Tensor:
     """The share of damage (1, 1, R, R) less that for which nothing speaks but the network.
 
     A connected part is damage if the frames before and those after show something else there, nearer to the repaired
-    crop than to the crop: what comes into view or goes is in one of them. Lines along the film may stay where they
-    are: they are damage unless neighbours show the same.
+    crop than to the crop: what comes into view or goes is in one of them. What a neighbour shows in the same place of
+    the picture stands there. Lines along the film may stay where they are: they are damage unless the face shows the
+    same in other frames.
 
     Args:
         found: In one crop.
         sides: What is shown before and after and how far that is to be trusted, as of `_together`.
+        still: The neighbours as they show what does not move in the picture, (K, 3, R, R).
         lean: As of `upright_lines`.
     """
     share = found.share
@@ -260,6 +263,9 @@ def _accepted(found: FoundDamage, sides: Sequence[tuple[Tensor, Tensor]], lean: 
         judged = total(weights) > LEAST_KNOWN * total(share[0, 0])
         confirmed &= judged & (off > CONFIRMED * left)
         denied |= judged & (off < left)
+    changed = total((share * (found.crops - found.repaired).abs().mean(dim=1, keepdim=True))[0, 0])
+    for picture in still:
+        confirmed &= total((share * (found.crops - picture).abs().mean(dim=1, keepdim=True))[0, 0]) > STANDS * changed
     accepted = confirmed[labels] | upright_lines(damaged & ~denied[labels], lean)
     return share * torch.from_numpy((accepted & damaged).astype(np.float32)).to(share.device)
 

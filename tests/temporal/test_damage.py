@@ -172,6 +172,20 @@ def test_what_comes_into_view_stays_whatever_the_network_takes_it_for() -> None:
     assert torch.equal(made.repaired, crop) and not made.share.any()
 
 
+def test_what_stands_in_the_picture_stays_whatever_the_network_takes_it_for() -> None:
+    # A head that moves by 12 pixels a frame before a ledge, of which it hides most in every frame.
+    def passing(at: int) -> Tensor:
+        picture = noisy(face(), at + 5)
+        picture[..., 60:66, 40 + 12 * at : 46 + 12 * at] = 1
+        return picture
+
+    share, moves = spot(slice(60, 66), slice(40, 46)), tuple(12 * at / SIZE for at in NEAR)
+    found = seen_by_network(passing(0), share, gaussian_blur(face(), 6.0))
+    near = [find_damage(None, passing(at)) for at in NEAR]
+    assert torch.equal(removed(found, near, still=moves).repaired, passing(0))
+    assert not torch.equal(removed(found, near).repaired, passing(0))
+
+
 def test_a_mole_stays_and_so_does_what_nothing_confirms() -> None:
     share = spot(slice(60, 66), slice(40, 46))
     crop = torch.where(share > 0, torch.tensor(0.1), noisy(face(), 9))
