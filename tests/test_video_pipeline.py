@@ -16,13 +16,14 @@ import pytest
 
 from dynface_video.analyzed_track import AnalyzedTrack
 from dynface_video.diffusion.noise import NoiseKey
+from dynface_video.face_records import FaceKey
 from dynface_video.faces.colour import LUMINANCE
 from dynface_video.lanes import Lanes
 from dynface_video.media.timing.shots import Shot
 from dynface_video.passes.analyze import noise_numbers
 from dynface_video.pipeline import FacePipeline
 from dynface_video.tracking.observation import FaceTrack
-from dynface_video.video_pipeline import NETWORKS, TEMPORAL, FaceKey, VideoPipeline, reach
+from dynface_video.video_pipeline import NETWORKS, TEMPORAL, VideoPipeline, reach
 from tracing_stages import BATCH, POINTS, SIZE, Reader, trace_of, tracing
 
 LENGTH = 24
@@ -219,8 +220,8 @@ def test_nothing_is_kept_that_no_face_will_need() -> None:
     assert (first(0, "estimate"), first(0, "sample"), first(0, "face")) == (10 - 8, 10 - 6, 10 - 4)
     assert (first(1, "estimate"), first(1, "sample")) == (10 - 4, 10 - 2)
     assert all(record.stages[1].face is None for record in video._records.values())
-    assert min(key.at for key in video._motions._motions) == 10
-    assert min(key.at for key in video._motions._inputs) >= 10 - far
+    assert min(key.at for key in video._crops.motions._motions) == 10
+    assert min(key.at for key in video._crops.motions._inputs) >= 10 - far
 
 
 def test_crops_stay_for_the_widest_window_of_any_stage() -> None:
@@ -287,7 +288,7 @@ def test_a_closed_pipeline_leaves_nothing_in_memory() -> None:
                 video.add(FaceKey(0, at), crops_of(at, 2))
             assert len(video.begin([FaceKey(0, 0)]).faces) == 1
         record = weakref.ref(video._records[FaceKey(0, 0)])
-        motion = weakref.ref(video._motions.between(FaceKey(0, 0), [FaceKey(0, 1)])[0].flow)
+        motion = weakref.ref(video._crops.motions.between(FaceKey(0, 0), [FaceKey(0, 1)])[0].flow)
         video.close()
         assert record() is None and motion() is None
     finally:

@@ -16,6 +16,7 @@ from itertools import islice
 import numpy as np
 
 from dynface_video.analyzed_track import AnalyzedTrack
+from dynface_video.face_records import FaceKey
 from dynface_video.faces.align import (
     align_transform,
     compose,
@@ -38,7 +39,7 @@ from dynface_video.passes.prefetch import Prefetch, frames_ahead
 from dynface_video.pipeline import FacePipeline
 from dynface_video.stage import source_detail_weight
 from dynface_video.tracking.observation import FADE_FRAMES
-from dynface_video.video_pipeline import NETWORKS, TEMPORAL, BegunFaces, FaceKey, VideoPipeline, reach
+from dynface_video.video_pipeline import NETWORKS, TEMPORAL, BegunFaces, VideoPipeline, reach
 
 FRAMES_AT_ONCE = 8
 """Frames of a block, at least: as many as a batch has faces, so that one face a frame fills it."""

@@ -26,6 +26,8 @@ PARTS = {
     "dynface_video.diffusion.engine": "sampler",
     "dynface_video.face_sampler": "sampler",
     "dynface_video.stage": "RM",
+    "dynface_video.face_crops": "gathering",
+    "dynface_video.face_records": "gathering",
     "dynface_video.video_pipeline": "gathering",
 }
 """The innermost of these modules that is at work names the part."""

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 
 from dynface_video.analyzed_track import AnalyzedTrack
+from dynface_video.face_records import FaceKey
 from dynface_video.pipeline import FacePipeline
 from dynface_video.stage import Stage
 from dynface_video.tracking.observation import FaceTrack
-from dynface_video.video_pipeline import FaceKey, VideoPipeline, reach
+from dynface_video.video_pipeline import VideoPipeline, reach
 
 SIZES = (128, 256, 512)
 LEVEL = 1.5 / 128

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 from dynface_video.analyzed_track import AnalyzedTrack
+from dynface_video.face_records import FaceKey
 from dynface_video.faces.align import template
 from dynface_video.faces.colour import LUMINANCE
 from dynface_video.tracking.observation import FaceTrack
-from dynface_video.video_pipeline import FaceKey, VideoPipeline, reach
+from dynface_video.video_pipeline import VideoPipeline, reach
 from evaluated_faces import picture
 from evaluation.clips import CleanClip
 from evaluation.film_damage import (

@@ -15,10 +15,11 @@ from torch.utils._pytree import tree_leaves
 
 from dynface_video import resampling
 from dynface_video.analyzed_track import AnalyzedTrack
+from dynface_video.face_records import FaceKey
 from dynface_video.pipeline import FacePipeline
 from dynface_video.temporal import flow_search
 from dynface_video.tracking.observation import FaceTrack
-from dynface_video.video_pipeline import FaceKey, VideoPipeline, reach
+from dynface_video.video_pipeline import VideoPipeline, reach
 
 FETCHING = (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default)
 """What waits for a device and copies a tensor's values: `.item()`, branches, boolean masks."""

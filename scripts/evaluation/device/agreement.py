@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dynface_video.diffusion.guidance import closed_form_guidance, guide_spectra
 from dynface_video.diffusion.noise import NoiseKey
+from dynface_video.face_records import FaceKey
 from dynface_video.faces.colour_transfer import apply_colour, match_colour
 from dynface_video.metrics.fidelity import log_spectrum_distance, psnr
 from dynface_video.models.adjuster import sobel_guidance_map
@@ -23,7 +24,7 @@ from dynface_video.temporal.flow_averaging import every_pair, neighbour_motions,
 from dynface_video.temporal.flow_search import inverse_search
 from dynface_video.temporal.light import match_light
 from dynface_video.temporal.motion import Motion
-from dynface_video.video_pipeline import FaceKey, VideoPipeline
+from dynface_video.video_pipeline import VideoPipeline
 from evaluation.device.material import (
     blocks_of_video,
     clean_faces,

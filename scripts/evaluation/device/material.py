@@ -15,6 +15,7 @@ from torch import Tensor
 
 from dynface_video.analyzed_track import AnalyzedTrack
 from dynface_video.diffusion.starting_step import StartingStepTable
+from dynface_video.face_records import FaceKey
 from dynface_video.faces.align import extract_crop, scaling, template
 from dynface_video.models.blur_level import BlurLevelEstimator
 from dynface_video.models.registry import model_folder
@@ -22,7 +23,7 @@ from dynface_video.models.unet_prior import UNetPrior
 from dynface_video.pipeline import FacePipeline, to_tensor
 from dynface_video.stage import Sampler, Stage, StageConfig
 from dynface_video.tracking.observation import FaceTrack
-from dynface_video.video_pipeline import FaceKey, VideoPipeline, reach
+from dynface_video.video_pipeline import VideoPipeline, reach
 from evaluation.device.scale import Bench
 from evaluation.faces import CleanFace, degrade_faces, load_clean_faces
 
