@@ -119,8 +119,10 @@ class FaceCrops:
                 found = find_damage(self._pipeline.damage_detector, self._records.stack(number, "crop", part))
                 for row, key in enumerate(part):
                     record = self._records[key]
-                    record.found = found[row : row + 1]
-                    record.cleaned = carried_change(record.crops, record.found.repaired[0])
+                    # Copies, and the crops themselves where nothing was found: a row would keep its whole batch.
+                    record.cleaned = carried_change(record.crops, found.repaired[row].clone())
+                    share = found.share[row : row + 1].clone()
+                    record.found = FoundDamage(record.crops[-1][None], share, record.cleaned[-1][None])
 
     def _still(self, key: FaceKey, other: FaceKey) -> np.ndarray:
         """Where in another crop of the face things lie that do not move in the picture: see `NearFrames`."""

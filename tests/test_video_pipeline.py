@@ -235,6 +235,17 @@ def test_crops_stay_for_the_widest_window_of_any_stage() -> None:
     np.testing.assert_array_equal(whole, restore(pipeline, one, 0, LENGTH, block=3))
 
 
+def test_crops_without_damage_are_not_kept_twice() -> None:
+    video = VideoPipeline(tracing(), {0: analyzed(track())}, seed=0)
+    for at in range(LENGTH):
+        video.add(FaceKey(0, at), crops_of(at))
+    video.restore([FaceKey(0, 3)])
+    record = video._records[FaceKey(0, 3)]
+    assert record.found is not None and record.whole is not None
+    kept = (record.found.crops, record.found.repaired, record.cleaned[-1], record.whole[-1])
+    assert {picture.data_ptr() for picture in kept} == {record.crops[-1].data_ptr()}
+
+
 def test_a_face_without_its_neighbours_crops_is_an_error_not_a_guess() -> None:
     video = VideoPipeline(tracing(), {0: analyzed(track())}, seed=0)
     with pytest.raises(KeyError):
