@@ -132,7 +132,9 @@ class FaceCrops:
         return np.asarray((to_sides @ there @ np.linalg.inv(to_sides @ here))[:2])
 
     def _shows_damage(self, key: FaceKey) -> bool:
-        return bool(present(self._records[key].found).share.any())
+        record = self._records[key]
+        # Not by its values: a GPU would have to be waited for once for each neighbour.
+        return record.cleaned[-1] is not record.crops[-1]
 
     def _neighbours(
         self, number: int, keys: Sequence[FaceKey], near: Sequence[Sequence[FaceKey]]
