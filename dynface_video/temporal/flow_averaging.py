@@ -116,7 +116,7 @@ def temporal_average(
         validity: Of the pictures; without it all lie inside the picture.
 
     Returns:
-        (count, 3, R, R); the same bytes in every batch.
+        (count, 3, R, R); on the CPU the same bytes in every batch, on CUDA within rounding.
     """
     x, flow = pictures[:count], pairs.motions.flow.float()
     targets = torch.tensor(list(pairs.targets), dtype=torch.long, device=x.device)
