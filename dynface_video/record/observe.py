@@ -32,6 +32,8 @@ from dynface_video.record.pictures import (
 )
 
 MEASURING = "measuring"
+RUNS_AHEAD = 16
+"""Runs that may wait to be measured, for memory: a crowd is collected sooner than it is measured."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,6 +147,8 @@ class _Observer:
         crops = self._crops.setdefault(run, RunCrops.of(landmarks))
         crops.add(source, output, landmarks)
         if index == run.stop - 1 and len(crops.source) > 1:
+            if len(self._measuring) == RUNS_AHEAD:
+                self._runner.wait([self._measuring.pop(0)])
             work = partial(self._measure, run, self._crops.pop(run))
             self._measuring.append(self._runner.submit(MEASURING, work))
 

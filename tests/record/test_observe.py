@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,10 +14,12 @@ import pytest
 from PIL import Image
 
 from dynface_video.faces.align import template
+from dynface_video.record import observe as observing
 from dynface_video.record.measure import FaceReaders, RunCrops, RunMeasures, landmark_motion, measure_run
+from dynface_video.record.moments import Moments, Run
 from dynface_video.record.pictures import ExcerptWriter, close_up_box, fitted, jpeg, square_around
 from identity import FACE, FoundFace
-from made_records import made_track
+from made_records import made_analysis, made_track
 
 
 def noise(seed: int, size: int = 96) -> np.ndarray:
@@ -119,6 +122,34 @@ def test_landmarks_that_move_are_measured_in_percent_of_the_eye_distance() -> No
     crops = np.zeros((4, 128, 128, 3), np.float32)
     assert landmark_motion(crops, Moving()) == pytest.approx(100 * 3 / eyes, rel=1e-3)  # type: ignore[arg-type]
     assert len(FACE) == 5
+
+
+def test_few_runs_wait_to_be_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = 16
+    monkeypatch.setattr(observing, "RUNS_AHEAD", 3)
+    measured, waiting = list[int](), list[int]()
+
+    def slow(track: int, start: int, crops: RunCrops, readers: FaceReaders) -> RunMeasures:
+        time.sleep(0.05)
+        measured.append(start)
+        return measure
+
+    def pairs() -> Iterator[observing.FramePair]:
+        for index in range(2 * runs):
+            waiting.append(index // 2 - len(measured))
+            yield observing.FramePair(index, picture, picture)
+
+    crops = RunCrops.of(template(96))
+    for seed in range(2):
+        crops.add(noise(seed), noise(seed), template(96))
+    measure, picture = measure_run(1, 0, crops, FaceReaders(FoundFace((64, 64)))), noise(0)
+    monkeypatch.setattr(observing, "measure_run", slow)
+    moments = Moments((), tuple(Run(1, start, start + 2) for start in range(0, 2 * runs, 2)), (), {}, {})
+    analysis = made_analysis([made_track(1, 0, 2 * runs)], 2 * runs, 1)
+    readers, info = FaceReaders(FoundFace((64, 64))), None
+    record = observing.observe(pairs(), moments, analysis, info, readers, {})  # type: ignore[arg-type]
+    assert len(record.measures) == runs and measured == sorted(measured)
+    assert 1 < max(waiting) <= 3 + 1
 
 
 def test_measures_are_read_back_as_written() -> None:
