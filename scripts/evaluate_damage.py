@@ -57,7 +57,7 @@ def main() -> int:
 
 
 def _run(options: argparse.Namespace) -> None:
-    settings = load_settings(options.preset, options.config, {"device": options.device})
+    settings = load_settings(options.preset, options.config, {"device": options.device, "remove_damage": True})
     models = load_models(settings)
     repairing = replace(models, pipeline=without_networks(models.pipeline))
     options.out.mkdir(parents=True, exist_ok=True)

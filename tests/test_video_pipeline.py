@@ -236,7 +236,7 @@ def test_crops_stay_for_the_widest_window_of_any_stage() -> None:
 
 
 def test_crops_without_damage_are_not_kept_twice() -> None:
-    video = VideoPipeline(tracing(), {0: analyzed(track())}, seed=0)
+    video = VideoPipeline(tracing(remove_damage=True), {0: analyzed(track())}, seed=0)
     for at in range(LENGTH):
         video.add(FaceKey(0, at), crops_of(at))
     video.restore([FaceKey(0, 3)])

@@ -36,6 +36,7 @@ class PipelineOverrides(TypedDict, total=False):
     paste_mask: Literal["crop", "person"]
     grayscale: Literal["auto", "on", "off"]
     grain: float
+    remove_damage: bool
     codec: str | None
     crf: int | None
     encoder_preset: str | None

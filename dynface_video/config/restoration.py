@@ -110,10 +110,11 @@ class RestorationSettings(Section):
         le=8,
         description="neighbouring crops on each side that the restoration model reads, frames; null: the stage's own",
     )
-    remove_damage: bool = Field(
-        default=True,
+    remove_damage: Annotated[bool, Option()] = Field(
+        default=False,
         description="remove film damage from faces before they are restored: dust, tears and scratches of single "
-        "frames by what the frames around them show, scratches that stay by what a network finds in single frames",
+        "frames by what the frames around them show, scratches that stay by what a network finds in single frames; "
+        "takes half as long again (on in the preset archive)",
     )
     temporal_radius: int | None = Field(
         default=None,

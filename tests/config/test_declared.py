@@ -14,7 +14,7 @@ def test_every_override_reaches_its_setting() -> None:
         "strength": 0.25, "num_inference_steps": 3, "faces": "largest", "seed": 9, "workers": 2, "device": "cpu",
         "threads": 2, "address": "auto", "work": Path("scratch"),
         "codec": "libx265", "crf": 20, "encoder_preset": "slow", "pix_fmt": "yuv422p", "interlaced": "keep",
-        "mezzanine": True, "copy_untouched": True, "images": "stills", "fps": "24", "image_format": "tif", "grain": 0.5,
+        "mezzanine": True, "copy_untouched": True, "images": "stills", "fps": "24", "image_format": "tif", "grain": 0.5, "remove_damage": True,
         "grayscale": "off", "detector": "retinaface", "minimum_size": 40.0, "minimum_score": 0.3, "aligned": True,
         "resolution": 256, "identity": "arcface", "paste_mask": "person", "precision": "bfloat16",
         "record": False,
