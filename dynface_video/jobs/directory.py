@@ -67,10 +67,11 @@ class JobDirectory:
         Args:
             path: The directory.
             plan: What the job is.
-            resume: False deletes an existing job instead of resuming it.
+            resume: False deletes an existing job instead of resuming it. A job with another plan that has finished
+                nothing is deleted in either case.
 
         Raises:
-            JobMismatchError: The directory holds a job with another plan, and `resume` is true.
+            JobMismatchError: The directory holds finished work of a job with another plan, and `resume` is true.
             InputError: The directory cannot be created, or holds something else.
         """
         if path.exists() and not path.is_dir():
@@ -80,7 +81,9 @@ class JobDirectory:
             shutil.rmtree(path)
         elif existing.exists():
             differences = plan.differences(read_plan(existing))
-            if differences:
+            if differences and not _has_finished_work(path):
+                shutil.rmtree(path)
+            elif differences:
                 raise JobMismatchError(
                     f"{path} holds a job that differs: {'; '.join(differences)}. Resume it with the same options, "
                     f"or {RESTART}"
@@ -197,6 +200,11 @@ class JobDirectory:
             shutil.rmtree(self.path, ignore_errors=True)
             if not self.path.exists():
                 return
+
+
+def _has_finished_work(path: Path) -> bool:
+    """Whether a job's directory holds its first pass's result, a segment or a picture, or may do so."""
+    return (path / ANALYSIS).exists() or any(not file.name.startswith(".") for file in path.glob("*/*"))
 
 
 def completed(path: Path) -> dict[str, Any] | None:

@@ -99,10 +99,25 @@ def test_editing_a_track_redoes_only_the_segments_that_show_it(job: JobDirectory
     assert job.finished(SECOND, edited) == RESULT
 
 
-def test_a_job_with_other_settings_is_refused_and_the_difference_named(job: JobDirectory) -> None:
-    other = dataclasses.replace(PLAN, settings={"restoration": {"strength": 0.9}})
+OTHER = dataclasses.replace(PLAN, settings={"restoration": {"strength": 0.9}})
+
+
+@pytest.mark.parametrize("finished", ["segments/00000-0.nut", "pictures/a.png", "analysis.json"])
+def test_a_job_with_other_settings_is_refused_and_the_difference_named(finished: str, job: JobDirectory) -> None:
+    (job.path / finished).parent.mkdir(exist_ok=True)
+    (job.path / finished).write_bytes(b"work")
     with pytest.raises(JobError, match=r"strength \(0\.9 now, 0\.5 before\).*--restart"):
-        JobDirectory.open(job.path, other)
+        JobDirectory.open(job.path, OTHER)
+    assert (job.path / finished).read_bytes() == b"work"
+
+
+def test_a_job_that_finished_nothing_makes_way_for_other_settings(job: JobDirectory) -> None:
+    job.log_path.write_text("{}")
+    (job.path / "segments" / ".00000.partial-ab12.nut").write_bytes(b"half")
+    assert JobDirectory.open(job.path, OTHER).plan == OTHER
+    assert sorted(path.name for path in job.path.iterdir()) == ["plan.json", "segments"]
+    assert not list((job.path / "segments").iterdir())
+    assert JobDirectory.open(job.path, OTHER).plan == OTHER
 
 
 def test_without_resume_a_job_starts_over(job: JobDirectory, analysis: Analysis) -> None:

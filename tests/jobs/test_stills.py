@@ -80,9 +80,7 @@ def test_an_interrupted_folder_is_resumed_and_a_restart_does_all_of_it(
 def test_other_settings_do_not_resume_a_job(
     album: Path, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stopped(*arguments: object) -> object:
-        raise KeyboardInterrupt
-
+    stopped, _ = interrupted_once(stills.restore_still)
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(stills, "restore_still", stopped)
         StillsJob(album, tmp_path / "out", settings, RunOptions()).run()
