@@ -263,9 +263,10 @@ def _accepted(found: FoundDamage, sides: Sequence[tuple[Tensor, Tensor]], still:
         judged = total(weights) > LEAST_KNOWN * total(share[0, 0])
         confirmed &= judged & (off > CONFIRMED * left)
         denied |= judged & (off < left)
-    changed = total((share * (found.crops - found.repaired).abs().mean(dim=1, keepdim=True))[0, 0])
-    for picture in still:
-        confirmed &= total((share * (found.crops - picture).abs().mean(dim=1, keepdim=True))[0, 0]) > STANDS * changed
+    own, background = _luminance(found.crops), _luminance(still)
+    changed = total((share * (own - _luminance(found.repaired)).abs())[0, 0])
+    for beyond in _beyond(own, background, background).clamp(min=0):
+        confirmed &= total((share * beyond)[0, 0]) > STANDS * changed
     accepted = confirmed[labels] | upright_lines(damaged & ~denied[labels], lean)
     return share * torch.from_numpy((accepted & damaged).astype(np.float32)).to(share.device)
 
@@ -327,17 +328,14 @@ def damaged_share(crop: Tensor, seen: Tensor, doubted: Tensor, still: Tensor) ->
     spread, first = ranges.min(dim=0, keepdim=True)
     bottom, top = low.gather(0, first), high.gather(0, first + least - 1)
     outside = torch.maximum(own - top, bottom - own).clamp(min=0)
-    near = 2 * max(1, round(MISSED * size)) + 1
-    beyond = torch.maximum(own - _largest(top, near), -_largest(-bottom, near) - own)
+    beyond = _beyond(own, bottom, top)
     noise = 1.4826 * (own - 0.5 * (bottom + top)).abs().median()
     limit = (torch.clamp(NOISE_TOLERANCE * noise, min=LEAST_DIFFERENCE) + DISAGREEMENT * spread) * _caution(
         size, crop.device
     )
     # What one neighbour shows in the same place of the picture stands there; the face before it moves.
     background = _luminance(still)
-    apart = torch.maximum(own - _largest(background, near), -_largest(-background, near) - own).amin(
-        dim=0, keepdim=True
-    )
+    apart = _beyond(own, background, background)
     sure, possible = torch.minimum(beyond, apart) > limit, outside > GROWTH * limit
     if not sure.any():
         return torch.zeros_like(own)
@@ -351,6 +349,12 @@ def _softened(damaged: Tensor, further: int) -> Tensor:
     """Damage (R, R) and what lies `further` pixels around it, (1, 1, R, R), soft at its border."""
     wide = _largest(damaged[None, None], 2 * further + 1)
     return F.avg_pool2d(F.pad(wide, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+
+
+def _beyond(own: Tensor, bottom: Tensor, top: Tensor) -> Tensor:
+    """How far a luminance lies outside the range of others around it, at most `MISSED` away; negative inside."""
+    near = 2 * max(1, round(MISSED * own.shape[-1])) + 1
+    return torch.maximum(own - _largest(top, near), -_largest(-bottom, near) - own)
 
 
 def _largest(values: Tensor, side: int) -> Tensor:
