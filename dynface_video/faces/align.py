@@ -21,6 +21,9 @@ TEMPLATE_512 = np.array(
 """Where the five points lie in a crop of 512 pixels: image-left eye, image-right eye, nose, mouth corners likewise."""
 
 LANCZOS_REACH = 4.0
+LARGE_STD = 0.75
+"""Of a low-pass, source pixels: what it leaves is sampled linearly. A crop of half the size is then the mean of two
+pixels each way after it, as the networks of the finer stages know it (`models.restoration.on_coarse`)."""
 GAUSSIAN_REACH = 3.0
 
 
@@ -217,13 +220,15 @@ def sample(
         to_source: (2, 3), grid to picture pixels.
         size: (width, height) of the grid.
         border: one of OpenCV's border types.
-        interpolation: one of OpenCV's; with the default results may overshoot.
+        interpolation: one of OpenCV's, where the grid is not much coarser; with the default results may overshoot.
 
     Returns:
         (height, width) or (height, width, C) float32.
     """
     std = low_pass_std(1 / transform_scale(to_source))
     # Below a quarter of a pixel the Gaussian's samples are all but (0, 1, 0).
+    if std > LARGE_STD:
+        interpolation = cv2.INTER_LINEAR
     if std > 0.25:
         filter_border = cv2.BORDER_REPLICATE if border == cv2.BORDER_CONSTANT else border
         picture = cv2.GaussianBlur(picture, (0, 0), std, borderType=filter_border)

@@ -71,7 +71,8 @@ def test_the_coarser_face_is_enlarged_about_pixel_centres_as_crops_are() -> None
     face = 0.4 * crops(0)
     enlarged = enlarge_coarse(face, 64)
     pictures = [picture.numpy().transpose(1, 2, 0) for picture in face]
-    sampled = [sample(picture, scaling(64, 32), (64, 64), cv2.BORDER_REPLICATE) for picture in pictures]
+    grid = scaling(64, 32), (64, 64), cv2.BORDER_REPLICATE
+    sampled = [sample(picture, *grid, interpolation=cv2.INTER_CUBIC) for picture in pictures]
     by_sampling = np.stack(sampled).transpose(0, 3, 1, 2)
     assert np.abs(enlarged.numpy() - by_sampling)[..., 4:-4, 4:-4].max() < 0.01
     assert float(enlarge_coarse(torch.full((1, 3, 8, 8), 1.0), 16).max()) == 1.0

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -92,6 +94,15 @@ def test_what_cannot_be_done_is_told_and_leaves_the_queue(project: Project, monk
     assert (project.state, project.failure, project.request) == (FAILED, "the disk is full", None)
 
 
+@pytest.fixture
+def interrupts() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt, as in the page's worker; a shell may have started the tests without it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupts")
 def test_a_stop_interrupts_and_the_request_stays(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     waiting = threading.Event()
 
