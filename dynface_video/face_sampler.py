@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class FaceSampler:
     """Draws what RM's estimates lack, in the order in which they are given.
 
-    A slot that becomes free gets the next face that is there, also one that is only taken later: the slots run empty
-    when nothing is waiting, not at the end of each call. `add` and `take` may be called in different threads.
+    A free slot takes the next waiting face, whichever call added it, so slots stay busy across calls.
+    `add` and `take` may be called in different threads.
 
     Args:
         stage: With a sampler; its prior is loaded when the first face is taken.
@@ -111,7 +111,7 @@ class FaceSampler:
 
 
 class _Queue:
-    """Jobs that are waiting now: one that is empty may have more later."""
+    """Iterates over the waiting jobs; it may be exhausted now and yield more later."""
 
     def __init__(self, waiting: deque[FaceJob]) -> None:
         self._waiting = waiting

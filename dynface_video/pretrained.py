@@ -98,7 +98,7 @@ class PretrainedModel(nn.Module):
         return load_pretrained(cls, Path(folder))
 
     def update_config(self, **changes: Any) -> None:
-        """Change what `config` says of the network; the network itself stays as it is."""
+        """Update `config` without changing the network."""
         object.__setattr__(self, "config", ModelConfig({**self.config, **changes}))
 
     def save_pretrained(self, folder: Path | str) -> None:

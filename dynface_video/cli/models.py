@@ -155,7 +155,7 @@ def verify(
 
 @models.command()
 def path(name: Name, verbose: Verbose = False) -> None:
-    """Print the path of a verified file, for scripts; an error says how to get one that is missing."""
+    """Print the path of a verified file, for scripts. If it is missing, the error names the command to fetch it."""
     with reporting(verbose, _nothing_changed):
         from dynface_video.models import registry
 

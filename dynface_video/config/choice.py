@@ -18,7 +18,7 @@ class Rule:
         people: Their numbers; empty for all.
         span: When; None for the whole video.
         restore: False leaves them as in the source.
-        strength: In [0, 1]; None leaves the strength as it is.
+        strength: In [0, 1]; None keeps the configured strength.
     """
 
     people: tuple[int, ...] = ()

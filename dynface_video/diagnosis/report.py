@@ -45,7 +45,7 @@ class Diagnosis:
         versions: Of this package, Python and the libraries.
         optional: Of packages that are not always needed.
         devices: That networks can run on.
-        encoders: What is wrong with each; "" for one that works.
+        encoders: Error message of each encoder; "" if it works.
         embedded: What is wrong with the embedded models; "" if they load.
         models: The catalogue: name, state, licence, whether it is accepted, and the command that fetches the file.
         storage: `home`, `free` bytes there, `mirror`, `offline`.

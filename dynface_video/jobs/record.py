@@ -133,7 +133,7 @@ def publish_record(job: Path, made: Path, target: Path, totals: dict[str, Any]) 
 
 
 def record_of(output: Path) -> Path | None:
-    """The record beside an output; None if there is none."""
+    """The path of the record beside an output, or None."""
     path = record_path(output)
     return path if path.is_file() else None
 

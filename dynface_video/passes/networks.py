@@ -71,7 +71,7 @@ def load_identifier(settings: Settings, device: torch.device) -> FaceIdentifier 
         device: Of the network.
 
     Raises:
-        ModelError: Its weights are damaged, or the settings name a public one that is missing.
+        ModelError: Its weights are damaged, or the settings name a public network whose file is missing.
     """
     if settings.detection.identity == "arcface":
         return ArcFaceIdentifier(ArcFace.from_file(resolve("arcface"), device))

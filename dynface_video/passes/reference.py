@@ -36,10 +36,10 @@ def read_reference(path: Path, detector: FaceDetector, identifier: FaceIdentifie
     picture = to_display(Frame(0, 0, info.time_base, picture_of(image), info.colour).working_rgb(), info.display)
     found = sorted(detector.detect(picture), key=lambda face: -face_side(face.landmarks))
     if not found:
-        raise InputError(f"{path}: no face was found in the reference picture; use one that shows the face large")
+        raise InputError(f"{path}: no face was found in the reference picture; use one with a larger face")
     largest = face_side(found[0].landmarks)
     if len(found) > 1 and face_side(found[1].landmarks) > SMALL_SHARE * largest:
-        raise InputError(f"{path}: the reference picture shows several faces; cut it to the one that is meant")
+        raise InputError(f"{path}: the reference picture shows several faces; crop it to one face")
     return identifier.embed(picture, [found[0].landmarks])[0]
 
 

@@ -159,7 +159,7 @@ def remove_damage(found: FoundDamage, near: NearFrames, lean: Tensor) -> FoundDa
         lean: As of `upright_lines`, (B,).
 
     Returns:
-        All that was damaged, and the crops without it; where there is none they are unchanged.
+        The damage that was removed, and the repaired crops; crops without damage are unchanged.
     """
 
     def repaired(

@@ -22,7 +22,7 @@ detail."""
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """P pairs of a crop and another one that is brought to it.
+    """P pairs of crops, the second of which is warped to the first.
 
     Attributes:
         targets: The row of each pair's crop.

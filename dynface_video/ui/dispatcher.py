@@ -78,7 +78,7 @@ class Dispatcher:
             self._worker = None
 
     def _is_working(self) -> bool:
-        """Whether the request goes on; one that has just ended, or its process, is taken note of."""
+        """Whether a request is running; notes a request or a worker process that has ended."""
         if self._worker is None:
             return False
         code = self._worker.exit_code

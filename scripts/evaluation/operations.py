@@ -34,7 +34,7 @@ PARTS = {
 WITHOUT_KERNEL = {"detach", "empty", "empty_like", "empty_strided", "new_empty", "lift_fresh", "_unsafe_view",
                   "_local_scalar_dense"}  # fmt: skip
 BLOCKS = 2
-"""Of a video: one that pays for the neighbours before it, and one that is counted."""
+"""Blocks of a video: the first computes earlier neighbours, the second is counted."""
 
 
 class _Operations(TorchDispatchMode):

@@ -63,7 +63,7 @@ def run_measured(command: Sequence[str], folder: Path, environment: Mapping[str,
     Raises:
         JobError: It failed.
     """
-    # The memory of a process counts that of the one that started it: a small one in between.
+    # A child's peak memory begins at its parent's, so a small process starts it.
     done = subprocess.run(
         [sys.executable, "-S", "-c", LAUNCHER, *command],
         cwd=folder,

@@ -36,7 +36,7 @@ GRAIN = 1.2
 """Largest blur of that noise, pixels: film's grain is coarser than a pixel."""
 GREY_SHARE = 0.25
 VISIBLE, INVISIBLE = 8 / 255, 3 / 255
-"""What changes the picture by more is damage, by less is none; between them nothing is asked."""
+"""Larger changes of a pixel are labelled damage, smaller ones undamaged; those in between are ignored."""
 DAMAGE_WEIGHT = 2.0
 REPLACEMENT_WEIGHT = 4.0
 
@@ -45,7 +45,7 @@ REPLACEMENT_WEIGHT = 4.0
 class DamagedCrop:
     """damaged: as it is seen; wanted: without damage, noise and JPEG; both (R, R, 3) float32 in [0, 1].
 
-    label: (R, R) float32, 1 damage, 0 none, 0.5 where nothing is asked
+    label: (R, R) float32, 1 damage, 0 none, 0.5 ignored
     """
 
     damaged: np.ndarray

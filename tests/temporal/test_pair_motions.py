@@ -34,14 +34,20 @@ class Source:
         return masks if max(keys) >= 4 else None
 
 
-def test_a_pair_is_measured_once_for_both_directions(monkeypatch: pytest.MonkeyPatch) -> None:
-    measured = []
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many pairs each call has measured."""
+    counts: list[int] = []
 
     def measure(first: pair_motions.MotionInput, second: pair_motions.MotionInput) -> object:
-        measured.append(len(first.crop))
+        counts.append(len(first.crop))
         return motion_both_ways(first, second)
 
     monkeypatch.setattr(pair_motions, "motion_both_ways", measure)
+    return counts
+
+
+def test_a_pair_is_measured_once_for_both_directions(measured: list[int]) -> None:
     source = Source()
     motions = PairMotions[int](source.pictures, source.validity)
     motions.find([(1, 0), (0, 1), (1, 2)])
@@ -52,14 +58,7 @@ def test_a_pair_is_measured_once_for_both_directions(monkeypatch: pytest.MonkeyP
     assert torch.equal(motions.between(1, [2, 0])[1].weight, back.weight[0])
 
 
-def test_a_device_measures_more_pairs_in_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    measured = []
-
-    def measure(first: pair_motions.MotionInput, second: pair_motions.MotionInput) -> object:
-        measured.append(len(first.crop))
-        return motion_both_ways(first, second)
-
-    monkeypatch.setattr(pair_motions, "motion_both_ways", measure)
+def test_a_device_measures_more_pairs_in_a_call(measured: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pair_motions, "PAIRS_AT_ONCE", 2)
     for host in (True, False):
         monkeypatch.setattr(pair_motions, "on_cpu", lambda tensor, host=host: host)

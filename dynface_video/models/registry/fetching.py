@@ -53,7 +53,7 @@ def fetch(
 ) -> Fetched:
     """Make sure that a file of the catalogue is on this machine and verified.
 
-    An interrupted download is resumed; processes that want the same file wait for the one that fetches it.
+    An interrupted download is resumed. Concurrent processes wait for the one that downloads the file.
 
     Args:
         name: Of the file.

@@ -92,7 +92,7 @@ Section = Callable[[Report, Clock], None]
 
 
 def run_sections(report: Report, sections: Sequence[tuple[str, float, Section]], seconds: float) -> int:
-    """Run sections one after the other; one that fails leaves its traceback, and the next begins.
+    """Run sections in order; if one fails, its traceback is printed and the next begins.
 
     Args:
         report: Where they write.

@@ -24,7 +24,7 @@ from evaluation.device.scale import Bench
 from evaluation.device.timing import now, observe, seconds_a_call, tf32
 
 BLOCKS = 3
-"""Of a video: one that warms up and pays for the neighbours before it, one that is timed, one that is observed."""
+"""Blocks of a video: the first warms up and computes earlier neighbours, the second is timed, the third profiled."""
 
 
 def time_networks(bench: Bench, report: Report, clock: Clock) -> None:
