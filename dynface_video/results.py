@@ -33,6 +33,8 @@ class RestoreResult:
         unet_evaluations: Network evaluations of the prior.
         seconds: Wall time of this run by stage.
         warnings: For the user.
+        missing: For a video: what of the source is missing in the output because the file is cut off or damaged, such
+            as "1.6 s of pictures are missing"; empty if nothing is.
         skip_reasons: How many faces were not restored, by the kind of reason.
         found_faces: For a video: every face over time, and whether it was restored or why not.
         pictures: For images: the outcome for each, with its faces.
@@ -49,6 +51,7 @@ class RestoreResult:
     unet_evaluations: int
     seconds: Mapping[str, float]
     warnings: tuple[str, ...]
+    missing: str = ""
     skip_reasons: Mapping[str, int] = field(default_factory=dict)
     found_faces: tuple[FaceAccount, ...] = ()
     pictures: tuple[PictureAccount, ...] = ()
@@ -67,6 +70,7 @@ class RestoreResult:
             unet_evaluations=totals.unet_evaluations,
             seconds=totals.seconds,
             warnings=tuple(totals.warnings),
+            missing=totals.missing,
             skip_reasons=totals.skip_reasons,
             found_faces=tuple(FaceAccount(**face) for face in totals.found_faces),
             models=tuple(totals.models),

@@ -13,7 +13,7 @@ import typer
 
 from dynface_video.cli.console import PARTLY_FAILED, SIGNALLED, columns, complain, print_answer, reporting
 from dynface_video.cli.options import Config, Json, Preset, Restart, Verbose, setting_options
-from dynface_video.cli.summary import count
+from dynface_video.cli.summary import count, damaged
 from dynface_video.cli.watch import FolderWatch, watch
 from dynface_video.config import Overrides, load_settings
 from dynface_video.config.option import BATCH
@@ -56,8 +56,8 @@ def batch(
     """Restore many videos with one pool of workers and print a table of the results.
 
     Existing outputs are skipped and unfinished jobs are resumed, so the same command continues after any interruption.
-    Exit codes: 0 all done, 1 all failed, 2 unusable options, 3 part of it failed, 130 interrupted, 143 stopped by
-    SIGTERM.
+    Exit codes: 0 all done, 1 all failed, 2 unusable options, 3 part of it failed, or part of a source could not be read
+    (the rest is restored), 130 interrupted, 143 stopped by SIGTERM.
     """
     codes = [0]
 
@@ -136,7 +136,7 @@ def _exit_code(result: BatchResult) -> int:
         return SIGNALLED + result.interrupted_by
     bad = sum(result.count(status) for status in ("failed", "unfinished", "waiting"))
     if bad == 0:
-        return 0
+        return PARTLY_FAILED if any(row.totals.missing for row in result.videos) else 0
     return 1 if bad == len(result.videos) else PARTLY_FAILED
 
 
@@ -157,7 +157,8 @@ def _table(result: BatchResult) -> list[str]:
     )
     again = any(result.count(status) for status in ("failed", "unfinished", "waiting"))
     then = ["next: give the same command again; it skips finished videos"] if again else []
-    return [*columns([head, *rows]), f"{counts}; every segment is in {result.log}", *then]
+    incomplete = [f"{row.source}: {damaged(row.totals.missing)}" for row in result.videos if row.totals.missing]
+    return [*columns([head, *rows]), *incomplete, f"{counts}; every segment is in {result.log}", *then]
 
 
 def _said(found: dict[str, Any]) -> list[str]:

@@ -79,8 +79,8 @@ def restore(
     """Restore the faces of INPUT and write the video, image or folder of images to OUTPUT.
 
     An interrupted restoration resumes where it stopped when the same command is given again.
-    Exit codes: 0 done, 1 failed, 2 unusable input or options, 3 pictures of a folder could not be read, 130
-    interrupted, 143 stopped by SIGTERM.
+    Exit codes: 0 done, 1 failed, 2 unusable input or options, 3 part of the source could not be read (the rest is
+    restored), 130 interrupted, 143 stopped by SIGTERM.
     """
     with reporting(verbose, lambda: _how_to_resume(output)) as console:
         overrides |= span_of(start, end, overrides)
@@ -138,5 +138,5 @@ def _restore(console: Console, source: Path, output: Path, options: dict[str, An
     with progress_display(console) as report:
         result = api.restore_video(source, output, progress=report, **options)
     warn(result.warnings)
-    complete = all(picture.output is not None for picture in result.pictures)
+    complete = not result.missing and all(picture.output is not None for picture in result.pictures)
     return result.as_dict(), restore_summary(result), complete

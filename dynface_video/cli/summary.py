@@ -41,12 +41,18 @@ def restore_summary(result: RestoreResult) -> list[str]:
         done += f"; {skipped(result.skip_reasons)}"
     return [
         done,
+        *([damaged(result.missing)] if result.missing else []),
         *map(_picture_line, result.pictures),
         *models_used(result.models),
         _times(result),
         *next_steps(result.skip_reasons),
         *([] if result.record is None else [f"what was done to whom: dynface-video report {result.output}"]),
     ]
+
+
+def damaged(missing: str) -> str:
+    """What is said of a source of which something is missing."""
+    return f"the source is cut off or damaged: {missing}; the rest is restored"
 
 
 def next_steps(skip_reasons: Mapping[str, int]) -> list[str]:

@@ -59,6 +59,7 @@ class BatchRow:
             "unet_evaluations": self.totals.unet_evaluations,
             "seconds": {name: round(spent, 3) for name, spent in self.totals.seconds.items()},
             "warnings": self.totals.warnings,
+            "missing": self.totals.missing,
             "models": self.totals.models,
             "error": self.error,
         }

@@ -78,6 +78,7 @@ class Totals:
         computed: Segments restored in this run.
         seconds: Wall time of this run by stage.
         warnings: For the user.
+        missing: What of the source is missing in the output, because it cannot be read; empty if nothing is.
         found_faces: What became of every face that was seen, the fields of a `FaceAccount`.
         models: The public networks that took part: name, sha256, licence, commercial_use.
     """
@@ -91,6 +92,7 @@ class Totals:
     computed: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    missing: str = ""
     found_faces: list[dict[str, Any]] = field(default_factory=list)
     models: list[dict[str, Any]] = field(default_factory=list)
 
@@ -218,6 +220,7 @@ class RestoreTask:
         self.totals.skip_reasons = dict(analysis.skip_reasons)
         self.totals.found_faces = [asdict(face) for face in face_accounts(analysis)]
         self.totals.warn(analysis.warnings)
+        self.totals.missing = analysis.frames.missing
         if not self.totals.tracks:
             self.totals.warn([unrestored_warning(analysis.skip_reasons)])
         self._report(ANALYZE, analysis.frame_count, analysis.frame_count)

@@ -101,6 +101,23 @@ def test_the_command_says_what_became_of_each_and_ends_with_3(films: Path, tmp_p
     assert CliRunner().invoke(main, command).exit_code == 0
 
 
+def test_a_video_that_is_cut_off_is_restored_up_to_there_and_ends_with_3(films: Path, tmp_path: Path) -> None:
+    (films / "c.mp4").unlink()
+    pictures = (np.full((64, 96, 3), 4 * number, np.uint8) for number in range(60))
+    write_clip(films / "long.mkv", pictures, crf=20, sound=None)
+    whole = (films / "long.mkv").read_bytes()
+    (films / "long.mkv").write_bytes(whole[: len(whole) * 6 // 10])
+    out = tmp_path / "out"
+    told = CliRunner().invoke(main, ["batch", str(films), "-o", str(out), "--device", "cpu", "--json"])
+    rows = {Path(row["source"]).name: row for row in json.loads(told.stdout)["videos"]}
+    assert told.exit_code == 3 and {row["status"] for row in rows.values()} == {"done"}
+    assert [name for name, row in rows.items() if row["missing"]] == ["long.mkv"]
+    alone = ["restore", str(films / "long.mkv"), "-o", str(tmp_path / "alone.mkv"), "--device", "cpu"]
+    said = CliRunner().invoke(main, alone)
+    assert said.exit_code == 3 and rows["long.mkv"]["missing"] in said.stdout
+    assert (tmp_path / "alone.mkv").exists()
+
+
 def test_an_interrupted_batch_says_the_same_as_its_status(
     films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,6 +31,7 @@ class FakeApi:
     calls: list[dict[str, Any]] = field(default_factory=list)
     warnings: tuple[str, ...] = ()
     pictures: tuple[PictureAccount, ...] = ()
+    missing: str = ""
 
     def restore_video(self, source: Path, target: Path, *, progress: Callable[..., None], **options: Any) -> Any:
         self.calls.append({"source": source, "target": target, **options})
@@ -48,6 +49,7 @@ class FakeApi:
             "output": str(target), "frames": 50, "faces": 48, "tracks": 1, "skipped_faces": 2, "unet_evaluations": 480,
             "seconds": {"analyze": 1.25, "restore": 2.5, "assemble": 0.125}, "warnings": list(self.warnings),
             "skip_reasons": {"too short": 1, "too small": 2}, "models": [], "record": None,
+            "missing": self.missing,
         }  # fmt: skip
         return SimpleNamespace(
             **result | {"warnings": self.warnings, "pictures": self.pictures}, as_dict=lambda: result

@@ -33,6 +33,11 @@ class LossTracker:
     _damaged: bool = False
     _last: int | None = None
 
+    @property
+    def damaged(self) -> bool:
+        """Whether damage was seen and no intact keyframe since."""
+        return self._damaged
+
     def packet_sent(self, pts: int, entry: Entry | None) -> None:
         """Record a packet with this time being sent to the decoder."""
         self._expected[pts] = ExpectedPicture(entry, self._damaged)

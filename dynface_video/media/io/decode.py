@@ -35,6 +35,7 @@ class DecodedPicture:
         entry: Position in the file, for a keyframe.
         repeated: Whether it stands for a lost picture.
         aspect: Sample aspect ratio by the bitstream.
+        after_damage: Whether damage may have cost pictures before it.
     """
 
     picture: av.VideoFrame
@@ -42,6 +43,7 @@ class DecodedPicture:
     entry: Entry | None = None
     repeated: bool = False
     aspect: Fraction = Fraction(1)
+    after_damage: bool = False
 
 
 class AspectTracker:
@@ -72,12 +74,16 @@ class DamageReport:
     Args:
         name: Of the file.
         on_warning: Told each warning; None for none.
+
+    Attributes:
+        unreadable: Whether a part of the file cannot be read.
     """
 
     def __init__(self, name: str, on_warning: Callable[[str], None] | None) -> None:
         self._name, self._on_warning, self._count = name, on_warning, 0
         self._general: set[str] = set()
         self._repeated: Counter[str] = Counter()
+        self.unreadable = False
 
     def __call__(self, message: str, time: Fraction | None = None, *, once: bool = False) -> None:
         """Warn of one place.
@@ -98,6 +104,11 @@ class DamageReport:
         if self._on_warning is not None and self._count <= WARNINGS:
             place = "" if time is None else f" at {float(time):.3f} s"
             self._on_warning(f"{self._name}{place}: {message}")
+
+    def part_unreadable(self, why: str) -> None:
+        """Warn that a part of the file, of unknown length, cannot be read."""
+        self.unreadable = True
+        self(f"a part of the file cannot be read ({why})")
 
     def close(self) -> None:
         """Report how many warnings were withheld."""
@@ -140,7 +151,12 @@ def decode_pictures(container: InputContainer, stream: VideoStream, report: Dama
     """
     losses, aspects = LossTracker(), AspectTracker(stream)
     last: DecodedPicture | None = None
-    packets = read_packets(container, [stream], lambda why: report(f"a part of the file cannot be read ({why})"))
+
+    def unreadable(why: str) -> None:
+        report.part_unreadable(why)
+        losses.mark_damage()
+
+    packets = read_packets(container, [stream], unreadable)
     base = stream.time_base or Fraction(1)
     line = unwrap_timestamps(packets, stream, container.format.name, lambda time: report(RESTARTED, time * base))
     # None at the end empties the decoder.
@@ -156,10 +172,12 @@ def decode_pictures(container: InputContainer, stream: VideoStream, report: Dama
             whole = not picture.is_corrupt
             if losses.is_duplicate(picture.pts, whole=whole):
                 continue
+            damaged = losses.damaged or not whole
             lost, entry = losses.picture_received(picture.pts, whole=whole)
             if last is not None:
                 yield from _repeated(last, lost, stream, report)
-            last = DecodedPicture(picture, picture.pts, entry, aspect=aspects.aspect_at(picture.pts))
+            aspect = aspects.aspect_at(picture.pts)
+            last = DecodedPicture(picture, picture.pts, entry, aspect=aspect, after_damage=damaged)
             yield last
     if last is not None:
         yield from _repeated(last, losses.finish(), stream, report)
@@ -192,7 +210,7 @@ def _repeated(
 ) -> Iterator[DecodedPicture]:
     for pts in lost:
         report("a frame is lost, the one before it is repeated", pts * (stream.time_base or Fraction(1)))
-        yield DecodedPicture(last.picture, pts, repeated=True, aspect=last.aspect)
+        yield DecodedPicture(last.picture, pts, repeated=True, aspect=last.aspect, after_damage=True)
 
 
 def _decode(

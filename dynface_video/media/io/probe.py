@@ -262,12 +262,22 @@ def _positive(rate: Fraction | None) -> Fraction | None:
     return rate if rate and rate > 0 else None
 
 
-def _duration(container: InputContainer, stream: VideoStream) -> Fraction | None:
+def own_duration(container: InputContainer, stream: VideoStream) -> Fraction | None:
+    """Seconds that the file gives for the video stream itself; None where it gives only those of its longest stream."""
     if stream.duration and stream.time_base:
-        return stream.duration * stream.time_base
+        # Of an AVI that was cut off FFmpeg gives what is left; its header counts the frames.
+        frames = stream.frames if container.format.name == "avi" else 0
+        return max(stream.duration, frames) * stream.time_base
     tagged = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
     if tagged:
         return int(tagged[1]) * 3600 + int(tagged[2]) * 60 + Fraction(tagged[3])
+    return None
+
+
+def _duration(container: InputContainer, stream: VideoStream) -> Fraction | None:
+    own = own_duration(container, stream)
+    if own is not None:
+        return own
     return Fraction(container.duration, av.time_base) if container.duration else None
 
 

@@ -12,6 +12,7 @@ from av.video.stream import VideoStream
 from dynface_video.errors import RESTART, JobError
 from dynface_video.media.io.container import open_input
 from dynface_video.media.io.decode import DamageReport, decode_pictures, prepare, seek
+from dynface_video.media.io.missing import NOTICED_MISSING, MissingPictures, declares_length, missing_end
 from dynface_video.media.io.probe import VideoInfo
 from dynface_video.media.io.sequence import SEQUENCE, read_sequence, read_sequence_span
 from dynface_video.media.pixels.display import to_display
@@ -25,9 +26,6 @@ __all__ = ["Frame", "FrameIndex", "IndexBuilder", "read_frames", "read_span", "t
 
 SEEK_ATTEMPTS = 3
 FIXED_RATE = ("mpeg1video", "mpeg2video")
-NOTICED_MISSING = Fraction(1, 2)
-DECLARING = ("mov", "matroska", "avi", "flv")
-"""Formats whose headers say how long the video is, also when the file was cut off."""
 Warn = Callable[[str], None]
 
 
@@ -57,7 +55,7 @@ def read_frames(
         yield from read_sequence(info, index, on_warning)
         return
     report, fitter = DamageReport(str(info.path), on_warning), PictureFitter(info)
-    ends: list[int] = []
+    ends, missing = list[int](), MissingPictures(info.step * info.time_base)
     with open_input(info.path) as container:
         stream = _stream(container, info)
         pictures = decode_pictures(container, stream, report)
@@ -65,17 +63,24 @@ def read_frames(
             pictures, info.step, lambda pts, what: report(what, pts * info.time_base, once=True)
         )
         for number, (decoded, pts) in enumerate(timed):
-            if ends and info.codec in FIXED_RATE and pts - ends[1] >= 2 * info.step:
-                report(f"frames missing here: {round((pts - ends[1]) / info.step) - 1}", ends[1] * info.time_base)
-            ends = [ends[0] if ends else pts, pts]
+            if ends and (info.codec in FIXED_RATE or decoded.after_damage) and pts - ends[1] >= 2 * info.step:
+                gap = round((pts - ends[1]) / info.step) - 1
+                report(f"frames missing here: {gap}", ends[1] * info.time_base)
+                missing.add_frames(gap)
+            missing.add_frames(decoded.repeated)
+            ends = [ends[0] if ends else pts, pts, max(info.step, decoded.picture.duration or 0)]
             picture, fitted = fitter.fit(decoded.picture, decoded.aspect, _at(report, pts * info.time_base))
             if index is not None:
                 index.add(picture, pts, entry=decoded.entry, repeated=decoded.repeated, fitted=fitted)
             yield Frame(number, pts, info.time_base, picture, info.colour)
-    missing = _missing_end(info, ends)
-    if missing > NOTICED_MISSING:
-        report(f"the pictures end {float(missing):.3f} s before the file says they do; is it truncated or damaged?")
+    end = missing_end(info, *ends) if ends else Fraction(0)
+    if end > NOTICED_MISSING:
+        report(f"the pictures end {float(end):.3f} s before the file says they do; is it truncated or damaged?")
+        missing.seconds += end
     report.close()
+    if index is not None:
+        missing.unreadable = report.unreadable and not declares_length(info)
+        index.missing = missing.describe()
 
 
 def read_span(
@@ -113,15 +118,6 @@ def read_span(
         f"{info.path}: frame {wanted} at {float(index.pts[wanted] * info.time_base):.3f} s is not there any more; "
         f"has the file changed since it was analysed? {RESTART}"
     )
-
-
-def _missing_end(info: VideoInfo, ends: list[int]) -> Fraction:
-    """Seconds from the end of the last picture to where the file says the video ends; ends: first and last time."""
-    if not ends or info.duration is None or not info.format_name.startswith(DECLARING):
-        return Fraction(0)
-    # Matroska gives the time of the end, MP4 the length.
-    start = 0 if info.format_name.startswith("matroska") else ends[0]
-    return info.duration - (ends[-1] + info.step - start) * info.time_base
 
 
 def _origins(index: FrameIndex, start: int) -> list[SeekPoint | None]:

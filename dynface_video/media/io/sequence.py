@@ -14,6 +14,7 @@ import numpy as np
 from dynface_video.errors import RESTART, InputError, JobError
 from dynface_video.media.io.image_file import READABLE, VIDEOS, ImageFile
 from dynface_video.media.io.images import image_size, is_photograph, read_image, remedy
+from dynface_video.media.io.missing import MissingPictures
 from dynface_video.media.io.probe import FULL, ColourInfo, VideoInfo
 from dynface_video.media.pixels.colour import convert
 from dynface_video.media.pixels.display import display_geometry
@@ -177,6 +178,7 @@ def read_sequence(
         InputError: The first image is unreadable.
     """
     last: av.VideoFrame | None = None
+    missing = MissingPictures(info.time_base)
     fitter = PictureFitter(info)
     if on_warning is not None:
         for message in (*unread_files(info.path), *unread_subfolders(info.path)):
@@ -189,11 +191,14 @@ def read_sequence(
             if last is None:
                 raise
             repeated = True
+            missing.images += 1
             if on_warning is not None:
                 on_warning(f"{error}; the image before it is repeated")
         if index is not None:
             index.add(last, number, entry=None, repeated=repeated)
         yield Frame(number, number, info.time_base, last, info.colour)
+    if index is not None:
+        index.missing = missing.describe()
 
 
 def read_sequence_span(

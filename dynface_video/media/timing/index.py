@@ -53,6 +53,7 @@ class FrameIndex:
         repeated: Numbers of lost frames, for which the previous one is shown.
         fitted: Runs of frames, start and stop, whose shape differs from the first (`PictureFitter`).
         closed: Runs of frames, start and stop, whose packets can be copied; only if requested.
+        missing: What of the pictures the file lacks (`MissingPictures.describe`); empty if nothing is missing.
     """
 
     pts: np.ndarray
@@ -62,6 +63,7 @@ class FrameIndex:
     repeated: frozenset[int] = frozenset()
     fitted: tuple[tuple[int, int], ...] = ()
     closed: tuple[tuple[int, int], ...] = ()
+    missing: str = ""
 
     def keyframes(self) -> list[int]:
         """Numbers of the frames at which decoding may begin."""
@@ -76,6 +78,7 @@ class FrameIndex:
             "repeated": sorted(self.repeated),
             "fitted": [list(span) for span in self.fitted],
             "closed": [list(span) for span in self.closed],
+            "missing": self.missing,
             "checksums": base64.b64encode(self.checksums.astype("<u4").tobytes()).decode(),
         }
 
@@ -95,14 +98,20 @@ class FrameIndex:
         fitted, closed = (
             tuple((int(start), int(stop)) for start, stop in raw.get(name, [])) for name in ("fitted", "closed")
         )
-        return cls(pts, Fraction(raw["time_base"]), points, checksums, frozenset(raw["repeated"]), fitted, closed)
+        repeated, missing = frozenset(raw["repeated"]), str(raw.get("missing", ""))
+        return cls(pts, Fraction(raw["time_base"]), points, checksums, repeated, fitted, closed, missing)
 
 
 @dataclass
 class IndexBuilder:
-    """Builds the index while `read_frames` runs."""
+    """Builds the index while `read_frames` runs.
+
+    Attributes:
+        missing: As of `FrameIndex`, known at the end.
+    """
 
     time_base: Fraction
+    missing: str = field(default="", init=False)
     _pts: list[int] = field(default_factory=list)
     _checksums: list[int] = field(default_factory=list)
     _seek_points: list[SeekPoint] = field(default_factory=list)
@@ -148,6 +157,7 @@ class IndexBuilder:
             np.array(self._checksums, np.uint32),
             frozenset(self._repeated),
             tuple(self._fitted),
+            missing=self.missing,
         )
 
 

@@ -1,0 +1,102 @@
+"""What the pictures of a file lack: frames that are lost, parts that cannot be read, and the end that was cut off."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+
+from dynface_video.media.io.container import find_video_stream, open_input, read_packets
+from dynface_video.media.io.probe import VideoInfo, own_duration
+
+DECLARING = ("mov", "matroska", "avi", "flv", "mxf", "rm")
+"""Formats whose headers say how long the video is."""
+NOTICED_MISSING = Fraction(1, 2)
+"""Seconds of pictures of which less may be missing from a whole file: the last packet, or what a header rounds."""
+
+
+@dataclass
+class MissingPictures:
+    """What of a video's pictures a full pass did not get, and whether it matters.
+
+    Only what the output lacks counts: lost frames, for which the one before is shown; frames missing after damage or at
+    a fixed rate; the end that the header promises; parts and images that cannot be read. Pictures that the decoder
+    repaired, repaired times and changed shapes do not count, nor is less than `NOTICED_MISSING` in all missing.
+
+    Attributes:
+        frame: Seconds a frame.
+        seconds: Of pictures that are missing.
+        unreadable: Whether a part of the file cannot be read whose length nothing tells.
+        images: Number of images of a sequence that cannot be read.
+    """
+
+    frame: Fraction
+    seconds: Fraction = Fraction(0)
+    unreadable: bool = False
+    images: int = 0
+
+    def add_frames(self, count: int) -> None:
+        """Count lost frames."""
+        self.seconds += count * self.frame
+
+    def describe(self) -> str:
+        """What is missing, such as "1.6 s of pictures are missing"; empty if nothing is that matters."""
+        if self.images:
+            return f"{self.images} image{'s' * (self.images > 1)} cannot be read"
+        if self.seconds > NOTICED_MISSING:
+            return f"{float(self.seconds):.1f} s of pictures are missing"
+        return "a part of the file cannot be read" if self.unreadable else ""
+
+
+def declares_length(info: VideoInfo) -> bool:
+    """Whether the file's header says how long the video is, also when the file was cut off."""
+    return info.format_name.startswith(DECLARING)
+
+
+def missing_end(info: VideoInfo, first: int, last: int, length: int) -> Fraction:
+    """Seconds from the end of the last picture to where the file says the video ends.
+
+    Args:
+        info: The video.
+        first: Time of the first picture, ticks.
+        last: Time of the last picture, ticks.
+        length: How long the last picture is shown, ticks.
+
+    Raises:
+        InputError: The file can no longer be opened.
+    """
+    if info.duration is None or not declares_length(info):
+        return Fraction(0)
+    # Matroska gives the time of the end, MP4 the length.
+    start = 0 if info.format_name.startswith("matroska") else first
+    end, declared = (last + length) * info.time_base, info.duration + start * info.time_base
+    missing = declared - end
+    return Fraction(0) if missing > NOTICED_MISSING and _is_end_of_sound(info, end, declared) else missing
+
+
+def _is_end_of_sound(info: VideoInfo, last: Fraction, declared: Fraction) -> bool:
+    """Whether the end that a file gives is that of another stream, which goes on to there and may outlast the pictures.
+
+    Args:
+        info: The video.
+        last: Where its pictures end, seconds.
+        declared: Where the file says that it ends, seconds.
+    """
+    with open_input(info.path) as container:
+        if own_duration(container, find_video_stream(container, info.path)) is not None:
+            return False
+    # FLV finds nothing behind its last keyframe.
+    return (_end_of_all(info, last) or _end_of_all(info, None)) > declared - NOTICED_MISSING
+
+
+def _end_of_all(info: VideoInfo, start: Fraction | None) -> Fraction:
+    """Where the last packet of all streams ends, seconds, read from a time on or from the beginning."""
+    with open_input(info.path) as container:
+        if start is not None:
+            with suppress(av.FFmpegError):
+                container.seek(int(start * av.time_base))
+        packets = read_packets(container, container.streams.get())
+        ends = ((one.pts + (one.duration or 0)) * one.time_base for one in packets if one.pts is not None)
+        return max(ends, default=Fraction(0))
