@@ -192,6 +192,12 @@ class SelectionSettings(Section):
         """Whose strength differs, and when."""
         return () if self.strengths is None else parse_strengths(self.strengths)
 
+    @property
+    def all_spans(self) -> tuple[TimeSpan, ...]:
+        """Every span of time that is named."""
+        rules = (*self.exclusions, *self.strength_rules)
+        return (*(rule.span for rule in rules if rule.span is not None), *self.spans)
+
 
 class OutputSettings(Section):
     """How the result is encoded; null chooses by the source and the container."""

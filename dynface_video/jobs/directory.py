@@ -1,6 +1,7 @@
 """The job directory: the only truth about a job, so that any later run can resume it.
 
     plan.json            what the job is (input, settings, models)
+    found.json           the first pass's result before the choice of faces, until that is written into it
     analysis.json        the first pass's result
     segments/NNNNN-DIGEST.nut, .json    a restored segment and, written last, its sidecar
     analyzing.json, restoring-NNNNN.json    how many frames a running call has done
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from dynface_video.passes.analysis import Analysis, AnalyzedTrack
 
 PLAN = "plan.json"
-ANALYSIS = "analysis.json"
+ANALYSIS, FOUND = "analysis.json", "found.json"
 COMPLETE = "complete.json"
 STATE = "state.json"
 OUTPUT = "output"
@@ -67,8 +68,8 @@ class JobDirectory:
         Args:
             path: The directory.
             plan: What the job is.
-            resume: False deletes an existing job instead of resuming it. A job with another plan that has finished
-                nothing is deleted in either case.
+            resume: False deletes an existing job instead of resuming it. Of a job with another plan that has finished
+                nothing only a first pass is kept, in which other faces were to be chosen.
 
         Raises:
             JobMismatchError: The directory holds finished work of a job with another plan, and `resume` is true.
@@ -80,21 +81,24 @@ class JobDirectory:
         if existing.exists() and not resume:
             shutil.rmtree(path)
         elif existing.exists():
-            differences = plan.differences(read_plan(existing))
-            if differences and not _has_finished_work(path):
-                shutil.rmtree(path)
-            elif differences:
+            before = read_plan(existing)
+            differences = plan.differences(before)
+            if differences and _has_finished_work(path):
                 raise JobMismatchError(
                     f"{path} holds a job that differs: {'; '.join(differences)}. Resume it with the same options, "
                     f"or {RESTART}"
                 )
+            if differences and not ((path / FOUND).exists() and plan.has_first_pass_of(before)):
+                shutil.rmtree(path)
+            elif differences:
+                _write_plan(existing, plan)
         elif path.exists() and any(p for p in path.iterdir() if not p.name.startswith(".")):
             raise InputError(f"{path} is neither empty nor a job's directory; move it")
         try:
             path.mkdir(parents=True, exist_ok=True)
             # The plan comes first: it marks the directory as a job's.
             if not existing.exists():
-                write_atomically(existing, json.dumps(asdict(plan), indent=2))
+                _write_plan(existing, plan)
             (path / "segments").mkdir(exist_ok=True)
             # Partial files of killed workers.
             partial = [*(path / "segments").glob(".*"), *(path / OUTPUT).glob(".*")]
@@ -108,6 +112,11 @@ class JobDirectory:
     def analysis_path(self) -> Path:
         """The first pass's result."""
         return self.path / ANALYSIS
+
+    @property
+    def found_path(self) -> Path:
+        """The first pass's result before the choice of faces."""
+        return self.path / FOUND
 
     @property
     def log_path(self) -> Path:
@@ -258,6 +267,10 @@ def _update_with_track(digest: Any, analyzed: AnalyzedTrack) -> None:
     strengths = np.zeros(0) if analyzed.strengths is None else analyzed.strengths
     for values in (track.landmarks, track.observed, shown, analyzed.levels, analyzed.starting_steps, strengths):
         digest.update(values.tobytes())
+
+
+def _write_plan(path: Path, plan: Plan) -> None:
+    write_atomically(path, json.dumps(asdict(plan), indent=2))
 
 
 def read_plan(path: Path) -> Plan:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from dynface_video.errors import InputError
 
 SAMPLE_BYTES = 1 << 20
 SAMPLES = 16
+CHOICE = ("selection", "reference")
+"""Settings that only decide which of the faces that the first pass finds are restored."""
 SNAP_SHARE = 0.4
 """How far a segment's end may move to a good cut, as a share of the segment's length."""
 
@@ -75,6 +77,18 @@ class Plan:
         if self.version != other.version:
             found.append(f"the version ({self.version} now, {other.version} before)")
         return found + _setting_differences(self.settings, other.settings)
+
+    def has_first_pass_of(self, other: Plan) -> bool:
+        """Whether the first pass of another plan finds the same: nothing differs but the choice of faces.
+
+        Args:
+            other: The plan of an earlier run.
+        """
+        ours, theirs = (
+            replace(plan, settings={name: value for name, value in plan.settings.items() if name not in CHOICE})
+            for plan in (self, other)
+        )
+        return not ours.differences(theirs)
 
 
 def _setting_differences(now: dict[str, Any], before: dict[str, Any], prefix: str = "") -> list[str]:

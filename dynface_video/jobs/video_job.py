@@ -26,7 +26,7 @@ from dynface_video.media.io.files import MAX_NAME
 from dynface_video.media.output.write import EncodeSettings
 from dynface_video.models.registry import used_models
 from dynface_video.passes.analysis import Analysis
-from dynface_video.passes.choosing import check_times, choose
+from dynface_video.passes.choosing import check_declared_times, check_times, choose
 from dynface_video.passes.model_cache import ModelCache
 from dynface_video.passes.networks import choose_with, load_models, reference_vector
 from dynface_video.precision import resolve_precision
@@ -59,7 +59,9 @@ class VideoJob:
         check_paths(source, target, overwrite=options.overwrite or published)
         if local_workers(settings.execution) == 1:
             resolve_device(settings.execution.device)
-        output = choose_output(probe_source(source, settings), target, settings.output)
+        info = probe_source(source, settings)
+        check_declared_times(info, settings.selection)
+        output = choose_output(info, target, settings.output)
         given = chosen_analysis(analysis, settings) if analysis is not None else None
         self.task = RestoreTask(
             output, settings, lambda: make_plan(source, settings, output.encoding, analysis), options, given

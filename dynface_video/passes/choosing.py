@@ -18,6 +18,8 @@ from dynface_video.analyzed_track import AnalyzedTrack
 from dynface_video.config import SelectionSettings
 from dynface_video.config.times import format_time
 from dynface_video.errors import InputError
+from dynface_video.media.io.probe import VideoInfo
+from dynface_video.media.io.sequence import SEQUENCE
 from dynface_video.media.timing.index import FrameIndex
 from dynface_video.media.timing.shots import Shot
 from dynface_video.passes.analysis import Analysis
@@ -25,6 +27,9 @@ from dynface_video.passes.people import Person
 from dynface_video.pipeline import FacePipeline
 from dynface_video.temporal.level_smoothing import hold_steps
 from dynface_video.tracking.observation import FADE_FRAMES
+
+RELIABLE = ("mov", "matroska", SEQUENCE)
+"""Formats that give the video's length without guessing it."""
 
 
 def choose(analysis: Analysis, selection: SelectionSettings, reference: tuple[int, ...] | None = None) -> Analysis:
@@ -77,11 +82,22 @@ def _check_known(known: Sequence[int], selection: SelectionSettings) -> None:
         )
 
 
+def check_declared_times(info: VideoInfo, selection: SelectionSettings) -> None:
+    """Raise InputError where a span of the choice begins after the end that a video's file gives, as far as it does.
+
+    Before the first pass, after which `check_times` knows all frames.
+    """
+    if info.duration is None or not info.format_name.startswith(RELIABLE):
+        return
+    for span in selection.all_spans:
+        if span.start is not None and span.start >= info.duration:
+            raise InputError(f"no frame lies between {span}; the video ends at {format_time(info.duration)}")
+
+
 def check_times(analysis: Analysis, selection: SelectionSettings) -> None:
     """Raise InputError where a span of the choice holds no frame of a whole video: a time that was mistyped."""
-    rules = [rule.span for rule in (*selection.exclusions, *selection.strength_rules) if rule.span is not None]
     times = _times(analysis.frames, 0, analysis.frame_count)
-    for span in (*rules, *(selection.spans or ())):
+    for span in selection.all_spans:
         if not any(span.holds(time) for time in times):
             end = format_time(times[-1]) if times else "its beginning"
             raise InputError(f"no frame lies between {span}; the last frame of the video is at {end}")

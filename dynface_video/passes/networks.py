@@ -22,7 +22,7 @@ from dynface_video.media.pixels.frame import Frame
 from dynface_video.models.registry import detection_folder, detector_file, resolve
 from dynface_video.passes.analysis import Analysis
 from dynface_video.passes.analyze import analyze
-from dynface_video.passes.choosing import check_times, choose
+from dynface_video.passes.choosing import check_declared_times, check_times, choose
 from dynface_video.passes.reference import matching_people, read_reference
 from dynface_video.pipeline import FacePipeline
 from dynface_video.precision import resolve_precision, torch_dtype
@@ -118,6 +118,38 @@ def load_finders(settings: Settings, device: torch.device) -> tuple[FaceLocator,
     )
 
 
+def first_pass(
+    models: Models,
+    info: VideoInfo,
+    settings: Settings,
+    on_frame: Callable[[int], None] | None = None,
+    *,
+    decoded: Iterable[Frame] | None = None,
+) -> Analysis:
+    """Run the first pass over a video; nobody is chosen yet.
+
+    Args:
+        models: Loaded for `settings`.
+        info: The video.
+        settings: All of them.
+        on_frame: Called with the number of frames done.
+        decoded: Frames in memory, instead of the file's.
+
+    Raises:
+        InputError: The video cannot be decoded.
+    """
+    return analyze(
+        info,
+        models.detector,
+        models.locator,
+        models.pipeline,
+        settings,
+        identifier=models.identifier,
+        decoded=decoded,
+        on_frame=on_frame,
+    )
+
+
 def analyze_with(
     models: Models,
     info: VideoInfo,
@@ -129,27 +161,20 @@ def analyze_with(
     """Run the first pass over a video, and write the settings' choice of faces into its result.
 
     Args:
-        models: Loaded for `settings`.
-        info: The video.
-        settings: All of them.
-        on_frame: Called with the number of frames done.
-        decoded: Frames in memory, instead of the file's.
+        models: As of `first_pass`.
+        info: As of `first_pass`.
+        settings: As of `first_pass`.
+        on_frame: As of `first_pass`.
+        decoded: As of `first_pass`.
 
     Raises:
         InputError: The video cannot be decoded, or a chosen person or time is not in it.
     """
     # The picture is read first: it would be a pity to find out after an hour that it shows nobody.
     reference = reference_vector(models, settings)
-    analysis = analyze(
-        info,
-        models.detector,
-        models.locator,
-        models.pipeline,
-        settings,
-        identifier=models.identifier,
-        decoded=decoded,
-        on_frame=on_frame,
-    )
+    if decoded is None:
+        check_declared_times(info, settings.selection)
+    analysis = first_pass(models, info, settings, on_frame, decoded=decoded)
     if decoded is None:
         check_times(analysis, settings.selection)
     return choose_with(models, analysis, settings, reference)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dynface_video.errors import InputError, JobError
-from dynface_video.jobs.directory import JobDirectory, SegmentResult, job_path, segment_digest
+from dynface_video.jobs.directory import JobDirectory, SegmentResult, job_path, read_plan, segment_digest
 from dynface_video.jobs.plan import Plan, Segment
 from dynface_video.media.io.files import MAX_NAME
 from dynface_video.passes.analysis import Analysis
@@ -118,6 +118,17 @@ def test_a_job_that_finished_nothing_makes_way_for_other_settings(job: JobDirect
     assert sorted(path.name for path in job.path.iterdir()) == ["plan.json", "segments"]
     assert not list((job.path / "segments").iterdir())
     assert JobDirectory.open(job.path, OTHER).plan == OTHER
+
+
+def test_a_first_pass_is_kept_for_another_choice_of_faces_and_for_nothing_else(job: JobDirectory) -> None:
+    job.found_path.write_text("{}")
+    chosen = dataclasses.replace(PLAN, settings=PLAN.settings | {"selection": {"faces": "2"}, "reference": "cc"})
+    assert PLAN.differences(chosen) and chosen.has_first_pass_of(PLAN)
+    assert JobDirectory.open(job.path, chosen).found_path.exists()
+    assert read_plan(job.path / "plan.json") == chosen
+    for other in (OTHER, dataclasses.replace(chosen, input_digest="bb")):
+        assert not other.has_first_pass_of(chosen)
+    assert not JobDirectory.open(job.path, OTHER).found_path.exists()
 
 
 def test_without_resume_a_job_starts_over(job: JobDirectory, analysis: Analysis) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dynface_video.errors import DiskFullError, JobError
-from dynface_video.jobs.executors.base import DISK, ERROR, MEMORY, NODE, RESTORE, Call, Failure
+from dynface_video.errors import DiskFullError, InputError, JobError
+from dynface_video.jobs.executors.base import ANALYZE, DISK, ERROR, MEMORY, NODE, RESTORE, Call, Failure
 from dynface_video.jobs.failures import MAX_LOSSES, failure_of, next_attempt
 from dynface_video.jobs.plan import Segment
 
@@ -23,6 +23,12 @@ from dynface_video.jobs.plan import Segment
 )
 def test_errors_become_data(error: Exception, kind: str) -> None:
     assert failure_of(error).kind == kind
+
+
+def test_a_person_who_is_not_in_the_video_is_searched_once() -> None:
+    failure = failure_of(InputError("person 7 is not in the video"))
+    assert next_attempt(Call(0, ANALYZE), failure, batch_size=8, worker=3) is None
+    assert next_attempt(Call(0, RESTORE, Segment(0, 0, 9)), failure, batch_size=8, worker=3) is not None
 
 
 def test_a_lost_machine_costs_no_attempt() -> None:

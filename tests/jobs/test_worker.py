@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dynface_video.api import restore_video
 from dynface_video.cli.demo_clip import write_clip
 from dynface_video.config import load_settings
-from dynface_video.errors import JobError
+from dynface_video.errors import InputError, JobError
 from dynface_video.jobs import worker
 from dynface_video.jobs.executors.base import ANALYZE, ASSEMBLE, RESTORE, Call, Performer
 from dynface_video.jobs.task import RunOptions
@@ -61,9 +62,48 @@ def test_the_analysis_of_an_earlier_run_is_kept(job: VideoJob, monkeypatch: pyte
     def again(*arguments: object) -> object:
         raise AssertionError("analysed twice")
 
-    monkeypatch.setattr(worker, "analyze_with", again)
+    monkeypatch.setattr(worker, "first_pass", again)
     assert perform(performer, Call(0, ANALYZE), {}) == FRAMES
     job.task.suspend()
+
+
+MISTYPED = [({"faces": "7"}, "person 7 is not in the video"), ({"exclude": "all@00:00.47-"}, "no frame lies between")]
+
+
+@pytest.mark.parametrize(("mistyped", "said"), MISTYPED)
+def test_a_choice_that_cannot_be_made_costs_no_second_first_pass(
+    job: VideoJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mistyped: dict[str, str], said: str
+) -> None:
+    real, passes = worker.first_pass, list[int]()
+
+    def counted(*arguments: Any) -> Any:
+        passes.append(1)
+        return real(*arguments)
+
+    monkeypatch.setattr(worker, "first_pass", counted)
+    options: dict[str, Any] = {"config": tmp_path / "short.yaml", "device": "cpu"}
+    with pytest.raises(InputError, match=said):
+        restore_video(tmp_path / "clip.mp4", tmp_path / "out.mp4", **options, **mistyped)
+    with pytest.raises(InputError, match=r"person 1\d is not in the video"):
+        restore_video(tmp_path / "clip.mp4", tmp_path / "out.mp4", **options, faces="12")
+    result = restore_video(tmp_path / "clip.mp4", tmp_path / "out.mp4", **options, faces="1")
+    assert passes == [1] and result.faces == FRAMES
+    restore_video(tmp_path / "clip.mp4", tmp_path / "again.mp4", **options, faces="1")
+    assert (tmp_path / "again.mp4").read_bytes() == (tmp_path / "out.mp4").read_bytes()
+
+
+def test_other_settings_of_the_first_pass_repeat_it(job: VideoJob, tmp_path: Path) -> None:
+    source, target = tmp_path / "clip.mp4", tmp_path / "out.mp4"
+    with pytest.raises(InputError):
+        restore_video(source, target, device="cpu", faces="7")
+    assert restore_video(source, target, device="cpu", faces="all", minimum_size=500).faces == 0
+
+
+def test_a_time_after_the_end_is_told_before_anything_is_done(job: VideoJob, tmp_path: Path) -> None:
+    for options in ({"between": "10-"}, {"exclude": "1@10-20"}, {"strengths": "1=0.3@10-"}):
+        with pytest.raises(InputError, match=r"no frame lies between 00:10-.*; the video ends at 00:00\.48"):
+            restore_video(tmp_path / "clip.mp4", tmp_path / "out.mp4", **options)  # type: ignore[arg-type]
+    assert not (tmp_path / "out.mp4.job").exists()
 
 
 def test_an_attempt_with_a_smaller_batch_uses_it(job: VideoJob, monkeypatch: pytest.MonkeyPatch) -> None:
