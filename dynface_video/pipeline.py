@@ -25,7 +25,7 @@ from dynface_video.device import resolve_device
 from dynface_video.diffusion.engine import GuidedStep
 from dynface_video.diffusion.noise import NoiseKey
 from dynface_video.errors import InputError
-from dynface_video.faces.align import extract_crop, scaling
+from dynface_video.faces.align import align_transform, extract_crop, scaling
 from dynface_video.faces.paste import paste_face
 from dynface_video.images import Images, as_images, like_input
 from dynface_video.models.damage_detector import DamageDetector
@@ -54,6 +54,8 @@ class FacePipeline:
         dtype: Of the networks' arithmetic; everything between them is float32.
         threads: CPU threads that a call uses.
         damage_detector: Finds film damage in single crops; None leaves that to the frames around.
+        crop_scale: Side of a face's crop in sides of the square of the FFHQ template. Above 1 a crop has more of hair
+            and neck, at slightly less resolution.
 
     Example:
         >>> pipeline = FacePipeline.from_pretrained("mini")
@@ -66,6 +68,7 @@ class FacePipeline:
     dtype: torch.dtype = torch.float32
     threads: int = 1
     damage_detector: DamageDetector | None = None
+    crop_scale: float = 1.0
 
     @classmethod
     def from_pretrained(
@@ -99,14 +102,20 @@ class FacePipeline:
     def from_settings(cls, settings: Settings, *, torch_dtype: torch.dtype = torch.float32) -> FacePipeline:
         """Load the models that the settings name onto the device that they name; raises as `from_pretrained`."""
         device = resolve_device(settings.execution.device)
-        stages = load_stages(find_models(settings), settings.restoration, device, torch_dtype)
+        files = find_models(settings)
+        stages = load_stages(files, settings.restoration, device, torch_dtype)
         detector = load_damage_detector(settings.models, device)
-        return cls(stages, settings.restoration, device, torch_dtype, settings.execution.threads, detector)
+        threads = settings.execution.threads
+        return cls(stages, settings.restoration, device, torch_dtype, threads, detector, files.crop_scale)
 
     @property
     def resolution(self) -> int:
         """Side of the first stage's crops, pixels."""
         return self.stages[0].resolution
+
+    def crop_transform(self, landmarks: np.ndarray, size: int) -> np.ndarray:
+        """The similarity from a frame to a face's crop of `size` pixels, (2, 3); see `faces.align.align_transform`."""
+        return align_transform(landmarks, size, scale=self.crop_scale)
 
     def to(self, device: torch.device | str) -> FacePipeline:
         """The same pipeline on another device."""

@@ -35,6 +35,7 @@ from dynface_video.pretrained import check_folder, load_pretrained
 from dynface_video.stage import NetworkName, Sampler, Stage, StageConfig
 
 INDEX = "model_index.json"
+SMALLEST_CROP_SCALE, LARGEST_CROP_SCALE = 0.8, 1.5
 RESTORER_RADIUS = 3
 """Neighbours on either side that the faces of a restorer alone are averaged with, as in `mini` at 512 pixels."""
 
@@ -49,6 +50,7 @@ class ModelFiles:
         restorer: Checkpoint of the restorer that is the RM of every stage; None for the set's own.
         prior: Folder or checkpoint of the prior of every stage with a sampler; None for the set's own.
         located: Files of the registry that are used, by name.
+        crop_scale: Side of a face's crop in sides of the square of the FFHQ template; see `faces.align`.
     """
 
     folder: Path
@@ -56,6 +58,7 @@ class ModelFiles:
     restorer: Path | None = None
     prior: Path | None = None
     located: tuple[tuple[str, Path], ...] = ()
+    crop_scale: float = 1.0
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -111,7 +114,10 @@ def find_models(settings: Settings) -> ModelFiles:
     located = {name: resolve(name) for name in own}
     given = ((chosen.restorer, restorer), (chosen.prior, prior))
     located |= {name: path for name, path in given if name is not None and path is not None and str(path) != name}
-    return ModelFiles(folder, tuple(configs), restorer, prior, tuple(located.items()))
+    # Public restorers know the template's crop alone, and an aligned picture is one.
+    exact = restorer is not None or settings.detection.aligned
+    scale = 1.0 if exact else crop_scale(folder)
+    return ModelFiles(folder, tuple(configs), restorer, prior, tuple(located.items()), scale)
 
 
 def load_stages(
@@ -204,12 +210,28 @@ def _content_digest(path: Path, size: int, changed: int) -> bytes:
         return hashlib.file_digest(file, "sha256").digest()
 
 
+def crop_scale(folder: Path) -> float:
+    """Side of the crops of a model set in sides of the template's square; raises ModelError for an unusable one."""
+    scale = _index(folder).get("crop_scale", 1.0)
+    if not isinstance(scale, int | float) or not SMALLEST_CROP_SCALE <= scale <= LARGEST_CROP_SCALE:
+        limits = f"{SMALLEST_CROP_SCALE:g} to {LARGEST_CROP_SCALE:g}"
+        raise ModelError(f"{folder / INDEX}: crop_scale is {scale!r}; it must be a number from {limits}")
+    return float(scale)
+
+
+def _index(folder: Path) -> dict[str, Any]:
+    try:
+        index = json.loads((folder / INDEX).read_text())
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{folder / INDEX}: cannot be read: {error}") from error
+    if not isinstance(index, dict):
+        raise ModelError(f"{folder / INDEX}: not a description of a model set")
+    return index
+
+
 def stage_configs(folder: Path) -> list[StageConfig]:
     """The stages of a model set, coarse to fine; raises ModelError for any other folder."""
-    try:
-        described = json.loads((folder / INDEX).read_text())["stages"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{folder / INDEX}: not a list of stages: {error}") from error
+    described = _index(folder).get("stages")
     if not isinstance(described, list) or not all(isinstance(values, dict) for values in described):
         raise ModelError(f"{folder / INDEX}: `stages` is not a list of stages")
     configs = [StageConfig.from_dict(values) for values in described]

@@ -56,6 +56,22 @@ def test_the_method_restorer_leaves_the_sampler_out(files: Path) -> None:
     assert len(own.configs) == 3 and not any(config.prior for config in own.configs)
 
 
+def test_crops_are_those_of_the_template_for_restorers_and_for_aligned_pictures(files: Path) -> None:
+    own = load_settings("mini", None, {})
+    assert find_models(own).crop_scale > 1
+    assert find_models(load_settings("mini", None, {"aligned": True})).crop_scale == 1
+    assert find_models(settings(files, None)).crop_scale == 1
+
+
+@pytest.mark.parametrize("scale", [0, 3, "1.1", None])
+def test_an_unusable_scale_of_crops_is_an_error(scale: object, tmp_path: Path) -> None:
+    shutil.copytree(model_folder("mini"), tmp_path / "set")
+    index = json.loads((tmp_path / "set" / INDEX).read_text()) | {"crop_scale": scale}
+    (tmp_path / "set" / INDEX).write_text(json.dumps(index))
+    with pytest.raises(ModelError, match="crop_scale"):
+        find_models(load_settings("mini", None, {}).model_copy(update={"models": str(tmp_path / "set")}))
+
+
 def test_what_does_not_exist_is_named(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DYNFACE_HOME", str(tmp_path))
     with pytest.raises(InputError, match=r"/nowhere/gfpgan\.pth: no such restorer"):

@@ -62,12 +62,14 @@ def fit_similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     return np.array([[factor.real, -factor.imag, shift.real], [factor.imag, factor.real, shift.imag]])
 
 
-def align_transform(landmarks: np.ndarray, size: int) -> np.ndarray:
+def align_transform(landmarks: np.ndarray, size: int, *, scale: float = 1.0) -> np.ndarray:
     """The similarity from a frame to the aligned crop of a face.
 
     Args:
         landmarks: (5, 2) frame pixels, in the template's order.
         size: of the crop.
+        scale: Side of the crop in sides of the template's square, which has the same centre: above 1 it shows more of
+            the frame.
 
     Returns:
         (2, 3) float64.
@@ -75,7 +77,8 @@ def align_transform(landmarks: np.ndarray, size: int) -> np.ndarray:
     Raises:
         ValueError: the landmarks coincide.
     """
-    return fit_similarity(landmarks, template(size))
+    centre = (size - 1) / 2
+    return fit_similarity(landmarks, centre + (template(size) - centre) / scale)
 
 
 def compose(second: np.ndarray, first: np.ndarray) -> np.ndarray:

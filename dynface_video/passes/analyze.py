@@ -11,7 +11,7 @@ import numpy as np
 
 from dynface_video.analyzed_track import AnalyzedTrack
 from dynface_video.config import Settings
-from dynface_video.faces.align import align_transform, transform_scale
+from dynface_video.faces.align import transform_scale
 from dynface_video.faces.detection.detector import FaceDetector, FaceLocator
 from dynface_video.faces.identity import FaceIdentifier
 from dynface_video.media.io.probe import VideoInfo
@@ -184,7 +184,7 @@ def _levels_over_time(
     length = track.stop - track.start
     levels: list[np.ndarray] = []
     steps: list[np.ndarray] = []
-    for number, stage in enumerate(pipeline.stages_for(_side(track))):
+    for number, stage in enumerate(pipeline.stages_for(_side(track, pipeline))):
         own = [reading for reading in readings if len(reading.levels) > number]
         if stage.sampler is None:
             levels.append(np.zeros(length))
@@ -205,9 +205,9 @@ def _levels_over_time(
     return np.stack(levels), np.stack(steps)
 
 
-def _side(track: FaceTrack) -> float:
+def _side(track: FaceTrack, pipeline: FacePipeline) -> float:
     """Side of the crop of a track, frame pixels."""
-    sides = [1 / transform_scale(align_transform(points, 1)) for points in track.landmarks]
+    sides = [1 / transform_scale(pipeline.crop_transform(points, 1)) for points in track.landmarks]
     return float(np.quantile(sides, SIDE_QUANTILE))
 
 

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from dynface_video.faces.align import (
-    align_transform,
     compose,
     crop_validity,
     extract_crop,
@@ -94,7 +93,7 @@ class LevelReader:
             due = last is None or index - last >= self.interval
             if observation.frame != index or not (due or first.window_radius):
                 continue
-            transform = align_transform(observation.detection.landmarks, first.resolution)
+            transform = self.pipeline.crop_transform(observation.detection.landmarks, first.resolution)
             crop = to_tensor(extract_crop(picture, transform, first.resolution)[None], self.pipeline.device)[0]
             validity = crop_validity(transform, first.resolution, picture.shape[1], picture.shape[0])
             self._crops.setdefault(observation.track, {})[index] = _SeenFace(crop, validity)

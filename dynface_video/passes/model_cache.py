@@ -8,7 +8,7 @@ from dataclasses import replace
 from dynface_video.config import Settings
 from dynface_video.passes.networks import Models, load_finders, load_identifier, load_models, load_parser
 from dynface_video.precision import resolve_precision
-from dynface_video.stage_loading import chosen_networks
+from dynface_video.stage_loading import chosen_networks, find_models
 
 
 class ModelCache:
@@ -55,7 +55,9 @@ class ModelCache:
         if before.detection != settings.detection:
             # Small networks, whose kind depends on the settings: only the pipeline is worth keeping.
             locator, detector = load_finders(settings, models.pipeline.device)
-            models = replace(models, locator=locator, detector=detector)
+            # An aligned picture is a crop as it is.
+            pipeline = replace(models.pipeline, crop_scale=find_models(settings).crop_scale)
+            models = replace(models, pipeline=pipeline, locator=locator, detector=detector)
         if before.detection.identity != settings.detection.identity:
             models = replace(models, identifier=load_identifier(settings, models.pipeline.device))
         if before.restoration.paste_mask != settings.restoration.paste_mask:

@@ -18,7 +18,6 @@ import numpy as np
 from dynface_video.analyzed_track import AnalyzedTrack
 from dynface_video.face_records import FaceKey
 from dynface_video.faces.align import (
-    align_transform,
     compose,
     crop_box,
     crop_validity,
@@ -315,7 +314,8 @@ def _place_faces(frame: Frame, context: PassContext, tracks: Mapping[int, Analyz
         if analyzed.track.shown_at(at) == 0 or analyzed.track.number not in tracks:
             continue
         first = stages[0].resolution
-        to_first = compose(align_transform(analyzed.track.landmarks[at], first), info.display.transform)
+        shown_to_first = context.pipeline.crop_transform(analyzed.track.landmarks[at], first)
+        to_first = compose(shown_to_first, info.display.transform)
         last = stages[analyzed.stage_count - 1]
         box = crop_box(to_first, first, info.width, info.height)
         if box[2] - box[0] < 2 or box[3] - box[1] < 2:
@@ -335,7 +335,7 @@ def _place_faces(frame: Frame, context: PassContext, tracks: Mapping[int, Analyz
         face = _PlacedFace(analyzed, position, at, box, to_crop, crops[-1], mask, detail)
         placed.faces.append(face)
         if source == frame.index:
-            placed.crops.append((face.key, crops, validity, align_transform(analyzed.track.landmarks[at], first)))
+            placed.crops.append((face.key, crops, validity, shown_to_first))
     return placed
 
 

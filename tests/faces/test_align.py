@@ -164,3 +164,11 @@ def test_no_picture_lies_beyond_a_crop_that_is_the_whole_of_it_or_reaches_out_of
     assert (bottom[11:] > 0).all()
     cut = picture_beyond(similarity(1, 3, 0, 0), 64, 64, 64)
     assert 0 < cut.max() < 0.06
+
+
+def test_a_crop_of_a_larger_scale_shows_more_around_the_same_centre() -> None:
+    landmarks = apply_transform(np.array([[2.0, 0.3, 40.0], [-0.3, 2.0, 90.0]]), template(64))
+    exact, wide = align_transform(landmarks, 64), align_transform(landmarks, 64, scale=1.25)
+    assert transform_scale(wide) == pytest.approx(transform_scale(exact) / 1.25)
+    centre = np.array([31.5, 31.5])
+    assert np.allclose(apply_transform(wide, apply_transform(invert(exact), centre)), centre)

@@ -50,5 +50,6 @@ def test_a_search_for_faces_follows_pictures_that_need_none(loads: list[str]) ->
     cache = ModelCache()
     aligned = cache.get(load_settings("mini", None, {"device": "cpu", "aligned": True}))
     searched = cache.get(load_settings("mini", None, {"device": "cpu"}))
-    assert loads == ["cpu"] and searched.pipeline is aligned.pipeline
+    assert loads == ["cpu"] and searched.pipeline.stages is aligned.pipeline.stages
+    assert aligned.pipeline.crop_scale == 1 < searched.pipeline.crop_scale
     assert type(aligned.locator) is type(aligned.detector) and type(searched.locator) is not type(aligned.locator)
