@@ -53,7 +53,7 @@ from training.identity import IdentityTraining, teacher_embeddings
 from training.labels import steady_landmarks
 from training.landmarks import LandmarkTraining
 from training.local_blur_level import LocalBlurLevelTraining
-from training.local_restoration import LOCAL_LOSS, LocalRestorationTraining
+from training.local_restoration import LOCAL_LOSS, LocalFaces, LocalRestorationTraining
 from training.loop import Component, LoopConfig, load_average, score, train
 from training.losses import FaceLosses
 from training.prior import FinePriorTraining, PriorTraining
@@ -62,7 +62,8 @@ from training.sampler import FEW_EVALUATIONS, SAMPLER_LOSS, SampledFaces, Sample
 from training.scenes import load_scenes, mistakes_of
 
 COMPONENTS = (
-    "prior", "fine_prior", "restoration", "restoration_window", "restoration_faces", "local_restoration", "blur_level",
+    "prior", "fine_prior", "restoration", "restoration_window", "restoration_faces", "local_restoration",
+    "fine_restoration", "blur_level",
     "local_blur_level", "landmarks", "identity", "detector", "adjuster", "sampler", "damage_detector",
 )  # fmt: skip
 FINE_PRIOR = {"resolution": 256, "block_out_channels": (64, 64, 128), "label_levels": (0.25 / 256, 8 / 256)}
@@ -112,6 +113,9 @@ def make_component(name: str, faces: FaceSet, options: argparse.Namespace) -> Co
     model = pretrained.load_pretrained(RestorationModel, options.restoration)
     if name == "local_restoration":
         return make_local_training(model, options)
+    if name == "fine_restoration":
+        below = pretrained.load_pretrained(RestorationModel, options.local_restoration)
+        return make_local_training(model, options, below=below)
     if name == "local_blur_level":
         local = pretrained.load_pretrained(RestorationModel, options.local_restoration)
         return LocalBlurLevelTraining(make_local_training(model, options), local, BlurLevelEstimator(resolution=256))
@@ -123,13 +127,24 @@ def make_component(name: str, faces: FaceSet, options: argparse.Namespace) -> Co
     return BlurLevelTraining(restoration, WindowTraining(faces, model, FUSION), model, BlurLevelEstimator())
 
 
-def make_local_training(coarse: RestorationModel, options: argparse.Namespace) -> LocalRestorationTraining:
-    """RM of the stages above 128 pixels, on sharp modern faces; coarse: RM of the coarsest stage."""
+def make_local_training(
+    coarse: RestorationModel, options: argparse.Namespace, *, below: RestorationModel | None = None
+) -> LocalRestorationTraining:
+    """RM of a stage above 128 pixels, on sharp modern faces.
+
+    It begins as the exported network of `--initial`, whatever its size, or as `coarse`.
+
+    Args:
+        coarse: RM of the coarsest stage.
+        options: Of the command line.
+        below: RM of the stage of 256, for that of 512.
+    """
     root, cache = options.data / "faces_train", options.cache
     portraits = load_faces(root, ("modern_256",), cache)
     large = load_faces(root, ("modern_512",), cache, native=512)
     losses = FaceLosses.from_folder(teacher_folder(options.data), LOCAL_LOSS)
-    return LocalRestorationTraining(portraits, large, coarse, losses)
+    network = pretrained.load_pretrained(RestorationModel, options.initial) if options.initial else None
+    return LocalRestorationTraining(LocalFaces(portraits, large), coarse, losses, network=network, below=below)
 
 
 def make_sampler_training(name: str, options: argparse.Namespace) -> SamplerTraining | AdjusterTraining:

@@ -1,14 +1,13 @@
-"""Training of RM of the local stages: 256 and 512 pixels, one set of weights (docs/method.md 8).
+"""Training of RM of a local stage, of 256 or 512 pixels (docs/method.md 8).
 
 It reads the source's crop at its own resolution beside the enlarged result of the coarser stage, and works locally: it
-learns on patches of crops that were degraded whole. The stage of 128 is the RM that exists, the stage of 256 below one
-of 512 is the network itself, without gradient.
+learns on patches of crops that were degraded whole. The stages below are the RMs that exist, without gradient.
 """
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -29,12 +28,11 @@ PATCH = 128
 PATCHES_A_CROP = 2
 MARGIN = 32
 """Pixels of 256 around the part of a patch of 512 that its coarser stage sees as well."""
-FINEST_SHARE = 0.33
-"""Of the batches: stage of 512 pixels."""
-LOCAL_LOSS = LossWeights(pixel=6.0, colour=4.0, chroma=4.0, perceptual=16.0, identity=5.0, adversarial=0.05, knee=0.1)
+LOCAL_LOSS = LossWeights(pixel=6.0, colour=4.0, chroma=8.0, perceptual=16.0, identity=5.0,
+                         checkerboard=40.0, adversarial=0.05, knee=0.1)  # fmt: skip
 """With less weight on features and identity it gains PSNR and stays soft."""
 FACE_SHARE = 0.35
-"""Of the batches: whole faces at 256 pixels, a half as many, which the identity loss needs."""
+"""Of the batches of the stage of 256 pixels: whole faces, a half as many, which the identity loss needs."""
 FACE_CORNER, FACE_SIDE = (32, 56), 192
 """The part of a crop of 256 pixels that holds all that the identity network sees; around it much is mirrored."""
 REDUCED_SHARE = 0.5
@@ -59,33 +57,52 @@ class Crop:
     mask: np.ndarray
 
 
-class LocalRestorationTraining:
-    """A `Component` that trains RM of the stages above 128 pixels beside a discriminator of patches.
+@dataclass(frozen=True)
+class LocalFaces:
+    """What RM of the local stages learns from.
 
     Attributes:
         portraits: Crops of 256 pixels.
         large: Crops of 512 pixels.
-        coarse: RM of 128 pixels, frozen: the coarsest stage, and what the network begins as.
+    """
+
+    portraits: FaceSet
+    large: FaceSet
+
+
+class LocalRestorationTraining:
+    """A `Component` that trains RM of a stage above 128 pixels beside a discriminator of patches.
+
+    Args:
+        faces: Clean crops.
+        coarse: RM of 128 pixels, frozen.
         losses: What sharp faces are compared by.
+        network: What the network begins as; None for `coarse`.
+        below: RM of 256 pixels, frozen: trains the stage of 512. None trains the stage of 256.
     """
 
     name = "local_restoration"
 
-    def __init__(self, portraits: FaceSet, large: FaceSet, coarse: RestorationModel, losses: FaceLosses) -> None:
-        self.portraits, self.large, self.coarse, self.losses = portraits, large, coarse, losses
+    def __init__(
+        self,
+        faces: LocalFaces,
+        coarse: RestorationModel,
+        losses: FaceLosses,
+        *,
+        network: RestorationModel | None = None,
+        below: RestorationModel | None = None,
+    ) -> None:
+        self.portraits, self.large, self.coarse, self.losses = faces.portraits, faces.large, coarse, losses
+        self.network, self.below = network or reading_coarse(coarse), below
         self.baseline: dict[str, float] = {}
         self.sheets: list[Sheet] = []
 
     def build(self) -> nn.Module:
-        """The network as RM of 128 pixels, and a fresh discriminator."""
-        return Adversarial(reading_coarse(self.coarse), PatchDiscriminator())
-
-    def config(self) -> dict[str, Any]:
-        """What is saved beside the weights of the generator."""
-        return {"network": dict(reading_coarse(self.coarse).config)}
+        """The network as it begins, and a fresh discriminator."""
+        return Adversarial(copy.deepcopy(self.network).requires_grad_(True), PatchDiscriminator())
 
     def batch(self, rng: np.random.Generator, size: int, *, held_out: bool) -> Batch:
-        """Patches of one stage, or whole faces at 256 pixels.
+        """Patches, or at 256 pixels also whole faces.
 
         Args:
             rng: Decides everything.
@@ -100,14 +117,16 @@ class LocalRestorationTraining:
         if held_out:
             self.sheets = held_out_sheets(self.large, self.coarse, size, rng)
             return {}
+        if self.below is not None:
+            return self._patches(rng, size, 512)
         if rng.random() < FACE_SHARE:
             return face_parts(self.whole_crops([self.crop(rng, 256) for _ in range(max(1, size // 2))], rng))
-        return self._patches(rng, size, 512 if rng.random() < FINEST_SHARE else 256)
+        return self._patches(rng, size, 256)
 
     def loss(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
         """Pixels, colour, features and the discriminator's opinion, of whole faces identity too; both hinge losses."""
         assert isinstance(model, Adversarial)
-        coarse = batch["coarse"] if "coarse" in batch else coarser_patches(model.generator, batch)
+        coarse = batch["coarse"] if "coarse" in batch else coarser_patches(self.below, batch)
         restored = model.generator(batch["degraded"], coarse).float()
         with torch.autocast(restored.device.type, enabled=False):
             clean = batch["clean"]
@@ -119,13 +138,13 @@ class LocalRestorationTraining:
             return loss + for_discriminator
 
     def validate(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, float]:
-        """Scores of whole held-out faces at 256 and 512 pixels by strength, and those of input and RM of 128."""
+        """Scores of whole held-out faces by stage and strength, and those of input and RM of 128."""
         assert isinstance(model, Adversarial)
         if not self.baseline:
             for name in ("input", "rm128"):
                 self.baseline |= sheet_scores(self.sheets, self.losses, name)
         for sheet in self.sheets:
-            sheet.restore(model.generator)
+            sheet.restore([model.generator] if self.below is None else [self.below, model.generator])
         return sheet_scores(self.sheets, self.losses, "rm") | self.baseline
 
     def _patches(self, rng: np.random.Generator, count: int, size: int) -> Batch:
@@ -180,9 +199,10 @@ class LocalRestorationTraining:
 
 
 @torch.no_grad()
-def coarser_patches(generator: nn.Module, batch: Batch) -> Tensor:
+def coarser_patches(below: nn.Module | None, batch: Batch) -> Tensor:
     """The stage of 256 below patches of 512: made on a part with a margin, enlarged, and cut, (B, 3, 128, 128)."""
-    made = generator(batch["below"], batch["below_coarse"]).float().clamp(-1, 1)
+    assert below is not None
+    made = below(batch["below"], batch["below_coarse"]).float().clamp(-1, 1)
     enlarged = enlarge_coarse(made, 2 * PATCH)
     return torch.stack([picture[:, 2 * y : 2 * y + PATCH, 2 * x : 2 * x + PATCH]
                         for picture, (x, y) in zip(enlarged, batch["place"].tolist(), strict=True)])  # fmt: skip

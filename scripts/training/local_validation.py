@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -31,7 +31,7 @@ class Sheet:
     Attributes:
         strength: One of `LARGE_FACE_STRENGTHS`.
         clean: By R, 256 and 512.
-        results: By name and R: "input", "rm128" (RM of 128 enlarged), and "rm" once it was restored.
+        results: By name and R: "input", "rm128" (RM of 128 enlarged), and "rm" of the stages that were run.
         coarse: What RM makes at 128 pixels.
     """
 
@@ -41,11 +41,11 @@ class Sheet:
     results: dict[tuple[str, int], Tensor] = field(default_factory=dict)
 
     @torch.no_grad()
-    def restore(self, generator: nn.Module) -> None:
-        """Run the stages of 256 and 512, each on the result of the one below."""
+    def restore(self, networks: Sequence[nn.Module]) -> None:
+        """Run the stages of 256 and 512, or the first alone, each on the result of the one below."""
         coarse = self.coarse
-        for size in (256, 512):
-            made = generator(self.results["input", size], enlarge_coarse(coarse, size))
+        for size, network in zip((256, 512), networks, strict=False):
+            made = network(self.results["input", size], enlarge_coarse(coarse, size))
             coarse = self.results["rm", size] = made.float().clamp(-1, 1)
 
 
@@ -79,6 +79,8 @@ def sheet_scores(sheets: list[Sheet], losses: FaceLosses, name: str) -> dict[str
     found: dict[str, list[float]] = {}
     for sheet in sheets:
         for size, clean in sheet.clean.items():
+            if (name, size) not in sheet.results:
+                continue
             for measure, function in measures.items():
                 key = f"{name}_{measure}_{size}_{sheet.strength}"
                 found.setdefault(key, []).append(function(sheet.results[name, size], clean))

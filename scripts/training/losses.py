@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from dynface_video.diffusion.dct import gaussian_blur
 from dynface_video.faces.colour import LUMINANCE
@@ -21,6 +22,8 @@ from training.degradation import STRENGTHS
 PIXEL_BLUR = 0.8
 """Pixels: what is finer is left to the perceptual distance, since a mean of textures is a blur."""
 COLOUR_BLUR = 3.0
+PERIOD = 8
+"""Pixels: the coarsest level of RM's U-Net but one."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class LossWeights:
         knee: Distance of features from which on more of it counts ever less, so that a mild crop whose distance falls
             by a half counts nearly as much as a severe one; infinite where all distance counts alike.
         identity: Squared distance of embeddings, of whole crops.
+        checkerboard: See `checkerboard_l1`: networks that shrink and enlarge in fixed blocks leave a faint weave, which
+            the other parts hardly feel.
         adversarial: The generator's hinge loss.
     """
 
@@ -43,6 +48,7 @@ class LossWeights:
     chroma: float = 0.0
     perceptual: float = 4.0
     identity: float = 0.5
+    checkerboard: float = 0.0
     adversarial: float = 0.03
     knee: float = math.inf
 
@@ -67,6 +73,8 @@ class FaceLosses:
         loss = loss + w.colour * colour_l1(restored, clean)
         if w.chroma:
             loss = loss + w.chroma * chroma_l1(restored, clean)
+        if w.checkerboard:
+            loss = loss + w.checkerboard * checkerboard_l1(restored, clean)
         distance = perceptual_distance(self.perceptual, restored, clean, SHARP_TAPS)
         if math.isfinite(w.knee):
             distance = w.knee * torch.log1p(distance / w.knee)
@@ -112,6 +120,22 @@ def chroma_l1(first: Tensor, second: Tensor) -> Tensor:
     difference = first.float() - second.float()
     luminance = torch.einsum("bchw,c->bhw", difference, torch.from_numpy(LUMINANCE).to(difference))
     return ((difference[:, 2] - luminance).abs() / 1.772 + (difference[:, 0] - luminance).abs() / 1.402).mean() / 2
+
+
+def checkerboard_l1(restored: Tensor, clean: Tensor) -> Tensor:
+    """What of a difference repeats every `PERIOD` pixels: the mean absolute value of its mean over all such tiles.
+
+    What varies more slowly than a tile is taken off first. The error of a face that has no such weave averages out over
+    the tiles.
+
+    Args:
+        restored: (B, 3, R, R), R a multiple of `PERIOD`.
+        clean: The same.
+    """
+    difference = restored.float() - clean.float()
+    slow = functional.avg_pool2d(difference, PERIOD + 1, 1, PERIOD // 2, count_include_pad=False)
+    tiles = (difference - slow).unflatten(3, (-1, PERIOD)).unflatten(2, (-1, PERIOD))  # (B, 3, r, P, r, P)
+    return tiles.mean(dim=(2, 4)).abs().mean()
 
 
 def scores_by_strength(faces: Tensor, clean: Tensor, losses: FaceLosses) -> dict[str, float]:

@@ -12,7 +12,7 @@ from noise_faces import large_noise_faces, noise_faces
 from teachers.identity import FaceRecognition
 from teachers.perceptual import EfficientNetLite0
 from training.local_blur_level import LocalBlurLevelTraining
-from training.local_restoration import LocalRestorationTraining
+from training.local_restoration import LocalFaces, LocalRestorationTraining
 from training.losses import FaceLosses
 
 
@@ -21,7 +21,7 @@ def component() -> LocalBlurLevelTraining:
     torch.manual_seed(0)
     coarse = RestorationModel(channels=(8, 16), blocks=(1, 1), fusion_channels=4).eval()
     losses = FaceLosses(EfficientNetLite0(), FaceRecognition())
-    faces = LocalRestorationTraining(noise_faces(), large_noise_faces(), coarse, losses)
+    faces = LocalRestorationTraining(LocalFaces(noise_faces(), large_noise_faces()), coarse, losses)
     local = reading_coarse(coarse)
     for layer in (local.head, local.tail):  # as initialised it does not look at the coarser face
         torch.nn.init.normal_(layer.weight, std=0.1)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dynface_video.models.restoration import RestorationModel, enlarge_coarse
+from dynface_video.models.restoration import RestorationModel, enlarge_coarse, reading_coarse
 from noise_faces import large_noise_faces, noise_faces
 from teachers.identity import FaceRecognition, face_chips
 from teachers.perceptual import EfficientNetLite0
@@ -14,6 +14,7 @@ from training import local_restoration
 from training.local_restoration import (
     MARGIN,
     PATCH,
+    LocalFaces,
     LocalRestorationTraining,
     coarser_patches,
     face_parts,
@@ -34,19 +35,36 @@ def component() -> LocalRestorationTraining:
     losses = FaceLosses(
         EfficientNetLite0().eval().requires_grad_(False), FaceRecognition().eval().requires_grad_(False)
     )
-    return LocalRestorationTraining(noise_faces(), large_noise_faces(), coarse, losses)
+    return LocalRestorationTraining(LocalFaces(noise_faces(), large_noise_faces()), coarse, losses)
 
 
-@pytest.mark.parametrize("size", [256, 512])
-def test_patches_of_both_stages_can_be_learned_from(component: LocalRestorationTraining, size: int) -> None:
+@pytest.fixture(scope="module")
+def finest(component: LocalRestorationTraining) -> LocalRestorationTraining:
+    faces = LocalFaces(component.portraits, component.large)
+    below = reading_coarse(component.coarse).requires_grad_(False)
+    network = reading_coarse(RestorationModel(channels=(12, 16), blocks=(1, 1)))
+    return LocalRestorationTraining(faces, component.coarse, component.losses, network=network, below=below)
+
+
+@pytest.mark.parametrize("stage", ["component", "finest"])
+def test_patches_of_both_stages_can_be_learned_from(stage: str, request: pytest.FixtureRequest) -> None:
     torch.manual_seed(0)
-    model = component.build()
-    batch = component._patches(np.random.default_rng(0), 3, size)
+    training: LocalRestorationTraining = request.getfixturevalue(stage)
+    model = training.build()
+    batch = training._patches(np.random.default_rng(0), 3, 512 if training.below else 256)
     assert batch["clean"].shape == batch["degraded"].shape == (3, 3, PATCH, PATCH)
-    assert ("below" in batch) == (size == 512)
-    component.loss(model, batch, torch.Generator()).backward()
+    training.loss(model, batch, torch.Generator()).backward()
     for part in (model.generator, model.discriminator):
         assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in part.parameters())
+
+
+def test_the_stage_of_512_is_another_network_than_that_below(finest: LocalRestorationTraining) -> None:
+    built = finest.build()
+    assert built.generator.config == finest.network.config != finest.below.config  # type: ignore[union-attr]
+    batch = finest.batch(np.random.default_rng(0), 2, held_out=False)
+    assert {"below", "below_coarse", "place"} <= set(batch)
+    finest.loss(built, batch, torch.Generator()).backward()
+    assert all(p.grad is None for p in finest.below.parameters())  # type: ignore[union-attr]
 
 
 def test_whole_faces_teach_identity_too(component: LocalRestorationTraining, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,10 +130,15 @@ def test_crops_are_reduced_about_pixel_centres() -> None:
         assert np.abs(reduced(ramp, size) - expected)[8:-8, 8:-8].max() < 1e-3
 
 
-def test_validation_scores_both_stages_beside_input_and_coarsest(component: LocalRestorationTraining) -> None:
+def test_validation_scores_both_stages_beside_input_and_coarsest(
+    component: LocalRestorationTraining, finest: LocalRestorationTraining
+) -> None:
     assert component.batch(np.random.default_rng(0), 1, held_out=True) == {}
     assert [sheet.strength for sheet in component.sheets] == ["mild", "medium", "severe"]
     scores = component.validate(component.build(), {}, torch.Generator())
+    assert "rm_psnr_256_mild" in scores and "rm_psnr_512_mild" not in scores
+    finest.batch(np.random.default_rng(0), 1, held_out=True)
+    scores = finest.validate(finest.build(), {}, torch.Generator())
     for name in ("input", "rm128", "rm"):
         for size in (256, 512):
             assert scores[f"{name}_psnr_{size}_mild"] > scores[f"{name}_psnr_{size}_severe"] > 5

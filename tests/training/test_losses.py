@@ -5,7 +5,15 @@ import torch
 
 from teachers.identity import SQUARE, FaceRecognition, identity_distance, shaken_square
 from teachers.perceptual import EfficientNetLite0
-from training.losses import FaceLosses, LossWeights, blurred_l1, colour_l1, inside_picture, scores_by_strength
+from training.losses import (
+    FaceLosses,
+    LossWeights,
+    blurred_l1,
+    checkerboard_l1,
+    colour_l1,
+    inside_picture,
+    scores_by_strength,
+)
 
 
 @pytest.fixture(scope="module")
@@ -79,3 +87,17 @@ def test_scores_go_to_the_strength_whose_turn_it_is(losses: FaceLosses) -> None:
     found = scores_by_strength(restored, clean, losses)
     assert found["perceptual_mild"] == found["perceptual_severe"] == pytest.approx(0, abs=1e-6)
     assert found["perceptual_medium"] > 10 * found["perceptual_mild"] and found["psnr_medium"] < 10 < found["psnr_mild"]
+
+
+@pytest.mark.parametrize("period", [2, 4, 8])
+def test_a_weave_counts_and_noise_of_the_same_strength_hardly(period: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    clean = torch.zeros(2, 3, 128, 128)
+    tile = torch.randn(1, 3, period, period, generator=generator)
+    weave = tile.repeat(2, 1, 128 // period, 128 // period)
+    weave = weave - weave.mean(dim=(2, 3), keepdim=True)
+    noise = torch.randn(2, 3, 128, 128, generator=generator)
+    assert checkerboard_l1(clean + 0.01 * weave, clean) > 0.5 * float(0.01 * weave.abs().mean())
+    assert checkerboard_l1(clean + 0.01 * noise, clean) < 0.1 * float(0.01 * noise.abs().mean())
+    ramp = torch.linspace(-1, 1, 128).expand(2, 3, 128, 128)
+    assert checkerboard_l1(clean + ramp, clean) < 2e-3

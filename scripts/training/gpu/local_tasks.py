@@ -22,6 +22,7 @@ from training.local_restoration import (
     FACE_SHARE,
     PATCH,
     PATCHES_A_CROP,
+    LocalFaces,
     LocalRestorationTraining,
     face_parts,
 )
@@ -43,9 +44,8 @@ class LocalRestorationTask:
 
     def __init__(self, networks: PresetNetworks, crops: DegradedCrops, losses: FaceLosses) -> None:
         self.networks, self.crops = networks, local_crops(networks, crops)
-        self.training = LocalRestorationTraining(
-            crops.portraits.source, crops.large.source, networks.restoration, losses
-        )
+        faces = LocalFaces(crops.portraits.source, crops.large.source)
+        self.training = LocalRestorationTraining(faces, networks.restoration, losses)
 
     def build(self) -> nn.Module:
         """A copy of the preset's, and a fresh discriminator."""
