@@ -6,12 +6,18 @@ import cv2
 import numpy as np
 
 from dynface_video.faces.align import sample
+from dynface_video.faces.colour import LUMINANCE
 
 FALLOFF = 0.06
 """Share of the crop, from each border, over which a restored face gives way to its source."""
 FALLOFF_PER_PICTURE = 2.0
 """Most width of that ramp for each length of picture beyond the border: there is nothing to blend into at the rim of
 the picture."""
+BAND_STD = 1.0
+"""Of a Gaussian, crop pixels: what it takes away is a crop's finest detail."""
+GRID, GRID_STD = 32, 1.3
+"""Side of the grid on which detail is compared, and the std over which it is averaged, in its squares."""
+SMALLEST_POWER = (0.25 / 255) ** 2
 
 
 def face_mask(size: int, *, falloff: float = FALLOFF, beyond: np.ndarray | None = None) -> np.ndarray:
@@ -47,6 +53,38 @@ def _ramp(distance: np.ndarray, width: np.ndarray) -> np.ndarray:
     return np.asarray(t**3 * (t * (6 * t - 15) + 10))
 
 
+def signal_share(crop: np.ndarray, restored: np.ndarray) -> np.ndarray:
+    """How much of a source's finest detail is signal, measured by what its restored face has kept of it.
+
+    The luminance finer than `BAND_STD` is compared: the share is the square of the restored face's projection on the
+    source, both averaged over neighbouring squares of a `GRID`. A restoration model removes noise and keeps edges, and
+    the detail above the crop's resolution is of the same kind as the finest below it.
+
+    Args:
+        crop: (R, R, 3) float32 RGB in [0, 1].
+        restored: The same after restoration.
+
+    Returns:
+        (R, R) float32 in [0, 1]: 0 where the restored face has nothing of the source's detail, 1 where it has all.
+    """
+    source, face = (_fine_luminance(picture) for picture in (crop, restored))
+    common, own = (_smooth_means(product) for product in (source * face, source * source))
+    share = np.clip(common / np.maximum(own, SMALLEST_POWER), 0, 1)
+    # Where the source has no detail there is nothing to lose.
+    share = np.where(own < SMALLEST_POWER, 1.0, share**2).astype(np.float32)
+    return np.asarray(cv2.resize(share, crop.shape[1::-1], interpolation=cv2.INTER_LINEAR))
+
+
+def _fine_luminance(picture: np.ndarray) -> np.ndarray:
+    luminance = picture @ LUMINANCE
+    return np.asarray(luminance - cv2.GaussianBlur(luminance, (0, 0), BAND_STD))
+
+
+def _smooth_means(values: np.ndarray) -> np.ndarray:
+    means = cv2.resize(values, (GRID, GRID), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.GaussianBlur(means, (0, 0), GRID_STD, borderType=cv2.BORDER_REFLECT))
+
+
 def paste_face(
     region: np.ndarray,
     crop: np.ndarray,
@@ -54,8 +92,7 @@ def paste_face(
     transform: np.ndarray,
     *,
     mask: np.ndarray,
-    source_detail_weight: float,
-    damage: np.ndarray | None = None,
+    source_detail_weight: float | np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Paste a restored face into the region of the frame that its crop came from.
 
@@ -68,8 +105,7 @@ def paste_face(
         transform: (2, 3) region to crop, by which the crop was taken.
         mask: (R, R) float32 in [0, 1], 0 at its border unless the picture ends there, too.
         source_detail_weight: Share in [0, 1] of the region's detail above the crop's resolution that stays: 1 pastes
-            only the change, 0 replaces the face.
-        damage: (R, R) float32 in [0, 1], where the crop was damaged, so that no detail may stay; None for nowhere.
+            only the change, 0 replaces the face. One for all, or one for each pixel of the crop, (R, R) float32.
 
     Returns:
         The region with the face, (h, w, 3) float32, limited to [0, 1] or to what the region had beyond it; and the mask
@@ -77,17 +113,17 @@ def paste_face(
     """
     size = region.shape[1], region.shape[0]
     weight = np.clip(sample(mask, transform, size, cv2.BORDER_CONSTANT, interpolation=cv2.INTER_LINEAR), 0, 1)
-    if damage is None:
-        kept = np.float32(source_detail_weight)
-        # Sampling is linear: one of the two differences is as much work as both.
-        change = sample(restored - kept * crop, transform, size, cv2.BORDER_REPLICATE)
-        if kept < 1:
-            change -= (1 - kept) * region
+    kept: np.ndarray | np.float32
+    replaced: np.ndarray | np.float32
+    if isinstance(source_detail_weight, np.ndarray):
+        shown = sample(source_detail_weight, transform, size, cv2.BORDER_REPLICATE, interpolation=cv2.INTER_LINEAR)
+        kept, replaced = source_detail_weight[..., None], 1 - np.clip(shown, 0, 1)[..., None]
     else:
-        whole = 1 - np.clip(sample(damage, transform, size, cv2.BORDER_REPLICATE), 0, 1)[..., None]
-        detail = region - sample(crop, transform, size, cv2.BORDER_REPLICATE)
-        change = sample(restored, transform, size, cv2.BORDER_REPLICATE) - region
-        change += np.float32(source_detail_weight) * whole * detail
+        kept, replaced = np.float32(source_detail_weight), np.float32(1 - source_detail_weight)
+    # Sampling is linear: one of the two differences is as much work as both.
+    change = sample(restored - kept * crop, transform, size, cv2.BORDER_REPLICATE)
+    if np.any(replaced):
+        change -= replaced * region
     change *= weight[..., None]
     change += region
     return _limited(change, region), weight

@@ -24,10 +24,11 @@ from dynface_video.faces.align import (
     extract_crop,
     picture_beyond,
     scaling,
+    transform_scale,
 )
 from dynface_video.faces.grain import add_grain
 from dynface_video.faces.parsing import FaceParser
-from dynface_video.faces.paste import face_mask, paste_face
+from dynface_video.faces.paste import face_mask, paste_face, signal_share
 from dynface_video.lanes import InTurn, Lanes
 from dynface_video.media.io.probe import VideoInfo
 from dynface_video.media.io.read import Frame
@@ -80,8 +81,8 @@ class _PlacedFace:
         to_crop: Region pixels to pixels of the last stage's crop.
         crop: The source at the last stage's resolution, (R, R, 3).
         mask: As of `paste_face`, of a face that is fully shown.
-        source_detail_weight: As of `paste_face`.
-        damage: As of `paste_face`.
+        source_detail_weight: Most of the source's detail above the crop's resolution that stays; see `paste_face`.
+        damage: (R, R) float32 in [0, 1], where the crop was damaged; None for nowhere.
     """
 
     analyzed: AnalyzedTrack
@@ -369,8 +370,7 @@ def _paste(frame: Frame, faces: Sequence[tuple[_PlacedFace, np.ndarray]], contex
             restored,
             face.to_crop,
             mask=visible,
-            source_detail_weight=face.source_detail_weight,
-            damage=face.damage,
+            source_detail_weight=_kept_detail(face, restored),
         )
         if context.grain > 0:
             # Keyed as the noise, by face and shot, so that a shot is the same in every video.
@@ -379,6 +379,17 @@ def _paste(frame: Frame, faces: Sequence[tuple[_PlacedFace, np.ndarray]], contex
         # The face is blended already; the mask selects the samples that change.
         blend_working_region(frame.picture, face.box, rgb, (weight > 0).astype(np.float32), colour)
     return frame
+
+
+def _kept_detail(face: _PlacedFace, restored: np.ndarray) -> float | np.ndarray:
+    """How much of the frame's detail above the resolution of a face's crop stays; see `paste_face`."""
+    kept: float | np.ndarray = face.source_detail_weight
+    if face.source_detail_weight > 0 and transform_scale(face.to_crop) < 1:
+        kept = kept * signal_share(face.crop, restored)
+    if face.damage is not None:
+        # Nothing of a scratch may stay.
+        kept = kept * (1 - face.damage)
+    return kept
 
 
 def fade(analyzed: AnalyzedTrack, at: int, analysis: Analysis) -> float:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from dynface_video.faces.align import TEMPLATE_512, align_transform, apply_transform, extract_crop
-from dynface_video.faces.paste import FALLOFF, face_mask, paste_face
+from dynface_video.faces.align import TEMPLATE_512, align_transform, apply_transform, extract_crop, invert
+from dynface_video.faces.paste import FALLOFF, face_mask, paste_face, signal_share
 
 SIZE = 128
 
@@ -135,3 +135,34 @@ def test_overshoot_is_cut_but_the_source_s_own_stays(face_at: Callable[[float], 
     np.testing.assert_array_equal(
         paste_face(region, crop, crop, transform, mask=face_mask(SIZE), source_detail_weight=1.0)[0], region
     )
+
+
+def test_detail_stays_where_the_restored_face_kept_it_and_goes_where_it_was_noise(
+    smooth_picture: Callable[..., np.ndarray],
+) -> None:
+    rng = np.random.default_rng(0)
+    clean = smooth_picture(SIZE, SIZE) * 0.8 + 0.1
+    texture = rng.normal(0, 0.02, clean.shape[:2]).astype(np.float32)[..., None]
+    sharp = clean.copy()
+    sharp[:, : SIZE // 2] += texture[:, : SIZE // 2]
+    share = signal_share(clean + texture, sharp)  # the right half has lost it
+    assert share.shape == (SIZE, SIZE) and share.dtype == np.float32
+    assert share[:, :48].min() > 0.8 and share[:, 80:].max() < 0.2
+    assert (signal_share(clean + texture, clean + 1.3 * texture) == 1).all()
+    assert (signal_share(np.full_like(clean, 0.5), clean) == 1).all()
+
+
+def test_each_pixel_may_keep_a_share_of_its_own(face_at: Callable[[float], Face]) -> None:
+    region, transform, crop = face_at(1.2)
+    detail = np.random.default_rng(0).normal(0, 0.05, region.shape).astype(np.float32)
+    detailed = np.clip(region + detail, 0, 1)
+    kept = np.zeros((SIZE, SIZE), np.float32)
+    kept[:, SIZE // 2 :] = 1
+    mask = face_mask(SIZE)
+    both, none, all_ = (
+        paste_face(detailed, crop, crop, transform, mask=mask, source_detail_weight=w)[0] for w in (kept, 0.0, 1.0)
+    )
+    points = np.array([[30.0, 64.0], [98.0, 64.0]])
+    (x0, y0), (x1, y1) = np.rint(apply_transform(invert(transform), points)).astype(int)
+    np.testing.assert_allclose(both[y0, x0], none[y0, x0], atol=1e-4)
+    np.testing.assert_allclose(both[y1, x1], all_[y1, x1], atol=1e-4)
