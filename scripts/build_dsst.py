@@ -2,8 +2,8 @@
 
 python scripts/build_dsst.py --prior dynface_video/models/mini/prior --out dynface_video/models/mini/starting_steps.json
 
-The prior of the second stage needs faces that were not enlarged to its resolution: --largest-scale 0.85. A prior whose
-weights are not at hand is described by its resolution; its schedule is then the default one:
+A prior of 256 pixels or more needs faces that were not enlarged to its resolution (--largest-scale). One whose weights
+are not at hand is described by its resolution; its schedule is then the default one:
 
 python scripts/build_dsst.py --resolution 512 --set modern_512 --largest-scale 1 --faces 250 --tolerance 0.00434 \
     --out dynface_video/models/ffhq512/starting_steps.json

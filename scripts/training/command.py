@@ -2,7 +2,6 @@
 
 python scripts/train.py prior --out runs/prior --crops 200000
 python scripts/train.py prior --out runs/prior --export dynface_video/models/mini/prior
-python scripts/train.py fine_prior --out runs/fine_prior --crops 100000   # of the second stage, for large faces
 python scripts/train.py landmarks --out runs/landmarks --crops 180000 --batch-size 64 --learning-rate 3e-3 \\
     --decay 75000 --ema 0.998 --validation-crops 1024
 python scripts/train.py detector --out runs/detector --crops 60000 --learning-rate 2e-3 --decay 20000 --ema 0.998
@@ -14,8 +13,6 @@ python scripts/train.py sampler --out runs/sampler --crops 40000 --batch-size 8 
 python scripts/train.py local_restoration --out runs/local --crops 40000 --batch-size 8 --ema 0.998 \\
     --betas 0.5 0.99 --bfloat16 --validation-crops 8 --save-seconds 600   # RM of 256 and 512, from that of 128
 python scripts/train.py blur_level --out runs/blur_level --crops 40000    # needs the exported restoration model
-python scripts/train.py local_blur_level --out runs/local_blur_level --crops 4000 --batch-size 8 \\
-    --initial dynface_video/models/mini/blur_level    # needs the exported RM of the local stages
 python scripts/train.py adjuster --out runs/adjuster --crops 4000 --batch-size 8 --warmup 400 --ema 0.995 \\
     --betas 0.5 0.99 --bfloat16    # needs all other models of the preset
 """
@@ -52,21 +49,18 @@ from training.discriminator import Adversarial
 from training.identity import IdentityTraining, teacher_embeddings
 from training.labels import steady_landmarks
 from training.landmarks import LandmarkTraining
-from training.local_blur_level import LocalBlurLevelTraining
 from training.local_restoration import LOCAL_LOSS, LocalFaces, LocalRestorationTraining
 from training.loop import Component, LoopConfig, load_average, score, train
 from training.losses import FaceLosses
-from training.prior import FinePriorTraining, PriorTraining
+from training.prior import PriorTraining
 from training.restoration import FACES_LOSS, FacesTraining, RestorationTraining, WindowTraining
 from training.sampler import FEW_EVALUATIONS, SAMPLER_LOSS, SampledFaces, SamplerTraining
 from training.scenes import load_scenes, mistakes_of
 
 COMPONENTS = (
-    "prior", "fine_prior", "restoration", "restoration_window", "restoration_faces", "local_restoration",
-    "fine_restoration", "blur_level",
-    "local_blur_level", "landmarks", "identity", "detector", "adjuster", "sampler", "damage_detector",
+    "prior", "restoration", "restoration_window", "restoration_faces", "local_restoration", "fine_restoration",
+    "blur_level", "landmarks", "identity", "detector", "adjuster", "sampler", "damage_detector",
 )  # fmt: skip
-FINE_PRIOR = {"resolution": 256, "block_out_channels": (64, 64, 128), "label_levels": (0.25 / 256, 8 / 256)}
 FUSION = 32
 """Channels of the network that weighs neighbouring crops."""
 VIEWS = 16
@@ -81,10 +75,6 @@ def make_component(name: str, faces: FaceSet, options: argparse.Namespace) -> Co
     """The component of that name on these faces."""
     if name == "prior":
         return PriorTraining(faces, GuidedPrior())
-    if name == "fine_prior":
-        # Archive photographs have grain at this size, which it would learn to draw.
-        sharp = load_faces(options.data / "faces_train", ("modern_256",), options.cache)
-        return FinePriorTraining(sharp, GuidedPrior(**FINE_PRIOR))
     if name == "landmarks":
         scenes = load_scenes(options.data / "faces_train")
         detector = RetinaFaceDetector.from_pretrained(options.detector, minimum_score=PROPOSED)
@@ -116,9 +106,6 @@ def make_component(name: str, faces: FaceSet, options: argparse.Namespace) -> Co
     if name == "fine_restoration":
         below = pretrained.load_pretrained(RestorationModel, options.local_restoration)
         return make_local_training(model, options, below=below)
-    if name == "local_blur_level":
-        local = pretrained.load_pretrained(RestorationModel, options.local_restoration)
-        return LocalBlurLevelTraining(make_local_training(model, options), local, BlurLevelEstimator(resolution=256))
     if name == "restoration_window":
         return WindowTraining(faces, model, FUSION)
     if name == "restoration_faces":
@@ -183,7 +170,7 @@ def main() -> None:
                         help="blur_level: the exported RM whose trustworthiness is learned; "
                         "restoration_window: the one to begin as, of single crops or of windows")  # fmt: skip
     parser.add_argument("--local-restoration", type=Path, default=Path("dynface_video/models/mini/local_restoration"),
-                        help="local_blur_level: the exported RM whose trustworthiness is learned")  # fmt: skip
+                        help="fine_restoration: the exported RM of 256 pixels whose faces it reads")  # fmt: skip
     parser.add_argument("--detector", type=Path, default=Path("dynface_video/models/mini/detector"),
                         help="landmarks: the exported detector whose mistakes are learned")  # fmt: skip
     parser.add_argument("--prior", type=Path, help="sampler, adjuster: an exported prior other than the preset's")

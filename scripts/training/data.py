@@ -142,19 +142,6 @@ def sample_crop(faces: FaceSet, index: int, size: int, rng: np.random.Generator)
     return jitter_colour(crop.astype(np.float32) / 255, rng), np.ascontiguousarray(mask)
 
 
-def sample_part(faces: FaceSet, index: int, size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """A square part of a native crop, its pixels as they are, perhaps mirrored, under mild colour jitter.
-
-    Returns (size, size, 3) float32 in [0, 1] and a (size, size) float32 mask, 0 where the picture was mirrored.
-    """
-    x, y = (int(v) for v in rng.integers(0, NATIVE - size + 1, 2))
-    part = faces.images[index][y : y + size, x : x + size]
-    mask = picture_mask(faces, index, np.array([[1.0, 0.0, -x], [0.0, 1.0, -y]]), size)
-    if rng.random() < 0.5:
-        part, mask = part[:, ::-1], mask[:, ::-1]
-    return jitter_colour(part.astype(np.float32) / 255, rng), np.ascontiguousarray(mask)
-
-
 def shrinkable(image: np.ndarray, size: int) -> np.ndarray:
     """A native crop, (256, 256, 3) uint8, low-passed for sampling at `size` pixels: it would alias otherwise."""
     scale = NATIVE / size

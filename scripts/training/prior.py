@@ -12,18 +12,13 @@ from dynface_video.diffusion.dct import gaussian_blur
 from dynface_video.diffusion.levels import level_in_pixels, relative_level
 from dynface_video.diffusion.schedule import NoiseSchedule, add_noise
 from dynface_video.models.prior import GUIDE_NOISE, GuidedPrior, mean_log_power
-from training.data import NATIVE, FaceSet, plain_crop, sample_crop, sample_part
+from training.data import FaceSet, plain_crop, sample_crop
 from training.loop import Batch
 
 UNGUIDED_SHARE = 0.15
 TRAINED_LEVELS = (0.35 / 128, 6.0 / 128)
 LARGEST_ESTIMATE_ERROR = 0.05
 SPECTRUM_FACES = 600
-FINE_LEVELS = (0.7 / 256, 2.5 / 256)
-FINE_LAST_TIMESTEP = 400
-FINE_PART = 128
-FINE_LARGEST_SCALE = 0.85
-"""Crops that were shrunk by less show little of the finest octave that their pixels could hold."""
 
 
 class PriorTraining:
@@ -34,30 +29,17 @@ class PriorTraining:
 
     name = "prior"
     levels = TRAINED_LEVELS
-    largest_scale = math.inf
 
     def __init__(self, faces: FaceSet, network: GuidedPrior, *, last_timestep: int = 650) -> None:
         self.faces, self.network, self.last_timestep = faces, network, last_timestep
         self.schedule = NoiseSchedule()
-
-    def indices(self, *, held_out: bool) -> np.ndarray:
-        """Positions of the faces that are learned from, or of those that are held out."""
-        return self.faces.indices(held_out=held_out, largest_scale=self.largest_scale)
-
-    def draw(self, index: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """A training picture (S, S, 3) in [0, 1] of a face, and the mask (S, S) of where it is one."""
-        return sample_crop(self.faces, index, self.network.resolution, rng)
-
-    def draw_plain(self, index: int) -> np.ndarray:
-        """A picture of a face to validate on, (S, S, 3) in [0, 1]."""
-        return plain_crop(self.faces, index, self.network.resolution)
 
     def build(self) -> nn.Module:
         """A freshly initialised prior that knows the faces' mean spectrum."""
         model = GuidedPrior.from_config(
             self.network.config, last_timestep=self.last_timestep, trained_levels=list(self.levels)
         )
-        chosen = self.indices(held_out=False)
+        chosen = self.faces.indices(held_out=False)
         chosen = chosen[:: max(1, len(chosen) // SPECTRUM_FACES)]
         crops = np.stack([plain_crop(self.faces, int(i), self.network.resolution) for i in chosen])
         model.log_power.copy_(mean_log_power(torch.from_numpy(crops).permute(0, 3, 1, 2) * 2 - 1))
@@ -65,12 +47,12 @@ class PriorTraining:
 
     def batch(self, rng: np.random.Generator, size: int, *, held_out: bool) -> Batch:
         """Clean crops in [-1, 1], masks, levels, whether the guide is given, and the error of its estimate."""
-        indices = rng.choice(self.indices(held_out=held_out), size)
+        indices = rng.choice(self.faces.indices(held_out=held_out), size)
         if held_out:
-            crops = [self.draw_plain(int(i)) for i in indices]
+            crops = [plain_crop(self.faces, int(i), self.network.resolution) for i in indices]
             masks = [np.ones(c.shape[:2], np.float32) for c in crops]
         else:
-            drawn = [self.draw(int(i), rng) for i in indices]
+            drawn = [sample_crop(self.faces, int(i), self.network.resolution, rng) for i in indices]
             crops, masks = [c for c, _ in drawn], [m for _, m in drawn]
         lowest, highest = self.levels
         levels = np.exp(rng.uniform(math.log(lowest), math.log(highest), size)).astype(np.float32)
@@ -119,27 +101,6 @@ class PriorTraining:
                 scores[f"psnr_{name}_{t}"] = _psnr(estimate, clean)
                 scores[f"gain_{name}_{t}"] = scores[f"psnr_{name}_{t}"] - _psnr(mean, clean)
         return scores
-
-
-class FinePriorTraining(PriorTraining):
-    """Training of the prior of the second stage, at 256 pixels, on parts of faces: its work is local."""
-
-    name = "fine_prior"
-    levels = FINE_LEVELS
-    largest_scale = FINE_LARGEST_SCALE
-
-    def __init__(self, faces: FaceSet, network: GuidedPrior, *, last_timestep: int = FINE_LAST_TIMESTEP) -> None:
-        super().__init__(faces, network, last_timestep=last_timestep)
-
-    def draw(self, index: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """See `PriorTraining.draw`."""
-        return sample_part(self.faces, index, FINE_PART, rng)
-
-    def draw_plain(self, index: int) -> np.ndarray:
-        """The middle of a face."""
-        first = (NATIVE - FINE_PART) // 2
-        part = self.faces.images[index][first : first + FINE_PART, first : first + FINE_PART]
-        return np.asarray(part, np.float32) / 255
 
 
 def _psnr(a: Tensor, b: Tensor) -> float:

@@ -1,4 +1,4 @@
-"""Training of both priors: what they are shown, and that a part of a face is drawn as the whole is."""
+"""Training of the prior: what it is shown, and that a part of a face is drawn as the whole is."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import torch
 
 from dynface_video.models.prior import GuidedPrior, mean_log_power
 from noise_faces import noise_faces
-from training.data import FaceSet, sample_part
-from training.prior import FINE_PART, FinePriorTraining, PriorTraining
+from training.data import FaceSet
+from training.prior import PriorTraining
 
 TINY = GuidedPrior(resolution=256, block_out_channels=(16, 16), norm_num_groups=4, attention_head_dim=8)
 
@@ -19,12 +19,10 @@ def faces() -> FaceSet:
     return noise_faces()
 
 
-@pytest.mark.parametrize("training", [PriorTraining, FinePriorTraining])
-def test_a_batch_can_be_learned_from(faces: FaceSet, training: type[PriorTraining]) -> None:
-    component = training(faces, TINY)
+def test_a_batch_can_be_learned_from(faces: FaceSet) -> None:
+    component = PriorTraining(faces, TINY)
     batch = component.batch(np.random.default_rng(0), 2, held_out=False)
-    side = FINE_PART if training is FinePriorTraining else 256
-    assert batch["clean"].shape == (2, 3, side, side) and batch["mask"].shape == (2, 1, side, side)
+    assert batch["clean"].shape == (2, 3, 256, 256) and batch["mask"].shape == (2, 1, 256, 256)
     assert (batch["level"] >= component.levels[0]).all() and (batch["level"] <= component.levels[1]).all()
     model = component.build()
     component.loss(model, batch, torch.Generator().manual_seed(0)).backward()
@@ -32,21 +30,6 @@ def test_a_batch_can_be_learned_from(faces: FaceSet, training: type[PriorTrainin
     with torch.no_grad():
         scores = component.validate(model, batch, torch.Generator().manual_seed(0))
     assert all(int(name.rpartition("_")[2]) < component.last_timestep for name in scores)
-
-
-def test_enlarged_faces_teach_no_fine_detail(faces: FaceSet) -> None:
-    enlarged = FaceSet(faces.images, faces.corners, faces.landmarks, faces.detail, faces.scale * 4, faces.held_out)
-    assert len(FinePriorTraining(faces, TINY).indices(held_out=False)) == 3
-    assert len(FinePriorTraining(enlarged, TINY).indices(held_out=False)) == 0
-    assert len(PriorTraining(enlarged, TINY).indices(held_out=False)) == 3
-
-
-def test_parts_are_cut_out_with_the_mask_of_the_picture(faces: FaceSet) -> None:
-    corners = faces.corners.copy()
-    corners[0, [1, 2], 0] = 128  # the right half was mirrored
-    half = FaceSet(faces.images, corners, faces.landmarks, faces.detail, faces.scale, faces.held_out)
-    shares = [sample_part(half, 0, FINE_PART, np.random.default_rng(seed))[1].mean() for seed in range(40)]
-    assert min(shares) < 0.2 and max(shares) > 0.9 and 0.35 < np.mean(shares) < 0.65
 
 
 def test_the_gaussian_estimate_of_a_part_is_that_of_the_whole() -> None:

@@ -10,7 +10,6 @@ import torch
 
 from dynface_video import pretrained
 from dynface_video.config import changed_settings, load_settings
-from dynface_video.diffusion.starting_step import StartingStepTable
 from dynface_video.errors import ModelError
 from dynface_video.models.adjuster import GuidanceAdjuster
 from dynface_video.models.blur_level import BlurLevelEstimator
@@ -27,16 +26,15 @@ COARSEST_CHANNELS, COARSEST_BLOCKS = (32, 64, 160, 256), (1, 2, 3, 5)
 """Of RM of 128 pixels: 9.5 million parameters. What was added works on few pixels, where a face is seen as a whole."""
 FINE_CHANNELS, FINE_BLOCKS = (48, 96, 160, 256), (2, 3, 3, 4)
 """Of RM of 512 pixels: 9.2 million parameters, and three times the operations a pixel of the others."""
-FINE_TABLE = "fine_starting_steps.json"
 
 
 @dataclass(eq=False)
 class PresetNetworks:
     """Frozen networks in evaluation mode; a finished task replaces its own.
 
-    restoration, blur_level, prior, adjuster: of the coarsest stage; local_restoration, local_blur_level, fine_prior: of
-    the stage of 256 pixels; fine_restoration: of 512
-    stage: the coarsest, for its starting-step table and settings; fine_table: the table of `fine_prior`
+    restoration, blur_level, prior, adjuster: of the coarsest stage; local_restoration: of that of 256 pixels;
+    fine_restoration: of that of 512
+    stage: the coarsest, for its starting-step table and settings
     """
 
     restoration: RestorationModel
@@ -45,14 +43,11 @@ class PresetNetworks:
     adjuster: GuidanceAdjuster
     local_restoration: RestorationModel
     fine_restoration: RestorationModel
-    local_blur_level: BlurLevelEstimator
-    fine_prior: GuidedPrior
     stage: Stage
-    fine_table: StartingStepTable
 
     @classmethod
     def load(cls, preset: str, device: torch.device) -> PresetNetworks:
-        """The preset's networks; RM and SE of the local stages and the map begin anew where its folder has none.
+        """The preset's networks; RM of the local stages and the map begin anew where its folder has none.
 
         RM of 512 pixels begins as that of 256 then, with more channels and blocks; that of 128 gets more if it has
         less.
@@ -83,10 +78,7 @@ class PresetNetworks:
             found_or("adjuster", GuidanceAdjuster()),
             local,
             found_or("fine_restoration", widened(local, FINE_CHANNELS, FINE_BLOCKS)),
-            found_or("local_blur_level", BlurLevelEstimator(resolution=256)),
-            pretrained.load_pretrained(GuidedPrior, folder / "fine_prior", device),
             stage,
-            StartingStepTable.load(folder / FINE_TABLE),
         )
 
     def save(self, name: str, folder: Path) -> None:

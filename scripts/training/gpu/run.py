@@ -26,13 +26,7 @@ from teachers.weights import teacher_folder
 from training.discriminator import Adversarial
 from training.gpu.degraded_crops import DegradedCrops
 from training.gpu.device_data import DeviceFaces
-from training.gpu.local_tasks import (
-    FinePriorTask,
-    FineRestorationTask,
-    LocalBlurLevelTask,
-    LocalRestorationTask,
-    LocalSamplerTask,
-)
+from training.gpu.local_tasks import FineRestorationTask, LocalRestorationTask
 from training.gpu.preset import PresetNetworks
 from training.gpu.schedule import shares_of_time
 from training.gpu.tasks import AdjusterTask, BlurLevelTask, PriorTask, RestorationTask, SamplerTask
@@ -51,27 +45,16 @@ SHARES = {
     "sampler": 70.0,
     "local_restoration": 120.0,
     "fine_restoration": 185.0,
-    "fine_prior": 40.0,
-    "local_blur_level": 15.0,
-    "local_sampler": 60.0,
     "adjuster": 30.0,
 }
 """Of the time, in the order of the tasks: each network after those whose results it learns from."""
 PRESET_TASKS = ("restoration", "blur_level", "sampler", "local_restoration", "fine_restoration")
 """What the preset uses; its prior is a denoiser already."""
 UNJUDGED: dict[str, Callable[[PresetNetworks, DegradedCrops], DeviceTask]] = {
-    task.name: task for task in (PriorTask, FinePriorTask, BlurLevelTask, LocalBlurLevelTask)
+    task.name: task for task in (PriorTask, BlurLevelTask)
 }
 JUDGED: dict[str, Callable[[PresetNetworks, DegradedCrops, FaceLosses], DeviceTask]] = {
-    task.name: task
-    for task in (
-        RestorationTask,
-        SamplerTask,
-        LocalRestorationTask,
-        FineRestorationTask,
-        LocalSamplerTask,
-        AdjusterTask,
-    )
+    task.name: task for task in (RestorationTask, SamplerTask, LocalRestorationTask, FineRestorationTask, AdjusterTask)
 }
 """Tasks whose losses do not read the teachers, and tasks whose losses do."""
 LOSS_WEIGHTS = {"restoration": FACES_LOSS, "local_restoration": LOCAL_LOSS, "fine_restoration": LOCAL_LOSS}

@@ -11,8 +11,6 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from dynface_video.diffusion.schedule import NoiseSchedule
-from dynface_video.diffusion.starting_step import StartingStepTable
 from dynface_video.models.adjuster import GuidanceAdjuster
 from dynface_video.models.blur_level import BlurLevelEstimator
 from dynface_video.models.prior import GuidedPrior
@@ -79,15 +77,11 @@ def networks() -> PresetNetworks:
     torch.manual_seed(0)
     shape = {"block_out_channels": (16, 16), "norm_num_groups": 4, "attention_head_dim": 8}
     restoration, prior = RestorationModel(channels=(8, 16), blocks=(1, 1)), GuidedPrior(**shape)
-    fine = GuidedPrior(resolution=256, label_levels=(0.25 / 256, 8 / 256), **shape)
-    for sampled in (prior, fine):
-        torch.nn.init.normal_(sampled.unet.conv_out.weight, std=0.05)
+    torch.nn.init.normal_(prior.unet.conv_out.weight, std=0.05)
     parts = (
         restoration, BlurLevelEstimator(channels=(8, 8)), prior, GuidanceAdjuster(width=8),
         reading_coarse(restoration), widened(reading_coarse(restoration), (12, 16), (1, 2)),
-        BlurLevelEstimator(resolution=256, channels=(8, 8)), fine,
     )  # fmt: skip
     frozen = [part.eval().requires_grad_(False) for part in parts]
     stage = FacePipeline.from_pretrained("mini", device="cpu").stages[0]
-    table = StartingStepTable((0.004, 0.01), (200, 399), 0.05, 256, NoiseSchedule(), "made")
-    return PresetNetworks(*frozen, stage, table)  # type: ignore[arg-type]
+    return PresetNetworks(*frozen, stage)  # type: ignore[arg-type]

@@ -46,5 +46,4 @@ def test_networks_are_trained_before_they_are_used() -> None:
     assert set(SHARES) == set(UNJUDGED) | set(JUDGED)
     assert place["restoration"] < place["blur_level"] < place["sampler"] < place["adjuster"]
     assert place["sampler"] < place["local_restoration"] < place["fine_restoration"]
-    assert place["local_restoration"] < place["local_blur_level"] < place["local_sampler"]
-    assert place["prior"] < place["sampler"] and place["fine_prior"] < place["local_sampler"]
+    assert place["prior"] < place["sampler"]
