@@ -41,6 +41,7 @@ class RestoreResult:
         models: The public networks that were used, with their digests and licences (`name`, `sha256`, `licence`,
             `commercial_use`); empty with the embedded ones.
         record: Path or URL of the record, from which `write_report` makes a page; None if there is no record.
+        drawn_faces: Of `faces`, those in which the prior drew detail.
     """
 
     output: Path | str
@@ -57,6 +58,7 @@ class RestoreResult:
     pictures: tuple[PictureAccount, ...] = ()
     models: tuple[Mapping[str, Any], ...] = ()
     record: Path | str | None = None
+    drawn_faces: int = 0
 
     @classmethod
     def of_video(cls, output: Path, totals: Totals) -> RestoreResult:
@@ -74,6 +76,7 @@ class RestoreResult:
             skip_reasons=totals.skip_reasons,
             found_faces=tuple(FaceAccount(**face) for face in totals.found_faces),
             models=tuple(totals.models),
+            drawn_faces=totals.drawn_faces,
         )
 
     @classmethod
@@ -91,6 +94,7 @@ class RestoreResult:
             skip_reasons=dict(result.skip_reasons),
             pictures=tuple(result.accounts),
             models=tuple(result.models),
+            drawn_faces=result.drawn_faces,
         )
 
     def as_dict(self) -> dict[str, Any]:

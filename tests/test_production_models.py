@@ -58,8 +58,12 @@ def frames(path: Path) -> np.ndarray:
 
 def test_the_method_runs_with_a_foreign_restorer_and_a_converted_prior(files: Path, tmp_path: Path) -> None:
     result = restore(files, tmp_path / "out.mkv", restorer=str(files / "restorer.pth"), prior=str(files / "prior"))
-    assert result.faces == 2 and result.unet_evaluations >= 2
+    assert result.faces == result.drawn_faces == 2 and result.unet_evaluations >= 2
     assert np.abs(frames(tmp_path / "out.mkv") - frames(files / "clip.mkv")).mean() > 1
+    # Nothing is drawn in the first frame.
+    given = {"restorer": str(files / "restorer.pth"), "prior": str(files / "prior"), "strengths": "all=0@0-0.01"}
+    half = restore(files, tmp_path / "half.mkv", **given)
+    assert (half.faces, half.drawn_faces, half.unet_evaluations) == (2, 1, result.unet_evaluations // 2)
 
 
 def test_a_restorer_runs_alone_over_time(files: Path, tmp_path: Path) -> None:
@@ -67,7 +71,7 @@ def test_a_restorer_runs_alone_over_time(files: Path, tmp_path: Path) -> None:
     config = tmp_path / "over_time.yaml"
     config.write_text(f"models: {files / 'own'}\ndetection: {{aligned: true}}\n")
     result = restore(files, tmp_path / "out.mkv", restorer=restorer, method="restorer", config=config)
-    assert result.faces == 2 and result.unet_evaluations == 0
+    assert result.faces == 2 and result.drawn_faces == result.unet_evaluations == 0
     # With the embedded models, which have no prior of 512 pixels, `auto` is the restorer alone.
     (tmp_path / "alone.yaml").write_text("detection: {aligned: true}\nrestoration: {temporal_weight: 0}\n")
     restore(files, tmp_path / "single.mkv", restorer=restorer, config=tmp_path / "alone.yaml")

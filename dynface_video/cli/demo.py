@@ -22,6 +22,7 @@ from dynface_video.cli.demo_clip import (
     photograph,
     write_clip,
 )
+from dynface_video.cli.summary import crops_drawn
 from dynface_video.errors import OVERWRITE, InputError
 from dynface_video.metrics.fidelity import log_spectrum_distance, psnr, ssim
 
@@ -52,6 +53,8 @@ class DemoResult:
     restored_path: Path
     side_by_side_path: Path
     frames: int
+    faces: int
+    drawn_faces: int
     unet_evaluations: int
     degraded: FaceFidelity
     restored: FaceFidelity
@@ -66,7 +69,7 @@ class DemoResult:
         lines += ["", f"{'stage':<30}{'seconds':>10}"]
         lines += [f"{stage:<30}{seconds:>10.1f}" for stage, seconds in self.seconds.items()]
         lines.append(f"{'all':<30}{sum(self.seconds.values()):>10.1f}")
-        lines += ["", f"{self.frames} frames, {self.unet_evaluations} U-Net evaluations"]
+        lines += ["", f"{self.frames} frames, {crops_drawn(self.faces, self.drawn_faces)}"]
         lines += [str(path) for path in (self.degraded_path, self.restored_path, self.side_by_side_path)]
         lines.append("next: play the last of them, then try your own: dynface-video restore VIDEO -o RESTORED")
         return "\n".join(lines)
@@ -128,6 +131,8 @@ def run_demo(
         restored_path=restored,
         side_by_side_path=side_by_side,
         frames=result.frames,
+        faces=result.faces,
+        drawn_faces=result.drawn_faces,
         unet_evaluations=result.unet_evaluations,
         degraded=before,
         restored=after,

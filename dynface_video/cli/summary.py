@@ -35,8 +35,8 @@ def restore_summary(result: RestoreResult) -> list[str]:
     """The lines that `restore` ends with."""
     if len(result.pictures) > 1:
         return album_summary(result)
-    work = f"{count(result.faces, 'crop')}, {count(result.unet_evaluations, 'network evaluation')}"
-    done = f"{result.output}: {count(result.frames, 'frame')}, {count(result.tracks, 'face')} restored ({work})"
+    work = f" ({crops_drawn(result.faces, result.drawn_faces)})" if result.faces else ""
+    done = f"{result.output}: {count(result.frames, 'frame')}, {count(result.tracks, 'face')} restored{work}"
     if result.skip_reasons:
         done += f"; {skipped(result.skip_reasons)}"
     return [
@@ -48,6 +48,11 @@ def restore_summary(result: RestoreResult) -> list[str]:
         *next_steps(result.skip_reasons),
         *([] if result.record is None else [f"what was done to whom: dynface-video report {result.output}"]),
     ]
+
+
+def crops_drawn(faces: int, drawn: int) -> str:
+    """How many crops were restored, such as "48 crops; the prior drew detail in 12"."""
+    return f"{count(faces, 'crop')}; the prior drew detail in {drawn or 'none'}"
 
 
 def damaged(missing: str) -> str:

@@ -29,6 +29,7 @@ class PictureAccount:
         faces: Its faces, each restored or not and why.
         unchanged: Whether the result is the source byte for byte; without it, a picture in which nothing was restored
             was still encoded again.
+        drawn_faces: Faces in which the prior drew detail.
         unet_evaluations: Network evaluations of the prior.
         reason: Why it is unreadable.
         warnings: What the file could not keep.
@@ -39,6 +40,7 @@ class PictureAccount:
     status: str
     faces: tuple[FaceAccount, ...] = ()
     unchanged: bool = False
+    drawn_faces: int = 0
     unet_evaluations: int = 0
     reason: str = ""
     warnings: tuple[str, ...] = ()

@@ -56,6 +56,7 @@ class BatchRow:
             "frames": self.totals.frames,
             "faces": self.totals.faces,
             "tracks": self.totals.tracks,
+            "drawn_faces": self.totals.drawn_faces,
             "unet_evaluations": self.totals.unet_evaluations,
             "seconds": {name: round(spent, 3) for name, spent in self.totals.seconds.items()},
             "warnings": self.totals.warnings,

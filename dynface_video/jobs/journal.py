@@ -70,9 +70,9 @@ def log_line(video: str, outcome: Outcome) -> dict[str, Any]:
 
     Returns:
         Always: time, video, stage, attempt; where they apply: batch (faces per network evaluation, if not the
-        settings'), worker, and segment, start, stop. On success of a segment: frames, faces, unet_evaluations, seconds
-        by step and elapsed, peak_memory and peak_gpu_memory (bytes), node, computed (false if an earlier run had done
-        it). On failure: failure (its kind) and reason.
+        settings'), worker, and segment, start, stop. On success of a segment: frames, faces, drawn_faces,
+        unet_evaluations, seconds by step and elapsed, peak_memory and peak_gpu_memory (bytes), node, computed (false if
+        an earlier run had done it). On failure: failure (its kind) and reason.
     """
     call, failure, value = outcome.call, outcome.failure, outcome.value
     line: dict[str, Any] = {"time": round(time.time(), 3), "video": video, "stage": call.kind, "attempt": call.attempt}
@@ -88,6 +88,7 @@ def log_line(video: str, outcome: Outcome) -> dict[str, Any]:
         line |= {
             "frames": value.frames,
             "faces": value.faces,
+            "drawn_faces": value.drawn_faces,
             "unet_evaluations": value.unet_evaluations,
             "seconds": {step: round(spent, 4) for step, spent in value.seconds.items()},
             "elapsed": round(value.elapsed, 4),

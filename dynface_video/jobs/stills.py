@@ -73,6 +73,11 @@ class StillsResult:
         return self.skip_reasons.total() - self.skip_reasons[NOT_SELECTED]
 
     @property
+    def drawn_faces(self) -> int:
+        """Number of faces in which the prior drew detail."""
+        return sum(account.drawn_faces for account in self.accounts)
+
+    @property
     def unet_evaluations(self) -> int:
         """Network evaluations of the prior."""
         return sum(account.unet_evaluations for account in self.accounts)
@@ -165,7 +170,7 @@ class StillsJob:
 
     def _restore(self, path: Path, target: Path, models: Models, settings: Settings, work: Work) -> PictureAccount:
         name = path.relative_to(self.source).as_posix() if self.source.is_dir() else path.name
-        evaluations = work.unet_evaluations
+        evaluations, drawn = work.unet_evaluations, work.drawn_faces
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             done = restore_still(path, target, models, settings, work)
@@ -181,6 +186,7 @@ class StillsJob:
             status_of(done.faces),
             done.faces,
             unchanged=done.unchanged,
+            drawn_faces=work.drawn_faces - drawn,
             unet_evaluations=work.unet_evaluations - evaluations,
             warnings=done.warnings,
         )

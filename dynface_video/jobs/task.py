@@ -81,6 +81,7 @@ class Totals:
         missing: What of the source is missing in the output, because it cannot be read; empty if nothing is.
         found_faces: What became of every face that was seen, the fields of a `FaceAccount`.
         models: The public networks that took part: name, sha256, licence, commercial_use.
+        drawn_faces: Crops restored in which the prior drew detail.
     """
 
     frames: int = 0
@@ -95,10 +96,12 @@ class Totals:
     missing: str = ""
     found_faces: list[dict[str, Any]] = field(default_factory=list)
     models: list[dict[str, Any]] = field(default_factory=list)
+    drawn_faces: int = 0
 
     def add(self, result: SegmentResult) -> None:
         """Add a finished segment."""
         self.faces += result.faces
+        self.drawn_faces += result.drawn_faces
         self.unet_evaluations += result.unet_evaluations
         self.computed += result.computed
         self.warn(result.warnings)

@@ -185,6 +185,7 @@ class SegmentWorker:
             peak_gpu_memory=torch.cuda.max_memory_allocated() if torch.cuda.is_initialized() else 0,
             node=socket.gethostname(),
             elapsed=time.perf_counter() - began,
+            drawn_faces=work.drawn_faces,
         )
         self.job.record(segment, self.analysis, result)
         return result

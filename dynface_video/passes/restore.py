@@ -57,11 +57,13 @@ class Work:
 
     Attributes:
         faces: Crops restored.
+        drawn_faces: Crops restored in which the prior drew detail.
         unet_evaluations: Network evaluations of the prior.
         seconds: Time by step of the pass; the steps overlap.
     """
 
     faces: int = 0
+    drawn_faces: int = 0
     unet_evaluations: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -99,6 +101,11 @@ class _PlacedFace:
     def key(self) -> FaceKey:
         """Its name in the video pipeline."""
         return FaceKey(self.analyzed.track.number, self.at)
+
+    @property
+    def drawn(self) -> bool:
+        """Whether the prior draws detail in it at any stage."""
+        return bool(self.analyzed.starting_steps[:, self.at].any())
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,6 +191,7 @@ def restored_frames(
             began = time.perf_counter()
             done = _paste(frame, faces, context)
             work.faces += len(faces)
+            work.drawn_faces += sum(face.drawn for face, _ in faces)
             work.add("paste", time.perf_counter() - began)
             yield done
 

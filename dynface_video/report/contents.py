@@ -83,7 +83,7 @@ def _measures_of(person: SeenPerson, record: Record) -> list[RunMeasures]:
 def _facts(record: Record, timeline: Timeline, people: Sequence[SeenPerson]) -> list[Fact]:
     source, analysis = record.facts["source"], record.plan
     restored = [one for one in people if one.restored]
-    total = record.result["faces"] if record.result else None
+    result = record.result or {}
     measures = mean_measures(record.measures)
     facts = [
         Fact("Length", timeline.clock(analysis.frame_count), f"{analysis.frame_count:,} frames"),
@@ -91,8 +91,10 @@ def _facts(record: Record, timeline: Timeline, people: Sequence[SeenPerson]) -> 
         Fact("People restored", f"{len(restored)}", f"of {len(people)} found"),
         Fact("Faces skipped", f"{sum(analysis.skip_reasons.values())}", "seen and not restored, or not chosen"),
     ]
-    if total is not None:
-        facts.append(Fact("Crops restored", f"{total:,}", "one per face and frame"))
+    if result:
+        facts.append(Fact("Crops restored", f"{result['faces']:,}", "one per face and frame"))
+    if "drawn_faces" in result:
+        facts.append(Fact("Crops with drawn detail", f"{result['drawn_faces']:,}", "the prior added what RM left open"))
     if measures:
         facts.append(Fact("Invented detail", f"{100 * measures['invented']:.0f} %", "mean of the measured faces"))
     common = common_strength(record)

@@ -62,7 +62,12 @@ def fake_restore(clean: list[np.ndarray]) -> Any:
         assert source.exists() and options["preset"] == "mini"
         write_clip(target, clean, crf=12, sound=melody())
         return SimpleNamespace(
-            frames=len(clean), unet_evaluations=900, seconds={"analyze": 1.0, "restore": 2.0}, warnings=("a warning",)
+            frames=len(clean),
+            faces=len(clean),
+            drawn_faces=4,
+            unet_evaluations=8,
+            seconds={"analyze": 1.0, "restore": 2.0},
+            warnings=("a warning",),
         )
 
     return restore

@@ -12,10 +12,11 @@ NOTHING = RestoreResult(Path("out.mkv"), 1, 0, 0, 0, 0, {"analyze": 0.5}, ())
 
 
 def test_one_is_singular_and_none_skipped_is_not_mentioned() -> None:
-    assert restore_summary(replace(NOTHING, faces=1, tracks=1, unet_evaluations=1)) == [
-        "out.mkv: 1 frame, 1 face restored (1 crop, 1 network evaluation)",
+    assert restore_summary(replace(NOTHING, faces=1, tracks=1)) == [
+        "out.mkv: 1 frame, 1 face restored (1 crop; the prior drew detail in none)",
         "analyze 0.5 s",
     ]
+    assert restore_summary(NOTHING)[0] == "out.mkv: 1 frame, 0 faces restored"
 
 
 def test_skipped_faces_are_counted_by_reason_the_most_frequent_first() -> None:

@@ -20,13 +20,15 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 
 def test_a_restored_segment_is_logged_with_what_it_took() -> None:
-    result = SegmentResult(3, 10, 7, 70, {"faces": 1.23456}, peak_memory=5, peak_gpu_memory=6, node="here", elapsed=2.5)
+    result = SegmentResult(
+        3, 10, 7, 70, {"faces": 1.23456}, peak_memory=5, peak_gpu_memory=6, node="here", elapsed=2.5, drawn_faces=5
+    )
     line = log_line("film", Outcome(CALL, result, worker=2))
     assert line.pop("time") > 1.7e9
     assert line == {
         "video": "film", "stage": "restore", "attempt": 2, "segment": 3, "start": 30, "stop": 40, "batch": 4,
-        "worker": 2, "frames": 10, "faces": 7, "unet_evaluations": 70, "seconds": {"faces": 1.2346}, "elapsed": 2.5,
-        "peak_memory": 5, "peak_gpu_memory": 6, "node": "here", "computed": True,
+        "worker": 2, "frames": 10, "faces": 7, "drawn_faces": 5, "unet_evaluations": 70, "seconds": {"faces": 1.2346},
+        "elapsed": 2.5, "peak_memory": 5, "peak_gpu_memory": 6, "node": "here", "computed": True,
     }  # fmt: skip
 
 

@@ -47,6 +47,7 @@ class FakeApi:
             raise self.error
         result = {
             "output": str(target), "frames": 50, "faces": 48, "tracks": 1, "skipped_faces": 2, "unet_evaluations": 480,
+            "drawn_faces": 12,
             "seconds": {"analyze": 1.25, "restore": 2.5, "assemble": 0.125}, "warnings": list(self.warnings),
             "skip_reasons": {"too short": 1, "too small": 2}, "models": [], "record": None,
             "missing": self.missing,

@@ -37,6 +37,7 @@ class SegmentResult:
         node: The machine's name.
         computed: False if an earlier call had restored it.
         elapsed: Wall time.
+        drawn_faces: Crops restored in which the prior drew detail.
     """
 
     number: int
@@ -50,6 +51,7 @@ class SegmentResult:
     node: str = ""
     computed: bool = field(default=True, compare=False)
     elapsed: float = 0.0
+    drawn_faces: int = 0
 
 
 @dataclass(frozen=True)
