@@ -21,6 +21,7 @@ from dynface_video.config import (
     preset_names,
 )
 from dynface_video.cuda_graphs import CudaGraphs
+from dynface_video.deferred import Deferred
 from dynface_video.device import resolve_device
 from dynface_video.diffusion.engine import GuidedStep
 from dynface_video.diffusion.noise import NoiseKey
@@ -31,7 +32,7 @@ from dynface_video.images import Images, as_images, like_input
 from dynface_video.models.damage_detector import DamageDetector
 from dynface_video.models.restoration import enlarge_coarse
 from dynface_video.stage import SampledFaces, Stage
-from dynface_video.stage_loading import chosen_networks, find_models, load_damage_detector, load_stages
+from dynface_video.stage_loading import chosen_networks, deferred_damage_detector, find_models, load_stages
 from dynface_video.threads import network_threads
 
 NEXT_STAGE = 1.1
@@ -53,7 +54,8 @@ class FacePipeline:
         device: Of the networks and the crops.
         dtype: Of the networks' arithmetic; everything between them is float32.
         threads: CPU threads that a call uses.
-        damage_detector: Finds film damage in single crops; None leaves that to the frames around.
+        damage_detector: Finds film damage in single crops, loaded when it is first looked for; None leaves that to the
+            frames around.
         crop_scale: Side of a face's crop in sides of the square of the FFHQ template. Above 1 a crop has more of hair
             and neck, at slightly less resolution.
 
@@ -67,7 +69,7 @@ class FacePipeline:
     device: torch.device
     dtype: torch.dtype = torch.float32
     threads: int = 1
-    damage_detector: DamageDetector | None = None
+    damage_detector: Deferred[DamageDetector] | None = None
     crop_scale: float = 1.0
 
     @classmethod
@@ -104,7 +106,7 @@ class FacePipeline:
         device = resolve_device(settings.execution.device)
         files = find_models(settings)
         stages = load_stages(files, settings.restoration, device, torch_dtype)
-        detector = load_damage_detector(settings.models, device)
+        detector = deferred_damage_detector(settings.models, device)
         threads = settings.execution.threads
         return cls(stages, settings.restoration, device, torch_dtype, threads, detector, files.crop_scale)
 
@@ -123,11 +125,10 @@ class FacePipeline:
         for stage in self.stages:
             for network in stage.networks():
                 network.to(target)
-        if self.damage_detector is not None:
-            self.damage_detector.to(target)
         recorded = any(stage.graphs is not None for stage in self.stages)
         stages = tuple(replace(stage, device=target, graphs=None) for stage in self.stages)
-        moved = replace(self, stages=stages, device=target)
+        detector = None if self.damage_detector is None else _moved(self.damage_detector, target)
+        moved = replace(self, stages=stages, device=target, damage_detector=detector)
         return moved.with_cuda_graphs() if recorded else moved
 
     def preload(self) -> None:
@@ -291,3 +292,7 @@ def to_tensor(images: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
 def to_array(images: Tensor) -> np.ndarray:
     """Inverse of `to_tensor`."""
     return np.ascontiguousarray(images.permute(0, 2, 3, 1).cpu().numpy())
+
+
+def _moved(detector: Deferred[DamageDetector], device: torch.device) -> Deferred[DamageDetector]:
+    return Deferred(lambda: detector.get().to(device))

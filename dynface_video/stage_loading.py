@@ -149,9 +149,15 @@ def load_stages(
     return tuple(stages)
 
 
-def load_damage_detector(models: str, device: torch.device) -> DamageDetector:
-    """The network that finds film damage, of a model set or the default's; raises ModelError for unusable weights."""
-    return load_pretrained(DamageDetector, damage_folder(models), device=device)
+def deferred_damage_detector(models: str, device: torch.device) -> Deferred[DamageDetector]:
+    """The network that finds film damage, of a model set or the default's: loaded when damage is first looked for.
+
+    Raises:
+        ModelError: Its files are missing.
+    """
+    folder = damage_folder(models)
+    check_folder(folder)
+    return Deferred(lambda: load_pretrained(DamageDetector, folder, device=device))
 
 
 def chosen_networks(settings: RestorationSettings) -> tuple[object, ...]:

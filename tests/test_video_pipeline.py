@@ -15,11 +15,13 @@ import numpy as np
 import pytest
 
 from dynface_video.analyzed_track import AnalyzedTrack
+from dynface_video.deferred import Deferred
 from dynface_video.diffusion.noise import NoiseKey
 from dynface_video.face_records import FaceKey
 from dynface_video.faces.colour import LUMINANCE
 from dynface_video.lanes import Lanes
 from dynface_video.media.timing.shots import Shot
+from dynface_video.models.damage_detector import DamageDetector
 from dynface_video.passes.analyze import noise_numbers
 from dynface_video.pipeline import FacePipeline
 from dynface_video.tracking.observation import FaceTrack
@@ -244,6 +246,14 @@ def test_crops_without_damage_are_not_kept_twice() -> None:
     assert record.found is not None and record.whole is not None
     kept = (record.found.crops, record.found.repaired, record.cleaned[-1], record.whole[-1])
     assert {picture.data_ptr() for picture in kept} == {record.crops[-1].data_ptr()}
+
+
+@pytest.mark.parametrize("remove", [True, False])
+def test_the_network_for_damage_is_loaded_where_damage_is_looked_for(remove: bool) -> None:
+    source = Deferred(DamageDetector)
+    pipeline = replace(tracing(2, radius=2, remove_damage=remove), damage_detector=source)
+    restore(pipeline.to("cpu"), analyzed(track()), 0, 4, block=4)
+    assert source.loaded == remove
 
 
 def test_a_face_without_its_neighbours_crops_is_an_error_not_a_guess() -> None:
