@@ -25,6 +25,7 @@ REMEDIES = {
     "too blurred": "detection.maximum_uncertainty",
     "too uncertain": "--detect-threshold",
     "out of focus": "detection.skip_blurred_background",
+    "seen from the side": "--max-yaw",
 }
 """What changes the limit behind a reason for which faces are skipped: an option, or a setting for `--config`."""
 NAMED_PICTURES = 20

@@ -18,6 +18,7 @@ class PipelineOverrides(TypedDict, total=False):
     identity: Literal["embedded", "arcface"]
     minimum_size: float
     minimum_score: float
+    maximum_yaw: float
     skip_blurred_background: bool
     aligned: bool
     faces: str

@@ -76,7 +76,7 @@ class DetectionSettings(Section):
     landmark_smoothing: float = Field(
         default=2.0, ge=0, description="std of the smoothing of landmarks over time, frames; 0: off"
     )
-    maximum_yaw: float = Field(
+    maximum_yaw: Annotated[float, Option("DEGREES", commands=ALL, aliases=("--max-yaw",))] = Field(
         default=60.0, ge=0, le=90, description="fade out faces that are turned further to a side, degrees"
     )
     maximum_uncertainty: float = Field(

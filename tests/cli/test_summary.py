@@ -21,6 +21,9 @@ def test_one_is_singular_and_none_skipped_is_not_mentioned() -> None:
 
 def test_skipped_faces_are_counted_by_reason_the_most_frequent_first() -> None:
     reasons = {"too short": 1, "too small": 4, "not selected for restoration": 1}
+    turned = restore_summary(replace(NOTHING, skip_reasons={"seen from the side": 1}))
+    assert turned[0].endswith("; 1 face skipped: 1 seen from the side")
+    assert turned[-1].startswith("limits that skipped faces: --max-yaw (seen from the side)")
     (done, *_) = restore_summary(replace(NOTHING, skip_reasons=reasons))
     assert done.endswith("; 6 faces skipped: 4 too small, 1 too short, 1 not selected for restoration")
 

@@ -16,7 +16,7 @@ def test_every_override_reaches_its_setting() -> None:
         "codec": "libx265", "crf": 20, "encoder_preset": "slow", "pix_fmt": "yuv422p", "interlaced": "keep",
         "mezzanine": True, "copy_untouched": True, "images": "stills", "fps": "24", "image_format": "tif", "grain": 0.5,
         "remove_damage": True, "grayscale": "off",
-        "detector": "retinaface", "minimum_size": 40.0, "minimum_score": 0.3, "aligned": True,
+        "detector": "retinaface", "minimum_size": 40.0, "minimum_score": 0.3, "maximum_yaw": 75.0, "aligned": True,
         "resolution": 256, "identity": "arcface", "paste_mask": "person", "precision": "bfloat16",
         "record": False,
         "method": "guided", "restorer": "gfpgan-1.4", "fidelity": 0.7, "prior": "difface-prior",
