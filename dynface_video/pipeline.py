@@ -31,6 +31,7 @@ from dynface_video.faces.paste import paste_face
 from dynface_video.images import Images, as_images, like_input
 from dynface_video.models.damage_detector import DamageDetector
 from dynface_video.models.restoration import enlarge_coarse
+from dynface_video.pretrained import to_device
 from dynface_video.stage import SampledFaces, Stage
 from dynface_video.stage_loading import chosen_networks, deferred_damage_detector, find_models, load_stages
 from dynface_video.threads import network_threads
@@ -124,7 +125,7 @@ class FacePipeline:
         target = resolve_device(str(device))
         for stage in self.stages:
             for network in stage.networks():
-                network.to(target)
+                to_device(network, target)
         recorded = any(stage.graphs is not None for stage in self.stages)
         stages = tuple(replace(stage, device=target, graphs=None) for stage in self.stages)
         detector = None if self.damage_detector is None else _moved(self.damage_detector, target)
@@ -295,4 +296,4 @@ def to_array(images: Tensor) -> np.ndarray:
 
 
 def _moved(detector: Deferred[DamageDetector], device: torch.device) -> Deferred[DamageDetector]:
-    return Deferred(lambda: detector.get().to(device))
+    return Deferred(lambda: to_device(detector.get(), device))

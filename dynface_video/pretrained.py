@@ -129,8 +129,23 @@ def load_pretrained(model_class: type[Model], folder: Path, device: torch.device
     _check_present(folder)
     own = issubclass(model_class, PretrainedModel)
     read: Any = _read_own(model_class, folder) if own else _read_foreign(model_class, folder)
-    loaded: Model = read.to(device).eval().requires_grad_(False)
+    loaded: Model = to_device(read, device).eval().requires_grad_(False)
     return loaded
+
+
+def to_device(network: Network, device: torch.device | str) -> Network:
+    """The network on a device, in the layout that suits it: on a CPU convolutions are faster where channels lie last.
+
+    There it takes a fifth less time, and results differ by rounding. Elsewhere that was not measured.
+    """
+    layout = torch.channels_last if torch.device(device).type == "cpu" else torch.contiguous_format
+    return network.to(device=torch.device(device), memory_format=layout)  # type: ignore[call-overload]
+
+
+def layout_of(layer: nn.Conv2d) -> torch.memory_format:
+    """The layout of a convolution's weights, and so of what it returns."""
+    last = layer.weight.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if last else torch.contiguous_format
 
 
 def check_folder(folder: Path) -> ModelConfig:
@@ -227,7 +242,7 @@ def load_state_dict(network: Network, path: Path, device: torch.device | str = "
             f"{path}: not the weights of {type(network).__name__}: {len(unfit)} tensors do not fit, first {unfit[0]!r}"
         )
     network.load_state_dict(tensors, strict=False)
-    return network.float().to(device).eval().requires_grad_(False)
+    return to_device(network.float(), device).eval().requires_grad_(False)
 
 
 def save_pretrained(model: nn.Module, folder: Path) -> None:

@@ -23,6 +23,7 @@ from dynface_video.deferred import Deferred
 from dynface_video.diffusion.schedule import NoiseSchedule
 from dynface_video.diffusion.starting_step import StartingStepTable
 from dynface_video.errors import InputError, ModelError
+from dynface_video.media.io.files import known_sha256_of
 from dynface_video.models.adjuster import GuidanceAdjuster
 from dynface_video.models.blur_level import BlurLevelEstimator
 from dynface_video.models.damage_detector import DamageDetector
@@ -76,8 +77,7 @@ class ModelFiles:
             files = sorted(path for path in root.rglob("*") if path.is_file()) if root.is_dir() else [root]
             for path in files:
                 digest.update(path.relative_to(root).as_posix().encode())
-                status = path.stat()
-                digest.update(_content_digest(path, status.st_size, status.st_mtime_ns))
+                digest.update(bytes.fromhex(known_sha256_of(path)))
         return digest.hexdigest()
 
 
@@ -208,12 +208,6 @@ def _load_prior(path: Path, device: torch.device) -> Denoiser:
 @lru_cache(maxsize=256)
 def _checked(path: Path, check: Callable[[Path], None], changed: int) -> None:
     check(path)
-
-
-@lru_cache(maxsize=256)
-def _content_digest(path: Path, size: int, changed: int) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
 
 
 def crop_scale(folder: Path) -> float:

@@ -53,6 +53,9 @@ NETWORKS, TEMPORAL = "networks", "temporal"
 FULL_WEIGHT_LEVEL = 1.5 / 128
 """Relative blur level from which on faces are averaged with the full weight; less below it, by the square: a face that
 is nearly sharp has little noise to lose, and motion finer than the flow can follow."""
+LEAST_WEIGHT = 0.05
+"""Share of the full weight up to which faces are not averaged at all, and which the others have less: with it, 16
+neighbours would change a face by a tenth of what they differ, for most of the time that the temporal work takes."""
 
 
 def averaging_passes(stage: Stage) -> int:
@@ -385,26 +388,30 @@ class VideoPipeline:
 
     def _average(self, number: int, keys: Sequence[FaceKey], name: str) -> Tensor:
         """Flow-guided averages of a result of these faces, (B, 3, R, R)."""
-        near = self._records.others(keys, self.stages[number].temporal_radius)
-        others = [*keys, *sorted(set(unique(near)) - set(keys))]
-        pictures = self._records.stack(number, name, others)
-        if not any(near):
-            return pictures
-        weights = [self._temporal_weight(key) for key in keys]
-        return temporal_average(
-            pictures,
-            len(keys),
-            self._crops.pairs(keys, near, others),
-            torch.tensor(weights, dtype=torch.float32, device=pictures.device),
-            [self._records[key].validity for key in others],
-        )
+        radius = self.stages[number].temporal_radius
+        weights = {key: self._temporal_weight(key) for key in keys}
+        averaged = [key for key in keys if weights[key] > 0 and len(self._records.around(key, radius)) > 1]
+        made = dict(zip(keys, self._records.pictures(number, name, keys), strict=True))
+        if averaged:
+            near = self._records.others(averaged, radius)
+            others = [*averaged, *sorted(set(unique(near)) - set(averaged))]
+            averages = temporal_average(
+                self._records.stack(number, name, others),
+                len(averaged),
+                self._crops.pairs(averaged, near, others),
+                torch.tensor([weights[key] for key in averaged], dtype=torch.float32, device=self.pipeline.device),
+                [self._records[key].validity for key in others],
+            )
+            made |= zip(averaged, averages, strict=True)
+        return torch.stack(list(made.values()))
 
     def _temporal_weight(self, key: FaceKey) -> float:
         if self.stages[0].sampler is None:
             # Nobody has read a level: a restorer alone draws anew in every frame, however sharp that is.
             return self.pipeline.settings.temporal_weight
         level = float(self.tracks[key.track].levels[0, key.at])
-        return min(1.0, level / FULL_WEIGHT_LEVEL) ** 2 * self.pipeline.settings.temporal_weight
+        share = (min(1.0, level / FULL_WEIGHT_LEVEL) ** 2 - LEAST_WEIGHT) / (1 - LEAST_WEIGHT)
+        return max(0.0, share) * self.pipeline.settings.temporal_weight
 
     def _averages_at_once(self, stage: Stage) -> int:
         pixels = (2 * stage.temporal_radius + 1) * stage.resolution**2

@@ -16,6 +16,7 @@ from dynface_video.pretrained import (
     CONFIG,
     WEIGHTS,
     check_folder,
+    layout_of,
     load_pretrained,
     load_state_dict,
     save_pretrained,
@@ -27,6 +28,13 @@ def folder(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     save_pretrained(LandmarkNetwork(size=32, channels=(8, 16)), tmp_path)
     return tmp_path
+
+
+def test_on_a_cpu_channels_lie_last_and_files_are_written_as_ever(folder: Path, tmp_path: Path) -> None:
+    loaded = load_pretrained(LandmarkNetwork, folder)
+    assert layout_of(loaded.stem[0][0]) == torch.channels_last  # type: ignore[arg-type,index]
+    save_pretrained(loaded, tmp_path / "again")
+    assert (tmp_path / "again" / WEIGHTS).read_bytes() == (folder / WEIGHTS).read_bytes()
 
 
 def test_a_saved_network_is_read_back_as_float32_and_frozen(folder: Path) -> None:

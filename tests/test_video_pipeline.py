@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
+from dynface_video import video_pipeline
 from dynface_video.analyzed_track import AnalyzedTrack
 from dynface_video.deferred import Deferred
 from dynface_video.diffusion.noise import NoiseKey
@@ -25,7 +26,14 @@ from dynface_video.models.damage_detector import DamageDetector
 from dynface_video.passes.analyze import noise_numbers
 from dynface_video.pipeline import FacePipeline
 from dynface_video.tracking.observation import FaceTrack
-from dynface_video.video_pipeline import NETWORKS, TEMPORAL, VideoPipeline, reach
+from dynface_video.video_pipeline import (
+    FULL_WEIGHT_LEVEL,
+    LEAST_WEIGHT,
+    NETWORKS,
+    TEMPORAL,
+    VideoPipeline,
+    reach,
+)
 from tracing_stages import BATCH, POINTS, SIZE, Reader, trace_of, tracing
 
 LENGTH = 24
@@ -142,6 +150,24 @@ def test_the_sharper_a_face_is_the_less_it_is_averaged() -> None:
         faces = restore(tracing(), analyzed(track(), level), 0, LENGTH, block=8)
         spreads.append(float(np.std(faces, axis=0).mean()))
     assert spreads[0] > spreads[1] > spreads[2]
+
+
+def test_faces_that_have_next_to_nothing_to_lose_are_not_averaged(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    averaged = video_pipeline.temporal_average
+    monkeypatch.setattr(
+        video_pipeline, "temporal_average", lambda x, count, *rest: calls.append(count) or averaged(x, count, *rest)
+    )
+    one = analyzed(track())
+    one.levels[:] = FULL_WEIGHT_LEVEL * np.sqrt(0.99 * LEAST_WEIGHT)
+    pipeline = tracing(0)
+    alone = tracing(0, temporal_weight=0.0)
+    np.testing.assert_array_equal(restore(pipeline, one, 0, LENGTH, block=8), restore(alone, one, 0, LENGTH, block=8))
+    assert not calls
+    one.levels[:, 12] = FULL_WEIGHT_LEVEL * np.sqrt(1.5 * LEAST_WEIGHT)
+    restore(pipeline, one, 0, LENGTH, block=8)
+    # Its estimate and its sample, in whichever batch: the faces beside it are left as they are.
+    assert calls == [1, 1]
 
 
 @pytest.mark.parametrize("off", [{"temporal_radius": 0}, {"temporal_weight": 0.0}])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 
@@ -37,15 +39,24 @@ def face_mask(size: int, *, falloff: float = FALLOFF, beyond: np.ndarray | None 
     Returns:
         (size, size) float32 in [0, 1].
     """
-    distance = np.arange(size) / (size - 1)
-    left, top, right, bottom = np.full((4, size), falloff) if beyond is None else _widths(beyond, falloff)
+    if beyond is None:
+        return _plain_mask(size, falloff).copy()
+    widths = np.minimum(falloff, FALLOFF_PER_PICTURE * beyond)
+    return _plain_mask(size, falloff).copy() if (widths == falloff).all() else _mask(widths)
+
+
+@lru_cache(maxsize=8)
+def _plain_mask(size: int, falloff: float) -> np.ndarray:
+    return _mask(np.full((4, size), falloff))
+
+
+def _mask(widths: np.ndarray) -> np.ndarray:
+    """The mask whose ramps have these widths at each point of each side, (4, size)."""
+    distance = np.arange(widths.shape[1]) / (widths.shape[1] - 1)
+    left, top, right, bottom = widths
     across = _ramp(distance, left[:, None]) * _ramp(distance[::-1], right[:, None])
     down = _ramp(distance[:, None], top) * _ramp(distance[::-1, None], bottom)
     return (across * down).astype(np.float32)
-
-
-def _widths(beyond: np.ndarray, falloff: float) -> np.ndarray:
-    return np.minimum(falloff, FALLOFF_PER_PICTURE * beyond)
 
 
 def _ramp(distance: np.ndarray, width: np.ndarray) -> np.ndarray:

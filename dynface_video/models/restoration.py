@@ -7,6 +7,7 @@ of its own (docs/method.md 6).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from dynface_video.faces.align import low_pass_std
 from dynface_video.models.protocols import Regression
-from dynface_video.pretrained import PretrainedModel, configured
+from dynface_video.pretrained import PretrainedModel, configured, layout_of
 
 
 class ResidualBlock(nn.Module):
@@ -31,7 +32,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same shape."""
-        return x + self.second(F.relu(self.first(x)))
+        return x + self.second(F.relu(self.first(x), inplace=True))
 
 
 class WindowFusion(nn.Module):
@@ -64,17 +65,21 @@ class WindowFusion(nn.Module):
         counts = torch.cat([torch.ones_like(valid[:, :1]), valid], dim=1)[..., None, None, None]
         mean = (middle + (counts[:, 1:] * neighbours).sum(dim=1)) / counts.sum(dim=1)
         # The convolution of [middle, mean, crop] is the sum of those of its parts; only the last differs in a window.
-        both, own = self.compare.weight.split([6 * self.unshuffle**2, 3 * self.unshuffle**2], dim=1)
+        parts = self.compare.weight.split([6 * self.unshuffle**2, 3 * self.unshuffle**2], dim=1)
+        layout = layout_of(self.compare)
+        both, own = (part.contiguous(memory_format=layout) for part in parts)
         seen = F.pixel_unshuffle(torch.cat([middle, mean], dim=1), self.unshuffle)
         common = F.conv2d(seen, both, self.compare.bias, padding=1)
-        features = middle.new_zeros(len(middle), self.features, *seen.shape[-2:])
-        total, divisor = torch.zeros_like(middle), torch.zeros_like(middle)
+        features = middle.new_zeros(len(middle), self.features, *seen.shape[-2:]).contiguous(memory_format=layout)
+        total, divisor = torch.zeros_like(middle), torch.zeros_like(middle[:, :1])
         for number, crop in enumerate((middle, *neighbours.unbind(1))):
-            out = self.judge(F.relu(common + F.conv2d(F.pixel_unshuffle(crop, self.unshuffle), own, padding=1)))
+            compared = F.conv2d(F.pixel_unshuffle(crop, self.unshuffle), own, padding=1).add_(common)
+            out = self.judge(F.relu(compared, inplace=True))
             weight = counts[:, number] * F.pixel_shuffle(2 * out[:, self.features :].sigmoid(), self.unshuffle)
-            total, divisor = total + weight * crop, divisor + weight
+            total.add_(weight * crop)
+            divisor.add_(weight)
             if number > 0:
-                features = features + counts[:, number] * out[:, : self.features]
+                features.add_(counts[:, number] * out[:, : self.features])
         return total / divisor.clamp(min=1e-3), features / counts.sum(dim=1)
 
 
@@ -188,7 +193,8 @@ def enlarge_coarse(faces: Tensor, size: int) -> Tensor:
     Convention:
         Pixel centres as those of `faces.align.scaling`: both grids cover the same square.
     """
-    return F.interpolate(faces.float(), (size, size), mode="bicubic", align_corners=False).clamp(-1, 1)
+    rows = _cubic(faces.shape[-1], size, faces.device)
+    return (rows @ faces.float() @ rows.T).clamp(-1, 1)
 
 
 def on_coarse(degraded: Tensor, coarse: Tensor) -> Tensor:
@@ -205,9 +211,8 @@ def on_coarse(degraded: Tensor, coarse: Tensor) -> Tensor:
         (B, 3, R, R) float32; the crop itself where the coarser face is the crop's own.
     """
     with torch.autocast(degraded.device.type, enabled=False):
-        crop = degraded.float()
-        held = F.interpolate(_halved(crop), crop.shape[-2:], mode="bicubic", align_corners=False)
-        return coarse.float() + crop - held
+        crop, rows = degraded.float(), _held(degraded.shape[-1], degraded.device)
+        return coarse.float() + crop - rows @ crop @ rows.T
 
 
 def reading_coarse(model: RestorationModel) -> RestorationModel:
@@ -226,16 +231,26 @@ def reading_coarse(model: RestorationModel) -> RestorationModel:
     return finer
 
 
-def _halved(crops: Tensor) -> Tensor:
+# Matrices of an axis: a tenth of the time that torch's interpolation of planes takes on a CPU. Cached, they must serve
+# training as well, even if inference asks for them first.
+@lru_cache(maxsize=16)
+@torch.inference_mode(False)
+def _held(size: int, device: torch.device) -> Tensor:
+    """Row i: the weights of a crop's pixels in pixel i of the crop halved and enlarged again, (size, size)."""
     # The Gaussian and the mean of two pixels by which `faces.align.sample` halves a crop, as one filter of eight taps.
-    std = low_pass_std(0.5)
-    taps = torch.exp(-torch.arange(-3.0, 4.0, device=crops.device).square() / (2 * std**2))
-    taps = F.conv1d(F.pad(taps / taps.sum(), (1, 1))[None, None], taps.new_full((1, 1, 2), 0.5))[0, 0]
-    channels = crops.shape[1]
-    rows = taps.view(1, 1, 8, 1).expand(channels, 1, 8, 1)
-    columns = taps.view(1, 1, 1, 8).expand(channels, 1, 1, 8)
-    padded = F.pad(crops, (3, 3, 3, 3), mode="reflect")
-    return F.conv2d(F.conv2d(padded, rows, stride=(2, 1), groups=channels), columns, stride=(1, 2), groups=channels)
+    taps = torch.exp(-torch.arange(-3.0, 4.0, dtype=torch.float64).square() / (2 * low_pass_std(0.5) ** 2))
+    taps = F.conv1d(F.pad(taps / taps.sum(), (1, 1))[None, None], taps.new_full((1, 1, 2), 0.5))
+    pixels = torch.eye(size, dtype=torch.float64)[:, None]
+    halved = F.conv1d(F.pad(pixels, (3, 3), mode="reflect"), taps, stride=2)[:, 0].T
+    return (_cubic(size // 2, size, torch.device("cpu")).double() @ halved).float().to(device)
+
+
+@lru_cache(maxsize=16)
+@torch.inference_mode(False)
+def _cubic(size: int, enlarged: int, device: torch.device) -> Tensor:
+    """Row i: the weights of `size` pixels in pixel i of `enlarged` ones by cubic interpolation, (enlarged, size)."""
+    pixels = torch.eye(size)[None, None]
+    return F.interpolate(pixels, (enlarged, size), mode="bicubic", align_corners=False)[0, 0].to(device)
 
 
 def _blocks(channels: int, count: int) -> nn.Sequential:

@@ -1,8 +1,7 @@
 """Which frames of a video a record shows and measures: few enough for a film of any length, by the analysis.
 
-A clip is kept and measured whole, if anybody in it is restored. Of a film the record holds an excerpt of each of the
-most prominent people and a still of many more, and it measures runs of consecutive frames that are spread over all
-tracks.
+A clip is kept whole, if anybody in it is restored. Of a film the record holds an excerpt of each of the most prominent
+people and a still of many more. Of both it measures runs of consecutive frames that are spread over all tracks.
 """
 
 from __future__ import annotations
@@ -27,6 +26,8 @@ RUN = 9
 """Consecutive frames over which flicker and motion are measured."""
 MEASURED_FACES = 2000
 """Faces that are measured in all, about."""
+LEAST_PERIOD = 3 * RUN
+"""Frames from the middle of a run to that of the next, at least: measuring a face takes as long as finding it."""
 PEOPLE = 60
 """People with a still and at least one run; the others have neither."""
 SHOWN_OFTEN, STILLS_EACH = 12, 3
@@ -188,7 +189,7 @@ def _runs(people: Sequence[SeenPerson], ready: np.ndarray) -> Iterator[Run]:
     """Runs of the most prominent people, in proportion to how long each is restored, spread evenly over that time."""
     restored = [[one for one in person.tracks if one.restore] for person in people[:PEOPLE]]
     lengths = [sum(len(one.track.landmarks) for one in tracks) for tracks in restored]
-    period = RUN * max(1.0, sum(lengths) / MEASURED_FACES)
+    period = max(LEAST_PERIOD, RUN * sum(lengths) / MEASURED_FACES)
     for tracks, length in zip(restored, lengths, strict=True):
         count = max(round(length / period), 1)
         middles = (np.arange(count) + 0.5) * length / count

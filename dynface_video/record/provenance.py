@@ -7,7 +7,7 @@ from typing import Any
 
 import dynface_video
 from dynface_video.config import Settings
-from dynface_video.media.io.files import sha256_of
+from dynface_video.media.io.files import known_sha256_of
 from dynface_video.media.io.probe import VideoInfo
 from dynface_video.models.registry import detection_folder, embedded_models, model_folder, used_models
 
@@ -64,7 +64,7 @@ def describe_models(settings: Settings) -> list[dict[str, Any]]:
                     "models": folder.name,
                     "file": path.relative_to(folder).as_posix(),
                     "bytes": path.stat().st_size,
-                    "sha256": sha256_of(path),
+                    "sha256": known_sha256_of(path),
                     "licence": EMBEDDED_LICENCE if embedded else UNKNOWN_LICENCE,
                 }
             )

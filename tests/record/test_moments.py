@@ -10,6 +10,7 @@ from dynface_video.passes.analysis import Analysis
 from dynface_video.record.moments import (
     EXCERPT_SECONDS,
     EXCERPTS,
+    LEAST_PERIOD,
     MEASURED_FACES,
     PEOPLE,
     RUN,
@@ -36,10 +37,15 @@ def test_a_clip_is_kept_whole_and_small_faces_get_a_close_up() -> None:
     assert [one.person for one in moments.excerpts] == [None, 2]
 
 
-def test_nearly_every_face_of_a_clip_is_measured_and_none_twice() -> None:
-    runs = choose_moments(made_analysis([made_track(0, 0, 72)], 72, 1), HEIGHT).runs
-    covered = [frame for run in runs for frame in range(run.start, run.stop)]
-    assert len(covered) == len(set(covered)) >= 70
+def test_a_third_of_a_clip_is_measured_in_runs_spread_over_all_of_it() -> None:
+    runs = choose_moments(made_analysis([made_track(0, 0, 3 * LEAST_PERIOD)], 3 * LEAST_PERIOD, 1), HEIGHT).runs
+    assert [run.stop - run.start for run in runs] == [RUN] * 3
+    assert np.allclose(np.diff([run.start for run in runs]), LEAST_PERIOD, atol=1)
+
+
+def test_a_short_face_is_measured_once() -> None:
+    (run,) = choose_moments(made_analysis([made_track(0, 0, 5)], 72, 1), HEIGHT).runs
+    assert (run.start, run.stop) == (0, 5)
 
 
 def test_a_film_is_shown_and_measured_in_parts_of_bounded_size() -> None:

@@ -8,6 +8,7 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
 MAX_NAME = 255
@@ -47,6 +48,17 @@ def sha256_of(path: Path) -> str:
     """The SHA-256 of a file's whole content in hexadecimal; raises OSError if it cannot be read."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def known_sha256_of(path: Path) -> str:
+    """As `sha256_of`, read once a process for as long as size and time of the file stay the same."""
+    status = path.stat()
+    return _known_sha256(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _known_sha256(path: Path, size: int, changed: int) -> str:
+    return sha256_of(path)
 
 
 @contextmanager
