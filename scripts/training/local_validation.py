@@ -16,7 +16,7 @@ from teachers.identity import identity_distance
 from teachers.perceptual import perceptual_distance
 from training.data import FaceSet
 from training.degradation import LARGE_FACE_STRENGTHS, degrade
-from training.losses import FaceLosses
+from training.losses import FaceLosses, checkerboard_l1
 
 SKIN = ((208, 112, 96, 64), (120, 288, 56, 56), (336, 288, 56, 56))
 """Forehead and cheeks in a crop of 512 pixels: left, top, width, height."""
@@ -74,6 +74,7 @@ def sheet_scores(sheets: list[Sheet], losses: FaceLosses, name: str) -> dict[str
         "psnr": lambda a, b: float(10 * torch.log10(4 / (a - b).square().mean())),
         "perceptual": lambda a, b: float(perceptual_distance(losses.perceptual, a, b)),
         "identity": lambda a, b: float(identity_distance(losses.identity, a, b)),
+        "weave": lambda a, b: 127.5 * float(checkerboard_l1(a, b)),
         "skin": lambda a, b: skin_roughness(a) / max(skin_roughness(b), 1e-6),
     }
     found: dict[str, list[float]] = {}
