@@ -188,13 +188,15 @@ def enlarge_coarse(faces: Tensor, size: int) -> Tensor:
         size: R, the side of the next stage's crops.
 
     Returns:
-        (B, 3, R, R), overshoot cut off at -1 and 1.
+        (B, 3, R, R) float32, overshoot cut off at -1 and 1.
 
     Convention:
         Pixel centres as those of `faces.align.scaling`: both grids cover the same square.
     """
-    rows = _cubic(faces.shape[-1], size, faces.device)
-    return (rows @ faces.float() @ rows.T).clamp(-1, 1)
+    # Autocast would round the products of the matrices to bfloat16, a level of 255.
+    with torch.autocast(faces.device.type, enabled=False):
+        rows = _cubic(faces.shape[-1], size, faces.device)
+        return (rows @ faces.float() @ rows.T).clamp(-1, 1)
 
 
 def on_coarse(degraded: Tensor, coarse: Tensor) -> Tensor:
@@ -231,8 +233,8 @@ def reading_coarse(model: RestorationModel) -> RestorationModel:
     return finer
 
 
-# Matrices of an axis: a tenth of the time that torch's interpolation of planes takes on a CPU. Cached, they must serve
-# training as well, even if inference asks for them first.
+# A product with one matrix an axis takes less time on a CPU than torch's interpolation (docs/gpu-and-ray.md). Cached
+# outside inference mode: training may use matrices that inference made first.
 @lru_cache(maxsize=16)
 @torch.inference_mode(False)
 def _held(size: int, device: torch.device) -> Tensor:

@@ -76,6 +76,8 @@ def test_the_coarser_face_is_enlarged_about_pixel_centres_as_crops_are() -> None
     by_sampling = np.stack(sampled).transpose(0, 3, 1, 2)
     assert np.abs(enlarged.numpy() - by_sampling)[..., 4:-4, 4:-4].max() < 0.01
     assert float(enlarge_coarse(torch.full((1, 3, 8, 8), 1.0), 16).max()) == 1.0
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(enlarge_coarse(face, 64), enlarged)
 
 
 def test_a_window_is_weighed_by_what_each_crop_shows_beside_the_middle_one_and_the_mean() -> None:
