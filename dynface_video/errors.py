@@ -19,6 +19,10 @@ class InputError(DynfaceError):
     exit_code = 2
 
 
+class SelectionError(InputError):
+    """The people or times that were selected are not in the video: no other attempt would find them."""
+
+
 class ModelError(DynfaceError):
     """Weights are missing, damaged, or do not fit what they are asked to do."""
 

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from dynface_video.errors import DiskFullError, DynfaceError, InputError
-from dynface_video.jobs.executors.base import ANALYZE, DISK, ERROR, FATAL, MEMORY, NODE, Call, Failure
+from dynface_video.errors import DiskFullError, DynfaceError, SelectionError
+from dynface_video.jobs.executors.base import DISK, ERROR, FATAL, MEMORY, NODE, Call, Failure
 
 MAX_ATTEMPTS = 3
 MAX_LOSSES = 10
@@ -70,8 +70,8 @@ def next_attempt(call: Call, failure: Failure, *, batch_size: int, worker: int |
     """Decide whether and how to repeat a call that failed.
 
     Out of memory: half the batch, then one face at a time. A lost machine is not the segment's fault and costs no
-    attempt. A first pass that found no such person or time would not find them again. Anything else is tried
-    `MAX_ATTEMPTS` times in all, preferably by another worker.
+    attempt. Selected people or times that are not in the video fail at once. Anything else is tried `MAX_ATTEMPTS`
+    times in all, preferably by another worker.
 
     Args:
         call: The call that failed.
@@ -84,7 +84,7 @@ def next_attempt(call: Call, failure: Failure, *, batch_size: int, worker: int |
     """
     if failure.kind == NODE:
         return replace(call, losses=call.losses + 1) if call.losses < MAX_LOSSES else None
-    if call.kind == ANALYZE and isinstance(failure.error, InputError):
+    if isinstance(failure.error, SelectionError):
         return None
     repeated = replace(call, attempt=call.attempt + 1, avoid=worker)
     if failure.kind == MEMORY and call.segment is not None:

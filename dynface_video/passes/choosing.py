@@ -17,7 +17,7 @@ import scipy
 from dynface_video.analyzed_track import AnalyzedTrack
 from dynface_video.config import SelectionSettings
 from dynface_video.config.times import format_time
-from dynface_video.errors import InputError
+from dynface_video.errors import SelectionError
 from dynface_video.media.io.probe import VideoInfo
 from dynface_video.media.io.sequence import SEQUENCE
 from dynface_video.media.timing.index import FrameIndex
@@ -29,7 +29,7 @@ from dynface_video.temporal.level_smoothing import hold_steps
 from dynface_video.tracking.observation import FADE_FRAMES
 
 RELIABLE = ("mov", "matroska", SEQUENCE)
-"""Formats that give the video's length without guessing it."""
+"""Formats that state the length of the video; of others it is estimated."""
 
 
 def choose(analysis: Analysis, selection: SelectionSettings, reference: tuple[int, ...] | None = None) -> Analysis:
@@ -41,7 +41,7 @@ def choose(analysis: Analysis, selection: SelectionSettings, reference: tuple[in
         reference: Numbers of the people in the reference picture; None without a reference picture.
 
     Raises:
-        InputError: A person is chosen who is not in the video.
+        SelectionError: A person is chosen who is not in the video.
     """
     known = [person.number for person in analysis.people]
     _check_known(known, selection)
@@ -77,30 +77,30 @@ def _check_known(known: Sequence[int], selection: SelectionSettings) -> None:
     unknown = sorted((named | set(selection.numbers or ())) - set(known))
     if unknown:
         present = f"it has people 1 to {max(known)}" if known else "no face was found in it"
-        raise InputError(
+        raise SelectionError(
             f"person {unknown[0]} is not in the video, {present}; dynface-video faces INPUT -o sheet.png shows them"
         )
 
 
 def check_declared_times(info: VideoInfo, selection: SelectionSettings) -> None:
-    """Raise InputError where a span of the choice begins after the end that a video's file gives, as far as it does.
+    """Raise SelectionError where a selected span begins after the end of the video, if its file states that reliably.
 
-    Before the first pass, after which `check_times` knows all frames.
+    This needs no first pass; `check_times` checks against the frames afterwards.
     """
     if info.duration is None or not info.format_name.startswith(RELIABLE):
         return
     for span in selection.all_spans:
         if span.start is not None and span.start >= info.duration:
-            raise InputError(f"no frame lies between {span}; the video ends at {format_time(info.duration)}")
+            raise SelectionError(f"no frame lies between {span}; the video ends at {format_time(info.duration)}")
 
 
 def check_times(analysis: Analysis, selection: SelectionSettings) -> None:
-    """Raise InputError where a span of the choice holds no frame of a whole video: a time that was mistyped."""
+    """Raise SelectionError where a selected span holds no frame of the whole video: a mistyped time."""
     times = _times(analysis.frames, 0, analysis.frame_count)
     for span in selection.all_spans:
         if not any(span.holds(time) for time in times):
             end = format_time(times[-1]) if times else "its beginning"
-            raise InputError(f"no frame lies between {span}; the last frame of the video is at {end}")
+            raise SelectionError(f"no frame lies between {span}; the last frame of the video is at {end}")
 
 
 def resolve(analysis: Analysis) -> Analysis:

@@ -126,7 +126,7 @@ def first_pass(
     *,
     decoded: Iterable[Frame] | None = None,
 ) -> Analysis:
-    """Run the first pass over a video; nobody is chosen yet.
+    """Run the first pass over a video, before any faces are selected.
 
     Args:
         models: Loaded for `settings`.
@@ -168,9 +168,10 @@ def analyze_with(
         decoded: As of `first_pass`.
 
     Raises:
-        InputError: The video cannot be decoded, or a chosen person or time is not in it.
+        InputError: The video cannot be decoded, or the reference picture cannot be used.
+        SelectionError: A selected person or time is not in the video.
     """
-    # The picture is read first: it would be a pity to find out after an hour that it shows nobody.
+    # Before the first pass, so that an unusable reference picture fails at once.
     reference = reference_vector(models, settings)
     if decoded is None:
         check_declared_times(info, settings.selection)
@@ -192,7 +193,7 @@ def choose_with(
         reference: See `reference_vector`.
 
     Raises:
-        InputError: A chosen person is not in the video.
+        SelectionError: A selected person is not in the video.
     """
     people = None
     if reference is not None and models.identifier is not None:

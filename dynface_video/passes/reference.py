@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dynface_video.errors import InputError
+from dynface_video.errors import InputError, SelectionError
 from dynface_video.faces.detection.detector import FaceDetector
 from dynface_video.faces.identity import FaceIdentifier
 from dynface_video.media.io.images import read_image
@@ -52,7 +52,8 @@ def matching_people(analysis: Analysis, reference: np.ndarray, least: float) -> 
         least: Cosine similarity from which they are.
 
     Raises:
-        InputError: The analysis has no vectors, or those of another network, or nobody is like the reference.
+        InputError: The analysis has no vectors, or those of another network.
+        SelectionError: Nobody is like the reference.
     """
     measured = [person for person in analysis.people if person.vector is not None]
     if analysis.people and not measured:
@@ -68,7 +69,7 @@ def matching_people(analysis: Analysis, reference: np.ndarray, least: float) -> 
         told = (
             "nobody was found" if nearest is None else f"the most similar is person {nearest} ({similar[nearest]:.2f})"
         )
-        raise InputError(
+        raise SelectionError(
             f"nobody in the video matches the reference picture: {told}, {least:.2f} is needed; use --faces instead"
         )
     return alike
