@@ -11,7 +11,9 @@ python scripts/train.py restoration_window --out runs/window --crops 24000 --res
 python scripts/train.py sampler --out runs/sampler --crops 40000 --batch-size 8 --warmup 400 --ema 0.999 \\
     --betas 0.5 0.99 --bfloat16
 python scripts/train.py local_restoration --out runs/local --crops 40000 --batch-size 8 --ema 0.998 \\
-    --betas 0.5 0.99 --bfloat16 --validation-crops 8 --save-seconds 600   # RM of 256 and 512, from that of 128
+    --betas 0.5 0.99 --bfloat16 --validation-crops 8 --save-seconds 600   # RM of 256 pixels, from that of 128
+python scripts/train.py fine_restoration --out runs/fine --crops 40000 --batch-size 8 --ema 0.998 \\
+    --betas 0.5 0.99 --bfloat16 --validation-crops 8 --save-seconds 600   # RM of 512, needs the exported RM of 256
 python scripts/train.py blur_level --out runs/blur_level --crops 40000    # needs the exported restoration model
 python scripts/train.py adjuster --out runs/adjuster --crops 4000 --batch-size 8 --warmup 400 --ema 0.995 \\
     --betas 0.5 0.99 --bfloat16    # needs all other models of the preset

@@ -126,7 +126,7 @@ class LocalRestorationTraining:
     def loss(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
         """Pixels, colour, features and the discriminator's opinion, of whole faces identity too; both hinge losses."""
         assert isinstance(model, Adversarial)
-        coarse = batch["coarse"] if "coarse" in batch else coarser_patches(self.below, batch)
+        coarse = batch["coarse"] if self.below is None else coarser_patches(self.below, batch)
         restored = model.generator(batch["degraded"], coarse).float()
         with torch.autocast(restored.device.type, enabled=False):
             clean = batch["clean"]
@@ -199,9 +199,8 @@ class LocalRestorationTraining:
 
 
 @torch.no_grad()
-def coarser_patches(below: nn.Module | None, batch: Batch) -> Tensor:
+def coarser_patches(below: nn.Module, batch: Batch) -> Tensor:
     """The stage of 256 below patches of 512: made on a part with a margin, enlarged, and cut, (B, 3, 128, 128)."""
-    assert below is not None
     made = below(batch["below"], batch["below_coarse"]).float().clamp(-1, 1)
     enlarged = enlarge_coarse(made, 2 * PATCH)
     return torch.stack([picture[:, 2 * y : 2 * y + PATCH, 2 * x : 2 * x + PATCH]
