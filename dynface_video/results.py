@@ -34,7 +34,7 @@ class RestoreResult:
         seconds: Wall time of this run by stage.
         warnings: For the user.
         missing: For a video: what of the source is missing in the output because the file is cut off or damaged, such
-            as "1.6 s of pictures are missing"; empty if nothing is.
+            as "1.6 s of video is missing"; empty if nothing is.
         skip_reasons: How many faces were not restored, by the kind of reason.
         found_faces: For a video: every face over time, and whether it was restored or why not.
         pictures: For images: the outcome for each, with its faces.

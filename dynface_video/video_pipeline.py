@@ -54,8 +54,8 @@ FULL_WEIGHT_LEVEL = 1.5 / 128
 """Relative blur level from which on faces are averaged with the full weight; less below it, by the square: a face that
 is nearly sharp has little noise to lose, and motion finer than the flow can follow."""
 LEAST_WEIGHT = 0.05
-"""Share of the full weight up to which faces are not averaged at all, and which the others have less: with it, 16
-neighbours would change a face by a tenth of what they differ, for most of the time that the temporal work takes."""
+"""Share of the full weight that is subtracted, so that faces with less are not averaged at all: at this share 16
+neighbours would change a face by a tenth of their difference, at most of the cost of the temporal work."""
 
 
 def averaging_passes(stage: Stage) -> int:

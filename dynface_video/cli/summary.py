@@ -57,7 +57,7 @@ def crops_drawn(faces: int, drawn: int) -> str:
 
 
 def damaged(missing: str) -> str:
-    """What is said of a source of which something is missing."""
+    """The line about a source that is cut off or damaged; missing: as of `RestoreResult`."""
     return f"the source is cut off or damaged: {missing}; the rest is restored"
 
 

@@ -77,7 +77,7 @@ class DetectionSettings(Section):
         default=2.0, ge=0, description="std of the smoothing of landmarks over time, frames; 0: off"
     )
     maximum_yaw: Annotated[float, Option("DEGREES", commands=ALL, aliases=("--max-yaw",))] = Field(
-        default=60.0, ge=0, le=90, description="fade out faces that are turned further to a side, degrees"
+        default=60.0, ge=0, le=90, description="fade out faces turned further to the side than this, degrees"
     )
     maximum_uncertainty: float = Field(
         default=0.06, gt=0, description="skip faces whose landmarks are less certain, as a share of the face's side"

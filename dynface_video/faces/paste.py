@@ -16,10 +16,11 @@ FALLOFF_PER_PICTURE = 2.0
 """Most width of that ramp for each length of picture beyond the border: there is nothing to blend into at the rim of
 the picture."""
 BAND_STD = 1.0
-"""Of a Gaussian, crop pixels: what it takes away is a crop's finest detail."""
+"""Std of a Gaussian, crop pixels: a crop's finest detail is what this blur removes."""
 GRID, GRID_STD = 32, 1.3
-"""Side of the grid on which detail is compared, and the std over which it is averaged, in its squares."""
+"""Squares on a side of the grid on which detail is compared, and the std of its smoothing, in squares."""
 SMALLEST_POWER = (0.25 / 255) ** 2
+"""Of detail: below a quarter of a level of 255 there is nothing to compare, and nothing to see."""
 
 
 def face_mask(size: int, *, falloff: float = FALLOFF, beyond: np.ndarray | None = None) -> np.ndarray:
@@ -68,8 +69,8 @@ def signal_share(crop: np.ndarray, restored: np.ndarray) -> np.ndarray:
     """How much of a source's finest detail is signal, measured by what its restored face has kept of it.
 
     The luminance finer than `BAND_STD` is compared: the share is the square of the restored face's projection on the
-    source, both averaged over neighbouring squares of a `GRID`. A restoration model removes noise and keeps edges, and
-    the detail above the crop's resolution is of the same kind as the finest below it.
+    source's, in squares of a `GRID` averaged with their neighbours. A restoration model removes noise and keeps edges,
+    and the detail above the crop's resolution is taken to be of the same kind as the finest below it.
 
     Args:
         crop: (R, R, 3) float32 RGB in [0, 1].
@@ -116,7 +117,7 @@ def paste_face(
         transform: (2, 3) region to crop, by which the crop was taken.
         mask: (R, R) float32 in [0, 1], 0 at its border unless the picture ends there, too.
         source_detail_weight: Share in [0, 1] of the region's detail above the crop's resolution that stays: 1 pastes
-            only the change, 0 replaces the face. One for all, or one for each pixel of the crop, (R, R) float32.
+            only the change, 0 replaces the face. One number, or one for each pixel of the crop, (R, R) float32.
 
     Returns:
         The region with the face, (h, w, 3) float32, limited to [0, 1] or to what the region had beyond it; and the mask

@@ -1,7 +1,7 @@
 """The job directory: the only truth about a job, so that any later run can resume it.
 
     plan.json            what the job is (input, settings, models)
-    found.json           the first pass's result before the choice of faces, until that is written into it
+    found.json           the first pass's result before faces are selected; deleted when analysis.json is written
     analysis.json        the first pass's result
     segments/NNNNN-DIGEST.nut, .json    a restored segment and, written last, its sidecar
     analyzing.json, restoring-NNNNN.json    how many frames a running call has done
@@ -68,8 +68,8 @@ class JobDirectory:
         Args:
             path: The directory.
             plan: What the job is.
-            resume: False deletes an existing job instead of resuming it. Of a job with another plan that has finished
-                nothing only a first pass is kept, in which other faces were to be chosen.
+            resume: False deletes an existing job instead of resuming it. A job with another plan that has finished
+                nothing is deleted in either case, but for a first pass (`FOUND`) if only the selection differs.
 
         Raises:
             JobMismatchError: The directory holds finished work of a job with another plan, and `resume` is true.
@@ -115,7 +115,7 @@ class JobDirectory:
 
     @property
     def found_path(self) -> Path:
-        """The first pass's result before the choice of faces."""
+        """The first pass's result before faces are selected."""
         return self.path / FOUND
 
     @property

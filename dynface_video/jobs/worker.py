@@ -97,12 +97,12 @@ class VideoPerformer:
         path, found = self.job.analysis_path, self.job.found_path
         if not path.exists():
             models = self._models(cache)
-            # The picture is read first: it would be a pity to find out after an hour that it shows nobody.
+            # Before the first pass, so that an unusable reference picture fails at once.
             reference = reference_vector(models, self.settings)
             if not found.exists():
                 seen = _with_progress_file(self.job.analyzing_path, on_frame)
                 first_pass(models, self.info, self.settings, seen).save(found)
-            # From the file: a choice that was corrected gets the same analysis as one that was right at once.
+            # Read back, so that a corrected selection works on the same numbers as one that needed no correction.
             analysis = Analysis.load(found)
             check_times(analysis, self.settings.selection)
             choose_with(models, analysis, self.settings, reference).save(path)

@@ -55,7 +55,7 @@ class ModelCache:
         if before.detection != settings.detection:
             # Small networks, whose kind depends on the settings: only the pipeline is worth keeping.
             locator, detector = load_finders(settings, models.pipeline.device)
-            # An aligned picture is a crop as it is.
+            # An aligned picture is already a crop, so its scale differs.
             pipeline = replace(models.pipeline, crop_scale=find_models(settings).crop_scale)
             models = replace(models, pipeline=pipeline, locator=locator, detector=detector)
         if before.detection.identity != settings.detection.identity:

@@ -27,7 +27,7 @@ RUN = 9
 MEASURED_FACES = 2000
 """Faces that are measured in all, about."""
 LEAST_PERIOD = 3 * RUN
-"""Frames from the middle of a run to that of the next, at least: measuring a face takes as long as finding it."""
+"""Least distance of the middles of two runs, frames: measuring every face would take as long as finding them."""
 PEOPLE = 60
 """People with a still and at least one run; the others have neither."""
 SHOWN_OFTEN, STILLS_EACH = 12, 3

@@ -66,10 +66,10 @@ def test_the_exit_code_tells_how_it_ended(
 def test_a_source_that_is_cut_off_is_named_and_ends_with_3(
     restore_with: Callable[[Restore], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    damaged = BatchRow("0.avi", "out/0.avi.mkv", "done", Totals(frames=50, missing="1.6 s of pictures are missing"))
+    damaged = BatchRow("0.avi", "out/0.avi.mkv", "done", Totals(frames=50, missing="1.6 s of video is missing"))
     restore_with(lambda *arguments, **options: BatchResult((damaged, *rows("done")), Path("batch.jsonl")))
     assert ended("batch", "films", "-o", "out") == 3
-    said = "0.avi: the source is cut off or damaged: 1.6 s of pictures are missing; the rest is restored"
+    said = "0.avi: the source is cut off or damaged: 1.6 s of video is missing; the rest is restored"
     assert capsys.readouterr().out.splitlines()[3:] == [said, "2 done; every segment is in batch.jsonl"]
 
 

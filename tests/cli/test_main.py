@@ -127,10 +127,10 @@ def test_an_album_with_a_picture_that_cannot_be_read_names_it_and_ends_with_3(ap
 
 
 def test_a_source_that_is_cut_off_ends_with_3_and_the_output_is_named(api: FakeApi, command: Command) -> None:
-    api.missing = "1.6 s of pictures are missing"
+    api.missing = "1.6 s of video is missing"
     code, out, _ = command("restore", "in.mkv", "-o", "out.mkv")
     assert code == 3 and out.startswith("out.mkv: 50 frames")
-    assert "the source is cut off or damaged: 1.6 s of pictures are missing; the rest is restored" in out.splitlines()
+    assert "the source is cut off or damaged: 1.6 s of video is missing; the rest is restored" in out.splitlines()
     code, out, _ = command("restore", "in.mkv", "-o", "out.mkv", "--json")
     assert code == 3 and json.loads(out)["missing"] == api.missing
 

@@ -12,9 +12,9 @@ from dynface_video.media.io.container import find_video_stream, open_input, read
 from dynface_video.media.io.probe import VideoInfo, own_duration
 
 DECLARING = ("mov", "matroska", "avi", "flv", "mxf", "rm")
-"""Formats whose headers say how long the video is."""
+"""Formats whose headers state the length of the video."""
 NOTICED_MISSING = Fraction(1, 2)
-"""Seconds of pictures of which less may be missing from a whole file: the last packet, or what a header rounds."""
+"""Seconds up to which a difference is not reported: an intact file may lack a last packet, and headers round."""
 
 
 @dataclass
@@ -23,12 +23,12 @@ class MissingPictures:
 
     Only what the output lacks counts: lost frames, for which the one before is shown; frames missing after damage or at
     a fixed rate; the end that the header promises; parts and images that cannot be read. Pictures that the decoder
-    repaired, repaired times and changed shapes do not count, nor is less than `NOTICED_MISSING` in all missing.
+    repaired, repaired times and changed shapes do not count, nor does a total of `NOTICED_MISSING` or less.
 
     Attributes:
-        frame: Seconds a frame.
-        seconds: Of pictures that are missing.
-        unreadable: Whether a part of the file cannot be read whose length nothing tells.
+        frame: Seconds that a frame lasts.
+        seconds: How much of the video is missing.
+        unreadable: Whether a part of unknown length cannot be read.
         images: Number of images of a sequence that cannot be read.
     """
 
@@ -42,11 +42,11 @@ class MissingPictures:
         self.seconds += count * self.frame
 
     def describe(self) -> str:
-        """What is missing, such as "1.6 s of pictures are missing"; empty if nothing is that matters."""
+        """What is missing, such as "1.6 s of video is missing"; empty if nothing relevant is."""
         if self.images:
             return f"{self.images} image{'s' * (self.images > 1)} cannot be read"
         if self.seconds > NOTICED_MISSING:
-            return f"{float(self.seconds):.1f} s of pictures are missing"
+            return f"{float(self.seconds):.1f} s of video is missing"
         return "a part of the file cannot be read" if self.unreadable else ""
 
 
@@ -76,19 +76,19 @@ def missing_end(info: VideoInfo, first: int, last: int, length: int) -> Fraction
     return Fraction(0) if missing > NOTICED_MISSING and _is_end_of_sound(info, end, declared) else missing
 
 
-def _is_end_of_sound(info: VideoInfo, last: Fraction, declared: Fraction) -> bool:
-    """Whether the end that a file gives is that of another stream, which goes on to there and may outlast the pictures.
+def _is_end_of_sound(info: VideoInfo, end: Fraction, declared: Fraction) -> bool:
+    """Whether the declared end is that of another stream, such as sound, which may outlast the pictures.
 
     Args:
         info: The video.
-        last: Where its pictures end, seconds.
+        end: Where its pictures end, seconds.
         declared: Where the file says that it ends, seconds.
     """
     with open_input(info.path) as container:
         if own_duration(container, find_video_stream(container, info.path)) is not None:
             return False
     # FLV finds nothing behind its last keyframe.
-    return (_end_of_all(info, last) or _end_of_all(info, None)) > declared - NOTICED_MISSING
+    return (_end_of_all(info, end) or _end_of_all(info, None)) > declared - NOTICED_MISSING
 
 
 def _end_of_all(info: VideoInfo, start: Fraction | None) -> Fraction:

@@ -75,7 +75,7 @@ def test_the_seconds_that_are_missing_are_told(kit) -> None:
     path = kit.clip("a.mkv", codec="ffv1", pts=tuple(range(100)))
     path.write_bytes(cut(0.6)(path.read_bytes()))
     index = kit.index(probe(path))
-    assert index.missing == f"{(100 - len(index.pts)) / 25:.1f} s of pictures are missing"
+    assert index.missing == f"{(100 - len(index.pts)) / 25:.1f} s of video is missing"
 
 
 @pytest.mark.parametrize("name", ["a.mkv", "a.mp4"])
@@ -135,7 +135,7 @@ def test_an_image_of_a_sequence_that_cannot_be_read_is_missing(kit) -> None:
     assert kit.index(probe_images(kit.folder, Fraction(24))).missing == "1 image cannot be read"
 
 
-@pytest.mark.parametrize(("frames", "said"), [(12, ""), (13, "0.5 s of pictures are missing")])
+@pytest.mark.parametrize(("frames", "said"), [(12, ""), (13, "0.5 s of video is missing")])
 def test_half_a_second_in_all_is_noticed(frames: int, said: str) -> None:
     missing = MissingPictures(Fraction(1, 24))
     for _ in range(frames):
