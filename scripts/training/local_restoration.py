@@ -81,8 +81,6 @@ class LocalRestorationTraining:
         below: RM of 256 pixels, frozen: trains the stage of 512. None trains the stage of 256.
     """
 
-    name = "local_restoration"
-
     def __init__(
         self,
         faces: LocalFaces,
@@ -93,6 +91,7 @@ class LocalRestorationTraining:
         below: RestorationModel | None = None,
     ) -> None:
         self.portraits, self.large, self.coarse, self.losses = faces.portraits, faces.large, coarse, losses
+        self.name = "local_restoration" if below is None else "fine_restoration"
         self.network, self.below = network or reading_coarse(coarse), below
         self.baseline: dict[str, float] = {}
         self.sheets: list[Sheet] = []

@@ -60,6 +60,7 @@ def test_patches_of_both_stages_can_be_learned_from(stage: str, request: pytest.
 
 def test_the_stage_of_512_is_another_network_than_that_below(finest: LocalRestorationTraining) -> None:
     built = finest.build()
+    assert finest.name == "fine_restoration"
     assert built.generator.config == finest.network.config != finest.below.config  # type: ignore[union-attr]
     batch = finest.batch(np.random.default_rng(0), 2, held_out=False)
     assert {"below", "below_coarse", "place"} <= set(batch)
