@@ -78,6 +78,8 @@ class PretrainedModel(nn.Module):
     """
 
     config: ModelConfig
+    channels_last = False
+    """Whether the network is given that memory format on a CPU; see `to_device`."""
 
     @classmethod
     def from_config(cls: type[Own], config: Mapping[str, Any], **changes: Any) -> Own:
@@ -134,11 +136,13 @@ def load_pretrained(model_class: type[Model], folder: Path, device: torch.device
 
 
 def to_device(network: Network, device: torch.device | str) -> Network:
-    """The network on a device, in the memory format that suits it: channels last on a CPU, contiguous elsewhere.
+    """The network on a device; one with `channels_last` has that memory format on a CPU, all others are contiguous.
 
     Convolutions of channels-last tensors take less time on a CPU (docs/gpu-and-ray.md); results differ by rounding.
+    Networks of other projects may reshape by `Tensor.view`, which fails on such tensors.
     """
-    layout = torch.channels_last if torch.device(device).type == "cpu" else torch.contiguous_format
+    suits = torch.device(device).type == "cpu" and getattr(network, "channels_last", False)
+    layout = torch.channels_last if suits else torch.contiguous_format
     return network.to(device=torch.device(device), memory_format=layout)  # type: ignore[call-overload]
 
 

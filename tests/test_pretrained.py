@@ -20,6 +20,7 @@ from dynface_video.pretrained import (
     load_pretrained,
     load_state_dict,
     save_pretrained,
+    to_device,
 )
 
 
@@ -185,3 +186,12 @@ def test_a_missing_or_cut_state_dict_is_named(tmp_path: Path) -> None:
     (tmp_path / "b.pth").write_bytes((tmp_path / "b.pth").read_bytes()[:200])
     with pytest.raises(ModelError, match=r"b\.pth: damaged"):
         load_state_dict(torch.nn.Linear(2, 3), tmp_path / "b.pth")
+
+
+def test_networks_of_other_projects_keep_their_layout_on_a_cpu() -> None:
+    class Other(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.convolution = torch.nn.Conv2d(4, 4, 3)
+
+    assert layout_of(to_device(Other(), "cpu").convolution) == torch.contiguous_format

@@ -24,6 +24,8 @@ class LandmarkNetwork(PretrainedModel):
         heatmap: whether points are the centre of mass of a map each (soft argmax), or regressed directly.
     """
 
+    channels_last = True
+
     @configured
     def __init__(
         self,

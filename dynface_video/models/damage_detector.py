@@ -28,6 +28,8 @@ class DamageDetector(PretrainedModel):
         blocks: Residual blocks of each level, on the way down and again on the way up.
     """
 
+    channels_last = True
+
     @configured
     def __init__(
         self,

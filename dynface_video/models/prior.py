@@ -29,6 +29,7 @@ class GuidedPrior(PretrainedModel):
     faces alone, and one time in several without a guide, which makes the same weights the paper's unconditional prior.
     """
 
+    channels_last = True
     recordable = True
     """Whether a call may be recorded as a CUDA graph; see `cuda_graphs`."""
     log_power: Tensor

@@ -100,6 +100,7 @@ class RestorationModel(PretrainedModel):
         reads_coarse: Whether it reads the enlarged result of the coarser stage beside the crop.
     """
 
+    channels_last = True
     recordable = True
     """Whether a call may be recorded as a CUDA graph; see `cuda_graphs`."""
 
