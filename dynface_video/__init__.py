@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from dynface_video.errors import JobError as JobError
     from dynface_video.errors import JobMismatchError as JobMismatchError
     from dynface_video.errors import ModelError as ModelError
+    from dynface_video.errors import SelectionError as SelectionError
     from dynface_video.jobs.batch import BatchRow as BatchRow
     from dynface_video.passes.analysis import Analysis as Analysis
     from dynface_video.passes.model_cache import ModelCache as ModelCache
@@ -61,6 +62,7 @@ _HOMES = {
     "RestorePlan": "dynface_video.results",
     "RestoreResult": "dynface_video.results",
     "RestoredFrame": "dynface_video.results",
+    "SelectionError": "dynface_video.errors",
     "Settings": "dynface_video.config",
     "analyze_video": "dynface_video.api",
     "compare_videos": "dynface_video.api",
