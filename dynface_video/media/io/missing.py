@@ -26,20 +26,55 @@ class MissingPictures:
     repaired, repaired times and changed shapes do not count, nor does a total of `NOTICED_MISSING` or less.
 
     Attributes:
-        frame: Seconds that a frame lasts.
+        info: The video.
         seconds: How much of the video is missing.
         unreadable: Whether a part of unknown length cannot be read.
         images: Number of images of a sequence that cannot be read.
+        last: Time of the last picture seen, ticks; None before the first.
     """
 
-    frame: Fraction
+    info: VideoInfo
     seconds: Fraction = Fraction(0)
     unreadable: bool = False
     images: int = 0
+    last: int | None = None
+    _first: int = 0
+    _length: int = 0
 
-    def add_frames(self, count: int) -> None:
-        """Count lost frames."""
-        self.seconds += count * self.frame
+    def see(self, pts: int, length: int, *, repeated: bool, gaps_count: bool) -> int:
+        """Take the next picture.
+
+        Args:
+            pts: Its time, ticks.
+            length: How long it is shown by the file, ticks; 0 if that is unknown.
+            repeated: Whether it stands for a lost picture.
+            gaps_count: Whether a gap before it means that frames are missing, and not that the rate varies.
+
+        Returns:
+            How many frames are missing before it.
+        """
+        step, gap = self.info.step, 0
+        if self.last is None:
+            self._first = pts
+        elif gaps_count and pts - self.last >= 2 * step:
+            gap = round((pts - self.last) / step) - 1
+        self.seconds += (gap + repeated) * step * self.info.time_base
+        self.last, self._length = pts, max(step, length)
+        return gap
+
+    def end(self) -> Fraction:
+        """Count what is missing between the last picture and the end that the file declares.
+
+        Returns:
+            Its seconds; 0 if they are too few to notice.
+
+        Raises:
+            InputError: The file can no longer be opened.
+        """
+        missing = Fraction(0) if self.last is None else missing_end(self.info, self._first, self.last, self._length)
+        noticed = missing if missing > NOTICED_MISSING else Fraction(0)
+        self.seconds += noticed
+        return noticed
 
     def describe(self) -> str:
         """What is missing, such as "1.6 s of video is missing"; empty if nothing relevant is."""

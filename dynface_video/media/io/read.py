@@ -12,7 +12,7 @@ from av.video.stream import VideoStream
 from dynface_video.errors import RESTART, JobError
 from dynface_video.media.io.container import open_input
 from dynface_video.media.io.decode import DamageReport, decode_pictures, prepare, seek
-from dynface_video.media.io.missing import NOTICED_MISSING, MissingPictures, declares_length, missing_end
+from dynface_video.media.io.missing import MissingPictures, declares_length
 from dynface_video.media.io.probe import VideoInfo
 from dynface_video.media.io.sequence import SEQUENCE, read_sequence, read_sequence_span
 from dynface_video.media.pixels.display import to_display
@@ -55,7 +55,7 @@ def read_frames(
         yield from read_sequence(info, index, on_warning)
         return
     report, fitter = DamageReport(str(info.path), on_warning), PictureFitter(info)
-    ends, missing = list[int](), MissingPictures(info.step * info.time_base)
+    missing = MissingPictures(info)
     with open_input(info.path) as container:
         stream = _stream(container, info)
         pictures = decode_pictures(container, stream, report)
@@ -63,20 +63,18 @@ def read_frames(
             pictures, info.step, lambda pts, what: report(what, pts * info.time_base, once=True)
         )
         for number, (decoded, pts) in enumerate(timed):
-            if ends and (info.codec in FIXED_RATE or decoded.after_damage) and pts - ends[1] >= 2 * info.step:
-                gap = round((pts - ends[1]) / info.step) - 1
-                report(f"frames missing here: {gap}", ends[1] * info.time_base)
-                missing.add_frames(gap)
-            missing.add_frames(decoded.repeated)
-            ends = [ends[0] if ends else pts, pts, max(info.step, decoded.picture.duration or 0)]
+            last, length = missing.last, decoded.picture.duration or 0
+            gaps_count = info.codec in FIXED_RATE or decoded.after_damage
+            gap = missing.see(pts, length, repeated=decoded.repeated, gaps_count=gaps_count)
+            if last is not None and gap:
+                report(f"frames missing here: {gap}", last * info.time_base)
             picture, fitted = fitter.fit(decoded.picture, decoded.aspect, _at(report, pts * info.time_base))
             if index is not None:
                 index.add(picture, pts, entry=decoded.entry, repeated=decoded.repeated, fitted=fitted)
             yield Frame(number, pts, info.time_base, picture, info.colour)
-    end = missing_end(info, *ends) if ends else Fraction(0)
-    if end > NOTICED_MISSING:
+    end = missing.end()
+    if end:
         report(f"the pictures end {float(end):.3f} s before the file says they do; is it truncated or damaged?")
-        missing.seconds += end
     report.close()
     if index is not None:
         missing.unreadable = report.unreadable and not declares_length(info)

@@ -178,7 +178,7 @@ def read_sequence(
         InputError: The first image is unreadable.
     """
     last: av.VideoFrame | None = None
-    missing = MissingPictures(info.time_base)
+    missing = MissingPictures(info)
     fitter = PictureFitter(info)
     if on_warning is not None:
         for message in (*unread_files(info.path), *unread_subfolders(info.path)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -136,8 +137,14 @@ def test_an_image_of_a_sequence_that_cannot_be_read_is_missing(kit) -> None:
 
 
 @pytest.mark.parametrize(("frames", "said"), [(12, ""), (13, "0.5 s of video is missing")])
-def test_half_a_second_in_all_is_noticed(frames: int, said: str) -> None:
-    missing = MissingPictures(Fraction(1, 24))
-    for _ in range(frames):
-        missing.add_frames(1)
+def test_half_a_second_in_all_is_noticed(kit, frames: int, said: str) -> None:
+    missing = MissingPictures(replace(probe(kit.clip("a.mp4")), frame_rate=Fraction(24), time_base=Fraction(1, 240)))
+    for number in range(frames + 1):
+        missing.see(10 * number, 0, repeated=number > 0, gaps_count=False)
     assert missing.describe() == said
+
+
+def test_a_gap_counts_only_where_the_rate_does_not_explain_it(kit) -> None:
+    missing = MissingPictures(replace(probe(kit.clip("a.mp4")), frame_rate=Fraction(24), time_base=Fraction(1, 240)))
+    gaps = [missing.see(pts, 0, repeated=False, gaps_count=pts > 100) for pts in (0, 100, 110, 150)]
+    assert gaps == [0, 0, 0, 3] and missing.seconds == Fraction(3, 24)
