@@ -30,9 +30,9 @@ from dynface_video.media.io.read import Frame
 from dynface_video.media.output.stream_copy import copy_segment
 from dynface_video.media.output.write import EncodeSettings, write_segment
 from dynface_video.passes.analysis import Analysis
-from dynface_video.passes.choosing import check_times, resolve, with_strengths
+from dynface_video.passes.choosing import resolve, with_strengths
 from dynface_video.passes.model_cache import ModelCache
-from dynface_video.passes.networks import Models, choose_with, first_pass, reference_vector
+from dynface_video.passes.networks import Models, analyze_with
 from dynface_video.passes.prefetch import Prefetch, frames_ahead, timed
 from dynface_video.passes.restore import PassContext, Work
 from dynface_video.passes.span import restored_span
@@ -96,16 +96,8 @@ class VideoPerformer:
     def _analyze(self, cache: dict[str, Any], on_frame: Callable[[int], None]) -> int:
         path, found = self.job.analysis_path, self.job.found_path
         if not path.exists():
-            models = self._models(cache)
-            # Before the first pass, so that an unusable reference picture fails at once.
-            reference = reference_vector(models, self.settings)
-            if not found.exists():
-                seen = _with_progress_file(self.job.analyzing_path, on_frame)
-                first_pass(models, self.info, self.settings, seen).save(found)
-            # Read back, so that a corrected selection works on the same numbers as one that needed no correction.
-            analysis = Analysis.load(found)
-            check_times(analysis, self.settings.selection)
-            choose_with(models, analysis, self.settings, reference).save(path)
+            seen = _with_progress_file(self.job.analyzing_path, on_frame)
+            analyze_with(self._models(cache), self.info, self.settings, seen, kept=found).save(path)
             found.unlink(missing_ok=True)
         return Analysis.load(path).frame_count
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -118,38 +119,6 @@ def load_finders(settings: Settings, device: torch.device) -> tuple[FaceLocator,
     )
 
 
-def first_pass(
-    models: Models,
-    info: VideoInfo,
-    settings: Settings,
-    on_frame: Callable[[int], None] | None = None,
-    *,
-    decoded: Iterable[Frame] | None = None,
-) -> Analysis:
-    """Run the first pass over a video, before any faces are selected.
-
-    Args:
-        models: Loaded for `settings`.
-        info: The video.
-        settings: All of them.
-        on_frame: Called with the number of frames done.
-        decoded: Frames in memory, instead of the file's.
-
-    Raises:
-        InputError: The video cannot be decoded.
-    """
-    return analyze(
-        info,
-        models.detector,
-        models.locator,
-        models.pipeline,
-        settings,
-        identifier=models.identifier,
-        decoded=decoded,
-        on_frame=on_frame,
-    )
-
-
 def analyze_with(
     models: Models,
     info: VideoInfo,
@@ -157,25 +126,48 @@ def analyze_with(
     on_frame: Callable[[int], None] | None = None,
     *,
     decoded: Iterable[Frame] | None = None,
+    kept: Path | None = None,
 ) -> Analysis:
     """Run the first pass over a video, and write the settings' choice of faces into its result.
 
     Args:
-        models: As of `first_pass`.
-        info: As of `first_pass`.
-        settings: As of `first_pass`.
-        on_frame: As of `first_pass`.
-        decoded: As of `first_pass`.
+        models: Loaded for `settings`.
+        info: The video.
+        settings: All of them.
+        on_frame: Called with the number of frames done.
+        decoded: Frames in memory, instead of the file's.
+        kept: File that holds the first pass's result before faces are selected: it is read if it exists and written
+            otherwise, so that a corrected selection needs no second pass.
 
     Raises:
         InputError: The video cannot be decoded, or the reference picture cannot be used.
         SelectionError: A selected person or time is not in the video.
     """
+
+    def first_pass() -> Analysis:
+        return analyze(
+            info,
+            models.detector,
+            models.locator,
+            models.pipeline,
+            settings,
+            identifier=models.identifier,
+            decoded=decoded,
+            on_frame=on_frame,
+        )
+
     # Before the first pass, so that an unusable reference picture fails at once.
     reference = reference_vector(models, settings)
     if decoded is None:
         check_declared_times(info, settings.selection)
-    analysis = first_pass(models, info, settings, on_frame, decoded=decoded)
+    if kept is None:
+        analysis = first_pass()
+    else:
+        if not kept.exists():
+            first_pass().save(kept)
+        # Saving rounds numbers. Reading them back in every run gives the same result whether or not the selection had
+        # to be corrected.
+        analysis = Analysis.load(kept)
     if decoded is None:
         check_times(analysis, settings.selection)
     return choose_with(models, analysis, settings, reference)

@@ -146,11 +146,11 @@ def test_the_first_pass_never_runs_backwards(clip: Path, tmp_path: Path, monkeyp
                 # Word of a worker that is late.
                 note.write_text('{"frames": 3}')
 
-    def stopped(*arguments: Any) -> None:
+    def stopped(*arguments: Any, **named: Any) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(worker, "first_pass", stopped)
+        patched.setattr(worker, "analyze_with", stopped)
         restore_video(clip, tmp_path / "out.mp4", device="cpu")
     # A run that was killed had got so far; the first pass starts over.
     note.write_text('{"frames": 20}')

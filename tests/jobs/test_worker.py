@@ -18,6 +18,7 @@ from dynface_video.jobs import worker
 from dynface_video.jobs.executors.base import ANALYZE, ASSEMBLE, RESTORE, Call, Performer
 from dynface_video.jobs.task import RunOptions
 from dynface_video.jobs.video_job import VideoJob
+from dynface_video.passes import networks
 from identity import stand_in
 
 FRAMES = 12
@@ -59,10 +60,10 @@ def test_the_analysis_of_an_earlier_run_is_kept(job: VideoJob, monkeypatch: pyte
     performer = job.task.begin()
     perform(performer, Call(0, ANALYZE), {})
 
-    def again(*arguments: object) -> object:
+    def again(*arguments: object, **named: object) -> object:
         raise AssertionError("analysed twice")
 
-    monkeypatch.setattr(worker, "first_pass", again)
+    monkeypatch.setattr(worker, "analyze_with", again)
     assert perform(performer, Call(0, ANALYZE), {}) == FRAMES
     job.task.suspend()
 
@@ -74,13 +75,13 @@ MISTYPED = [({"faces": "7"}, "person 7 is not in the video"), ({"exclude": "all@
 def test_a_choice_that_cannot_be_made_costs_no_second_first_pass(
     job: VideoJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mistyped: dict[str, str], said: str
 ) -> None:
-    real, passes = worker.first_pass, list[int]()
+    real, passes = networks.analyze, list[int]()
 
-    def counted(*arguments: Any) -> Any:
+    def counted(*arguments: Any, **named: Any) -> Any:
         passes.append(1)
-        return real(*arguments)
+        return real(*arguments, **named)
 
-    monkeypatch.setattr(worker, "first_pass", counted)
+    monkeypatch.setattr(networks, "analyze", counted)
     options: dict[str, Any] = {"config": tmp_path / "short.yaml", "device": "cpu"}
     with pytest.raises(InputError, match=said):
         restore_video(tmp_path / "clip.mp4", tmp_path / "out.mp4", **options, **mistyped)
