@@ -112,11 +112,13 @@ class FaceCrops:
 
     def _find_damage(self, keys: Sequence[FaceKey]) -> None:
         """Look for the damage that faces show by themselves."""
-        missing, source = [key for key in keys if self._records[key].found is None], self._pipeline.damage_detector
+        missing = [key for key in keys if self._records[key].found is None]
+        detector = self._pipeline.damage_detector
         for group in self._records.by_stages(missing):
             number = self._records.last_stage(group[0])
             for part in batches(group, self._stages[number].settings.batch_size):
-                found = find_damage(None if source is None else source.get(), self._records.stack(number, "crop", part))
+                network = None if detector is None else detector.get()
+                found = find_damage(network, self._records.stack(number, "crop", part))
                 for row, key in enumerate(part):
                     record = self._records[key]
                     # Copies, and the crops themselves where nothing was found: a row would keep its whole batch.

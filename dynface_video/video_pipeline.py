@@ -54,8 +54,8 @@ FULL_WEIGHT_LEVEL = 1.5 / 128
 """Relative blur level from which on faces are averaged with the full weight; less below it, by the square: a face that
 is nearly sharp has little noise to lose, and motion finer than the flow can follow."""
 LEAST_WEIGHT = 0.05
-"""Share of the full weight that is subtracted, so that faces with less are not averaged at all: at this share 16
-neighbours would change a face by a tenth of their difference, at most of the cost of the temporal work."""
+"""Faces with at most this share of the full weight are not averaged, and larger weights rise from 0, without a step.
+Those of two sharp clips had 0.03 at most: averaging hardly changed them, and was most of the temporal work."""
 
 
 def averaging_passes(stage: Stage) -> int:
@@ -152,8 +152,8 @@ class VideoPipeline:
             crops: (R, R, 3) in [0, 1], one for each of its stages.
             validity: (R, R) as of `crop_validity` for the first crop; None if the crop lies inside the picture. Pixels
                 outside of it are ignored in flow, light and colour.
-            to_crop: (2, 3), the picture as it is shown to the first crop, in pixels; None where all crops of a face
-                show the same part of it.
+            to_crop: (2, 3), the transform from the displayed frame to the first crop, pixels; None if every crop of the
+                face shows the same part of the frame.
         """
         device = self.pipeline.device
         tensors = tuple(to_tensor(crop[None], device)[0] for crop in crops)

@@ -73,7 +73,6 @@ def analyze(
     tracker = TurningTracker(detector, locator, settings.detection)
     reader = LevelReader(pipeline, settings.restoration.level_interval)
     identities = IdentityReader(identifier)
-    observations: list[Observation] = []
     if decoded is None:
         source = read_frames(info, index=builder, on_warning=warnings.append)
     else:
@@ -85,12 +84,7 @@ def analyze(
     shown = _shown(decoding, info, shots)
     ahead = min(PICTURES_AHEAD, frames_ahead(info.width, info.height))
     with Prefetch(shown, ahead) as pictures, Prefetch(_tracked(pictures, tracker), ahead) as tracked:
-        for index, picture, found in tracked:
-            observations += found
-            reader.see(index, picture, found)
-            identities.see(index, picture, found)
-            if on_frame is not None:
-                on_frame(index + 1)
+        observations = _observed(tracked, (reader, identities), on_frame)
     reader.flush()
     frames = builder.finish()
     if settings.output.copy_untouched and info.codec == "h264":
@@ -130,6 +124,22 @@ def _tracked(
     """The pictures with their numbers and what `TurningTracker.step` finds."""
     for index, picture, cut in pictures:
         yield index, picture, tracker.step(index, picture, cut=cut)
+
+
+def _observed(
+    tracked: Iterable[tuple[int, np.ndarray, list[Observation]]],
+    readers: Sequence[LevelReader | IdentityReader],
+    on_frame: Callable[[int], None] | None,
+) -> list[Observation]:
+    """All faces that were tracked; readers: see each frame with its faces."""
+    observations: list[Observation] = []
+    for index, picture, found in tracked:
+        observations += found
+        for reader in readers:
+            reader.see(index, picture, found)
+        if on_frame is not None:
+            on_frame(index + 1)
+    return observations
 
 
 def _watched(frames: Iterable[Frame], repeats: RepeatFinder) -> Iterator[Frame]:

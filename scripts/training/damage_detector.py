@@ -43,9 +43,12 @@ REPLACEMENT_WEIGHT = 4.0
 
 @dataclass(frozen=True, eq=False)
 class DamagedCrop:
-    """damaged: as it is seen; wanted: without damage, noise and JPEG; both (R, R, 3) float32 in [0, 1].
+    """A training example.
 
-    label: (R, R) float32, 1 damage, 0 none, 0.5 ignored
+    Attributes:
+        damaged: The input, (R, R, 3) float32 in [0, 1].
+        wanted: The same crop without damage, noise and JPEG, (R, R, 3) float32 in [0, 1].
+        label: (R, R) float32: 1 for damaged pixels, 0 for undamaged ones, 0.5 for those that the loss ignores.
     """
 
     damaged: np.ndarray

@@ -64,7 +64,7 @@ MILD_SHARE = 0.35
 """Of the degradations of the local stages: blur, shrink and noise in the mildest quarter of the protocol's range."""
 DAMAGED_SHARE = 0.2
 NEARLY_SHARP_SHARE = 0.12
-"""Share of the degradations of the local stages that are nearly none: a sharp face has to stay as it is."""
+"""Share of the local stages' degradations that hardly change a crop: RM has to leave sharp faces as they are."""
 
 
 def evaluation_degradation(strength: str, rng: np.random.Generator) -> Degradation:

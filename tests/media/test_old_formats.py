@@ -48,7 +48,7 @@ def test_old_and_intermediate_formats_keep_count_times_and_sound(
     try:
         av.Codec(properties["codec"], "w")
     except av.codec.codec.UnknownCodecError:
-        pytest.skip(f"FFmpeg here cannot make {properties['codec']}")
+        pytest.skip(f"this FFmpeg has no encoder for {properties['codec']}")
     stand_in(monkeypatch.setattr, centre=None)
     source, target = kit.clip(name, pts=tuple(range(8)), **properties), kit.folder / "out.mkv"
     result = restore_video(source, target, encoder_preset="ultrafast", crf=12, interlaced="ignore", codec="h264")

@@ -53,7 +53,7 @@ def fetch(
 ) -> Fetched:
     """Make sure that a file of the catalogue is on this machine and verified.
 
-    An interrupted download is resumed. Concurrent processes wait for the one that downloads the file.
+    An interrupted download is resumed. If another process is downloading the file, this one waits for it.
 
     Args:
         name: Of the file.
