@@ -52,8 +52,8 @@ def restore_summary(result: RestoreResult) -> list[str]:
 
 
 def crops_drawn(faces: int, drawn: int) -> str:
-    """How many crops were restored, such as "48 crops; the prior drew detail in 12"."""
-    return f"{count(faces, 'crop')}; the prior drew detail in {drawn or 'none'}"
+    """How many crops were restored, such as "48 crops, 12 with detail drawn by the prior"."""
+    return f"{count(faces, 'crop')}, {drawn or 'none'} with detail drawn by the prior"
 
 
 def damaged(missing: str) -> str:

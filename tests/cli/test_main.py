@@ -34,7 +34,7 @@ def test_standard_output_is_one_json_object_and_nothing_else(api: FakeApi, comma
 def test_without_json_a_person_gets_a_short_summary(api: FakeApi, command: Command) -> None:
     code, out, _ = command("restore", "in.mkv", "-o", "out.mkv")
     assert code == 0
-    assert "out.mkv: 50 frames, 1 face restored (48 crops; the prior drew detail in 12)" in out
+    assert "out.mkv: 50 frames, 1 face restored (48 crops, 12 with detail drawn by the prior)" in out
     assert "; 3 faces skipped: 2 too small, 1 too short" in out and "restore 2.5 s" in out
     assert len(out.splitlines()) == 3
     assert out.splitlines()[-1] == (

@@ -13,7 +13,7 @@ NOTHING = RestoreResult(Path("out.mkv"), 1, 0, 0, 0, 0, {"analyze": 0.5}, ())
 
 def test_one_is_singular_and_none_skipped_is_not_mentioned() -> None:
     assert restore_summary(replace(NOTHING, faces=1, tracks=1)) == [
-        "out.mkv: 1 frame, 1 face restored (1 crop; the prior drew detail in none)",
+        "out.mkv: 1 frame, 1 face restored (1 crop, none with detail drawn by the prior)",
         "analyze 0.5 s",
     ]
     assert restore_summary(NOTHING)[0] == "out.mkv: 1 frame, 0 faces restored"
