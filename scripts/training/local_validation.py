@@ -74,7 +74,7 @@ def sheet_scores(sheets: list[Sheet], losses: FaceLosses, name: str) -> dict[str
         "psnr": lambda a, b: float(10 * torch.log10(4 / (a - b).square().mean())),
         "perceptual": lambda a, b: float(perceptual_distance(losses.perceptual, a, b)),
         "identity": lambda a, b: float(identity_distance(losses.identity, a, b)),
-        "weave": lambda a, b: 127.5 * float(checkerboard_l1(a, b)),
+        "checkerboard": lambda a, b: 127.5 * float(checkerboard_l1(a, b)),
         "skin": lambda a, b: skin_roughness(a) / max(skin_roughness(b), 1e-6),
     }
     found: dict[str, list[float]] = {}
