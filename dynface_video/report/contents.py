@@ -94,7 +94,7 @@ def _facts(record: Record, timeline: Timeline, people: Sequence[SeenPerson]) -> 
     if result:
         facts.append(Fact("Crops restored", f"{result['faces']:,}", "one per face and frame"))
     if "drawn_faces" in result:
-        facts.append(Fact("Crops with drawn detail", f"{result['drawn_faces']:,}", "the prior drew detail that the source lacks"))
+        facts.append(Fact("Crops with drawn detail", f"{result['drawn_faces']:,}", "detail that the source lacks"))
     if measures:
         facts.append(Fact("Invented detail", f"{100 * measures['invented']:.0f} %", "mean of the measured faces"))
     common = common_strength(record)
