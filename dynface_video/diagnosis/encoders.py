@@ -12,7 +12,7 @@ import numpy as np
 from av.codec.codec import UnknownCodecError
 from av.video.codeccontext import VideoCodecContext
 
-from dynface_video.media.output.encoding import JOINABLE
+from dynface_video.media.output.encoding import JOINABLE, open_encoder
 
 TRIED = (*JOINABLE, "av1_nvenc")
 SIDE = 256
@@ -51,6 +51,7 @@ def _fault(name: str) -> str:
         context.width = context.height = SIDE
         context.pix_fmt, context.time_base, context.framerate = "yuv420p", Fraction(1, 25), Fraction(25)
         context.options = JOINABLE.get(name, {})
+        open_encoder(context)
         frame = av.VideoFrame.from_ndarray(np.full((SIDE, SIDE, 3), 128, np.uint8), "rgb24").reformat(format="yuv420p")
         frame.pts, frame.time_base = 0, context.time_base
         packets = [*context.encode(frame), *context.encode(None)]

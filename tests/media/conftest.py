@@ -16,6 +16,7 @@ import pytest
 from dynface_video.media.io.probe import VideoInfo, probe
 from dynface_video.media.io.read import IndexBuilder, read_frames, read_span
 from dynface_video.media.output.assemble import AssemblyReport, assemble
+from dynface_video.media.output.encoding import open_encoder
 from dynface_video.media.output.write import choose_encoding, write_segment
 from dynface_video.media.timing.index import FrameIndex
 
@@ -79,6 +80,7 @@ def make(path: Path, clip: Clip) -> Path:
             track.metadata["language"] = ("eng", "fra", "deu")[number]
         if clip.prepare is not None:
             clip.prepare(container)
+        open_encoder(context)
         for number, pts in enumerate(clip.pts):
             picture = picture_of(clip, number)
             picture.pts, picture.time_base = pts, clip.time_base

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -336,10 +339,42 @@ def _refusal(info: VideoInfo, settings: EncodeSettings) -> Exception | None:
         raise InputError(f"{settings.codec} does not encode video")
     set_up_encoder(context, info, settings)
     try:
-        context.open()
+        open_encoder(context)
     except (av.FFmpegError, ValueError) as error:
         return error
     return None
+
+
+def open_encoder(context: VideoCodecContext) -> None:
+    """Start an encoder without its taking this thread's place among the machine's processes.
+
+    SVT-AV1 gives the thread that starts it, and with it every thread and process begun from there later, real-time
+    priority where it may, as it may for root in a container: everything else on the machine would have to wait.
+
+    Args:
+        context: Set up and not yet open.
+
+    Raises:
+        av.FFmpegError: The encoder refuses.
+    """
+    if sys.platform != "linux":
+        context.open()
+        return
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    known = _threads()
+    try:
+        context.open()
+    finally:
+        if os.sched_getscheduler(0) != policy:
+            os.sched_setscheduler(0, policy, parameters)
+            for thread in _threads() - known:
+                with suppress(ProcessLookupError):
+                    os.sched_setscheduler(thread, policy, parameters)
+
+
+def _threads() -> set[int]:
+    """The threads of this process, by the numbers that Linux knows them by."""
+    return {int(task.name) for task in Path("/proc/self/task").iterdir()}
 
 
 def _reason(settings: EncodeSettings, error: Exception) -> str:

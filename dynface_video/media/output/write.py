@@ -19,7 +19,13 @@ from dynface_video.media.io.container import url
 from dynface_video.media.io.files import complete_or_nothing
 from dynface_video.media.io.probe import VideoInfo
 from dynface_video.media.io.read import Frame
-from dynface_video.media.output.encoding import EncodeSettings, choose_encoding, encoded_colour, set_up_encoder
+from dynface_video.media.output.encoding import (
+    EncodeSettings,
+    choose_encoding,
+    encoded_colour,
+    open_encoder,
+    set_up_encoder,
+)
 from dynface_video.media.pixels.colour import convert
 
 __all__ = [
@@ -76,6 +82,7 @@ def _encode(
         raise JobError(f"{settings.codec} does not encode video")
     set_up_encoder(stream.codec_context, info, settings)
     stream.time_base = info.time_base
+    open_encoder(stream.codec_context)
     colour = encoded_colour(info, settings.pixel_format)
     lead = segment_lead(info.time_base)
     for frame in frames:

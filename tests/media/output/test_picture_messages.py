@@ -11,6 +11,7 @@ import pytest
 
 from dynface_video.api import restore_video
 from dynface_video.media.io.probe import probe
+from dynface_video.media.output.encoding import open_encoder
 from dynface_video.media.output.picture_messages import (
     ATSC,
     T35,
@@ -48,6 +49,7 @@ def captioned(path: Path, encoder: str = "libx264", pixel_format: str = "yuv420p
             "libx265": {"preset": "ultrafast", "x265-params": "log-level=none:bframes=2"},
             "libsvtav1": {"preset": "12", "svtav1-params": "lp=1"},
         }.get(encoder, {"bf": "2"})
+        open_encoder(context)
         for number in range(COUNT):
             rgb = np.full((64, 96, 3), 40 + 5 * number, np.uint8)
             rgb[:, 3 * number : 3 * number + 6] = 200

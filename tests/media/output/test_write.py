@@ -1,5 +1,7 @@
 """Segments: exact, closed, repeatable; and which encoder a target gets."""
 
+import os
+import sys
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -52,6 +54,15 @@ def test_the_same_frames_give_the_same_bytes(kit, codec: str) -> None:
     for path in paths:
         write_segment(path, read_frames(info), info, quick(info, codec))
     assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="priorities of threads are read as Linux gives them")
+def test_an_encoder_does_not_change_the_priority_of_the_process(kit) -> None:
+    info = probe(kit.clip("a.mp4"))
+    before = os.sched_getscheduler(0)
+    write_segment(kit.folder / "s.nut", read_frames(info), info, quick(info, "av1"))
+    assert os.sched_getscheduler(0) == before
+    assert {os.sched_getscheduler(int(task.name)) for task in Path("/proc/self/task").iterdir()} == {before}
 
 
 def test_a_segment_that_fails_leaves_nothing(kit) -> None:
