@@ -16,8 +16,8 @@ at every step of the sampler would make it depend on r frames more for each step
 At the sampler's last step rho (see `guidance`) is so large that the guides have no weight, and the closed form with the
 temporal term is the weighted mean of `temporal_average`.
 
-Networks and temporal work are two lanes of a `Runner`: with threads, the temporal work of some faces is done while the
-networks are busy with others, also those of the next call of `begin`.
+RM, the sampler and temporal work are three lanes of a `Runner`: with threads, some faces are estimated while others are
+drawn and others again averaged, also those of the next call of `begin`.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ from dynface_video.stage import Stage
 from dynface_video.temporal.flow_averaging import temporal_average
 from dynface_video.temporal.pair_motions import split
 
-NETWORKS, TEMPORAL = "networks", "temporal"
-"""The lanes of a video pipeline's work. Only the second reads and changes motions, colours and records."""
+REGRESSION, SAMPLING, TEMPORAL = LANES = ("regression", "sampling", "temporal")
+"""The lanes of a video pipeline's work. Only the last reads and changes motions, colours and records."""
 
 FULL_WEIGHT_LEVEL = 1.5 / 128
 """Relative blur level from which on faces are averaged with the full weight; less below it, by the square: a face that
@@ -118,7 +118,7 @@ class VideoPipeline:
         pipeline: The stages.
         tracks: Of the faces to restore, by number.
         seed: Of the job.
-        runner: Does the work, in the lanes `NETWORKS` and `TEMPORAL`; None does it in turn.
+        runner: Does the work, in the lanes of `LANES`; None does it in turn.
     """
 
     def __init__(
@@ -274,7 +274,7 @@ class VideoPipeline:
             coarser = self._planned(number - 1, "face", part) if self._reads_coarse(number) else []
             read: list[_NetworkInput] = []
             prepared = self._runner.submit(TEMPORAL, partial(self._prepare, number, part, read), coarser)
-            task = self._runner.submit(NETWORKS, partial(self._regress, number, part, read), [prepared])
+            task = self._runner.submit(REGRESSION, partial(self._regress, number, part, read), [prepared])
             self._plan_results(number, "estimate", part, task)
 
     def _reads_coarse(self, number: int) -> bool:
@@ -310,7 +310,7 @@ class VideoPipeline:
         for part in batches(missing, self._averages_at_once(stage)):
             near = self._planned(number, "estimate", self._spread(part, stage))
             averaging.append(self._runner.submit(TEMPORAL, partial(self._guide, number, part, drawn), near))
-        task = self._runner.submit(NETWORKS, partial(self._draw, number, drawn), averaging)
+        task = self._runner.submit(SAMPLING, partial(self._draw, number, drawn), averaging)
         self._plan_results(number, "sample", missing, task)
 
     def _guide(self, number: int, keys: Sequence[FaceKey], drawn: dict[FaceKey, int]) -> None:

@@ -28,9 +28,8 @@ from dynface_video.pipeline import FacePipeline
 from dynface_video.tracking.observation import FaceTrack
 from dynface_video.video_pipeline import (
     FULL_WEIGHT_LEVEL,
+    LANES,
     LEAST_WEIGHT,
-    NETWORKS,
-    TEMPORAL,
     VideoPipeline,
     reach,
 )
@@ -299,7 +298,7 @@ def test_threads_and_faces_begun_together_make_the_same_bytes() -> None:
     one = analyzed(track(), stages=2)
     pipeline = tracing(2, stages=2, radius=2)
     in_turn = restore(pipeline, one, 0, LENGTH, block=LENGTH)
-    with Lanes(NETWORKS, TEMPORAL) as lanes:
+    with Lanes(*LANES) as lanes:
         video = VideoPipeline(pipeline, {0: one}, 3, lanes)
         for at in range(LENGTH):
             video.add(FaceKey(0, at), crops_of(at, 2))
@@ -316,7 +315,7 @@ def test_threads_and_faces_begun_together_make_the_same_bytes() -> None:
 def test_an_error_of_a_network_is_raised_by_who_takes_the_faces(monkeypatch: pytest.MonkeyPatch) -> None:
     pipeline = tracing()
     monkeypatch.setattr(type(pipeline.stages[0]), "regress", lambda *_: (_ for _ in ()).throw(MemoryError("no more")))
-    with Lanes(NETWORKS, TEMPORAL) as lanes:
+    with Lanes(*LANES) as lanes:
         video = VideoPipeline(pipeline, {0: analyzed(track())}, 3, lanes)
         for at in range(LENGTH):
             video.add(FaceKey(0, at), crops_of(at))
@@ -329,7 +328,7 @@ def test_a_closed_pipeline_leaves_nothing_in_memory() -> None:
     pipeline = tracing(1, stages=2, radius=2)
     gc.disable()
     try:
-        with Lanes(NETWORKS, TEMPORAL) as lanes:
+        with Lanes(*LANES) as lanes:
             video = VideoPipeline(pipeline, {0: analyzed(track(), stages=2)}, 3, lanes)
             for at in range(LENGTH):
                 video.add(FaceKey(0, at), crops_of(at, 2))

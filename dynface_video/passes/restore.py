@@ -1,7 +1,7 @@
 """The second pass, for one segment: decode, crop, restore through the stages, paste, encode.
 
-Each is done in a thread of its own, a bounded number of frames ahead of the next, and the networks in another than the
-temporal work around them.
+Each is done in a thread of its own, a bounded number of frames ahead of the next; RM, the sampler and the temporal work
+around them have one each.
 """
 
 from __future__ import annotations
@@ -39,14 +39,13 @@ from dynface_video.passes.prefetch import Prefetch, frames_ahead
 from dynface_video.pipeline import FacePipeline
 from dynface_video.stage import source_detail_weight
 from dynface_video.tracking.observation import FADE_FRAMES
-from dynface_video.video_pipeline import NETWORKS, TEMPORAL, BegunFaces, VideoPipeline, reach
+from dynface_video.video_pipeline import LANES, BegunFaces, VideoPipeline, reach
 
 FRAMES_AT_ONCE = 8
 """Frames of a block, at least: as many as a batch has faces, so that one face a frame fills it."""
 FACES_AT_ONCE = 64
 BLOCKS_AT_ONCE = 4
-"""Blocks of frames whose faces are restored at the same time: the networks work on one during the other's temporal
-work."""
+"""Blocks of frames whose faces are restored at the same time, one in each lane of `LANES` and one that waits."""
 PLACED_AHEAD = 4
 """Frames whose crops are taken ahead of their use."""
 
@@ -229,7 +228,7 @@ def _restored_faces(
     made = _MadeFaces(context.analysis, span[0])
     length = max(FRAMES_AT_ONCE, pipeline.settings.batch_size)
     source, held, begun = iter(placed), deque[_PlacedFrame](), deque[_BegunFrames]()
-    lanes = InTurn() if context.in_turn else Lanes(NETWORKS, TEMPORAL)
+    lanes = InTurn() if context.in_turn else Lanes(*LANES)
     blocks = 1 if context.in_turn else BLOCKS_AT_ONCE
     video = VideoPipeline(pipeline, tracks, context.seed, lanes)
     with closing(video), lanes:

@@ -129,5 +129,5 @@ def test_the_frames_are_the_same_in_the_callers_own_thread(frozen: PassContext) 
         length = frozen.analysis.frame_count
         made.append(pictures(restored_span(context, 0, length, keep_fields=True, work=work, warnings=[])))
         assert threads == ({threading.current_thread().name} if in_turn else {"lane networks"})
-        assert {"networks", "temporal", "crops", "paste", "decode"} <= set(work.seconds)
+        assert {"regression", "sampling", "temporal", "crops", "paste", "decode"} <= set(work.seconds)
     np.testing.assert_array_equal(np.array(made[0]), np.array(made[1]))
