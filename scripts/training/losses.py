@@ -139,12 +139,15 @@ def checkerboard_l1(restored: Tensor, clean: Tensor) -> Tensor:
 
 
 def scores_by_strength(faces: Tensor, clean: Tensor, losses: FaceLosses) -> dict[str, float]:
-    """PSNR in dB, perceptual and identity distance of held-out faces, whose strengths of degradation take turns."""
+    """PSNR in dB, perceptual and identity distance, and the pattern of `checkerboard_l1` in levels of 255, of held-out
+    faces, whose strengths of degradation take turns."""
     faces = faces.clamp(-1, 1)
+    pairs = zip(faces.split(1), clean.split(1), strict=True)
     measures = {
         "psnr": 10 * torch.log10(4 / (faces - clean).square().mean(dim=(1, 2, 3))),
         "perceptual": perceptual_distance(losses.perceptual, faces, clean),
         "identity": identity_distance(losses.identity, faces, clean),
+        "checkerboard": 127.5 * torch.stack([checkerboard_l1(a, b) for a, b in pairs]),
     }
     return {
         f"{name}_{strength}": float(values[k :: len(STRENGTHS)].mean())
