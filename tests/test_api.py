@@ -43,7 +43,7 @@ from dynface_video.media.io.read import read_frames
 from dynface_video.metrics.fidelity import log_spectrum_distance, psnr
 from identity import checkered, stand_in
 
-FRAMES = 18
+FRAMES = 12
 DATA = Path(os.environ.get("DYNFACE_DATA", Path(__file__).parents[2] / "shared" / "data")) / "videos"
 QUICK: Overrides = {"num_inference_steps": 2, "device": "cpu", "record": False}
 
@@ -65,7 +65,7 @@ def source(clean: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture
 def short_segments(tmp_path: Path) -> Path:
     path = tmp_path / "short.yaml"
-    path.write_text("output:\n  segment_frames: 6\n")
+    path.write_text("output:\n  segment_frames: 4\n")
     return path
 
 
