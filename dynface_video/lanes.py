@@ -1,4 +1,4 @@
-"""Kinds of work side by side: each kind has a thread, which does what is ready of it, the oldest first.
+"""Kinds of work side by side: each kind has a thread or several, which do what is ready of it, the oldest first.
 
 PyTorch, OpenCV and FFmpeg release Python's global lock, so that the threads use several cores, or a core beside a GPU.
 What a piece of work needs is named when it is submitted, so the result does not depend on which thread is faster.
@@ -83,7 +83,10 @@ class InTurn:
 
 
 class Lanes:
-    """A `Runner` with a thread for each kind of work.
+    """A `Runner` with threads for each kind of work.
+
+    Args:
+        names: The kinds, each once for every thread that does it.
 
     Leaving the `with` block waits for the work under way and drops the rest; after a KeyboardInterrupt it waits
     `JOIN_TIMEOUT` at most.

@@ -32,7 +32,7 @@ from dynface_video.tracking.people import group_people
 from dynface_video.tracking.post_processing import post_process_tracks
 
 CERTAIN_READINGS = 3
-PICTURES_AHEAD = 4
+PICTURES_AHEAD = 16
 """Pictures that are decoded while faces are found in the ones before, and in which faces are found while those of the
 ones before are read."""
 SIDE_QUANTILE = 0.9

@@ -39,7 +39,7 @@ from dynface_video.passes.prefetch import Prefetch, frames_ahead
 from dynface_video.pipeline import FacePipeline
 from dynface_video.stage import source_detail_weight
 from dynface_video.tracking.observation import FADE_FRAMES
-from dynface_video.video_pipeline import LANES, BegunFaces, VideoPipeline, reach
+from dynface_video.video_pipeline import LANES, REGRESSION, BegunFaces, VideoPipeline, reach
 
 FRAMES_AT_ONCE = 8
 """Frames of a block, at least: as many as a batch has faces, so that one face a frame fills it."""
@@ -228,7 +228,7 @@ def _restored_faces(
     made = _MadeFaces(context.analysis, span[0])
     length = max(FRAMES_AT_ONCE, pipeline.settings.batch_size)
     source, held, begun = iter(placed), deque[_PlacedFrame](), deque[_BegunFrames]()
-    lanes = InTurn() if context.in_turn else Lanes(*LANES)
+    lanes = InTurn() if context.in_turn else Lanes(*_threads(pipeline))
     blocks = 1 if context.in_turn else BLOCKS_AT_ONCE
     video = VideoPipeline(pipeline, tracks, context.seed, lanes)
     with closing(video), lanes:
@@ -249,6 +249,11 @@ def _restored_faces(
         work.unet_evaluations += video.unet_evaluations
         for lane, seconds in lanes.seconds.items():
             work.add(lane, seconds)
+
+
+def _threads(pipeline: FacePipeline) -> list[str]:
+    """The lane of each thread. On a CPU, RM has two: it is most of the work there, and a call takes a single core."""
+    return [*LANES, REGRESSION] if pipeline.device.type == "cpu" else list(LANES)
 
 
 def _begin(
