@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from dynface_video.media.pixels.planes import Box
@@ -23,10 +24,16 @@ def chroma_to_luma(
         (h, w) of the box.
     """
     across, down = 1 << subsampling[0], 1 << subsampling[1]
-    columns = (np.arange(box[0], box[2]) - offset[0]) / across - chroma_box[0]
-    lines = (np.arange(box[1], box[3]) - offset[1]) / down - chroma_box[1]
-    chroma = _interpolate(chroma, lines) if down > 1 else chroma[np.rint(lines).astype(int)]
-    return _interpolate(chroma.T, columns).T if across > 1 else chroma[:, np.rint(columns).astype(int)]
+    to_chroma = np.array(
+        [
+            [1 / across, 0, (box[0] - offset[0]) / across - chroma_box[0]],
+            [0, 1 / down, (box[1] - offset[1]) / down - chroma_box[1]],
+        ]
+    )
+    size = box[2] - box[0], box[3] - box[1]
+    # OpenCV rounds places to a 32nd of a sample; these are multiples of an eighth.
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(chroma, to_chroma, size, flags=flags, borderMode=cv2.BORDER_REPLICATE))
 
 
 def luma_to_chroma(
@@ -77,12 +84,3 @@ def _gather(samples: np.ndarray, factor: int, offset: float) -> np.ndarray:
         weight = (factor - abs(distance)) / factor**2
         result += np.float32(weight) * padded[first : first + factor * (count - 1) + 1 : factor]
     return result
-
-
-def _interpolate(samples: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """Linear interpolation between rows; beyond the first and last row those rows."""
-    positions = np.clip(positions, 0, len(samples) - 1)
-    below = np.minimum(positions.astype(int), max(len(samples) - 2, 0))
-    above = np.minimum(below + 1, len(samples) - 1)
-    share = (positions - below).astype(np.float32)[:, None]
-    return samples[below] * (1 - share) + samples[above] * share
