@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -31,9 +32,11 @@ from dynface_video.record.pictures import (
     square_around,
 )
 
-MEASURING = "measuring"
+MEASURING, ENCODING = "measuring", "encoding"
 RUNS_AHEAD = 16
 """Runs that may wait to be measured, for memory: a crowd is collected sooner than it is measured."""
+PAIRS_AHEAD = 4
+"""Pairs of frames that may wait to be encoded, likewise."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +72,8 @@ def observe(
         readers: Of the faces in crops.
         facts: As of `Record`.
     """
-    # Faces are measured in a thread while excerpts are encoded.
-    with tempfile.TemporaryDirectory() as folder, Lanes(MEASURING) as lanes:
+    # Faces are measured in one thread and excerpts encoded in another, while crops are taken in this one.
+    with tempfile.TemporaryDirectory() as folder, Lanes(MEASURING, ENCODING) as lanes:
         observer = _Observer(moments, analysis, info, readers, Path(folder), lanes)
         for pair in pairs:
             observer.see(pair)
@@ -89,7 +92,8 @@ class _Observer:
     ) -> None:
         self._moments, self._analysis, self._info, self._readers = moments, analysis, info, readers
         self._folder, self._runner = folder, runner
-        self._measuring: list[Task] = []
+        self._measuring: deque[Task] = deque()
+        self._encoding: deque[Task] = deque()
         self._tracks = {one.track.number: one for one in analysis.tracks}
         self._crops: dict[Run, RunCrops] = {}
         self._writers: dict[Excerpt, ExcerptWriter] = {}
@@ -110,7 +114,7 @@ class _Observer:
                 self._collect(run, pair.index, pair.source, pair.output)
         for excerpt in self._moments.excerpts:
             if excerpt.start <= pair.index < excerpt.stop and pair.output is not None:
-                self._write(excerpt, pair.index, pair.source, pair.output)
+                self._submit(ENCODING, partial(self._write, excerpt, pair.index, pair.source, pair.output))
         for still in self._stills_at.get(pair.index, []):
             self._take_still(still.person, self._tracks[still.track], pair)
         for number in self._skipped_at.get(pair.index, []):
@@ -125,7 +129,7 @@ class _Observer:
 
     def record(self, facts: dict[str, Any]) -> Record:
         """The record of what was seen."""
-        self._runner.wait(self._measuring)
+        self._runner.wait([*self._measuring, *self._encoding])
         return Record(
             facts,
             self._analysis,
@@ -134,7 +138,7 @@ class _Observer:
             tuple(sorted(self._skipped, key=lambda one: int(one["face"]))),
             tuple(sorted(self._shots, key=lambda one: int(one["shot"]))),
             tuple(sorted(self._excerpts, key=lambda one: (one["person"] is not None, one["person"] or 0))),
-            self._media,
+            dict(sorted(self._media.items())),
         )
 
     @property
@@ -147,10 +151,14 @@ class _Observer:
         crops = self._crops.setdefault(run, RunCrops.of(landmarks))
         crops.add(source, output, landmarks)
         if index == run.stop - 1 and len(crops.source) > 1:
-            if len(self._measuring) == RUNS_AHEAD:
-                self._runner.wait([self._measuring.pop(0)])
-            work = partial(self._measure, run, self._crops.pop(run))
-            self._measuring.append(self._runner.submit(MEASURING, work))
+            self._submit(MEASURING, partial(self._measure, run, self._crops.pop(run)))
+
+    def _submit(self, lane: str, work: Callable[[], None]) -> None:
+        """Have work done in its lane, once there is room for it."""
+        waiting, most = (self._measuring, RUNS_AHEAD) if lane == MEASURING else (self._encoding, PAIRS_AHEAD)
+        if len(waiting) == most:
+            self._runner.wait([waiting.popleft()])
+        waiting.append(self._runner.submit(lane, work))
 
     def _measure(self, run: Run, crops: RunCrops) -> None:
         self._measures.append(measure_run(run.track, run.start, crops, self._readers))
