@@ -41,7 +41,7 @@ class VersionCosts:
 
     Attributes:
         once: Of the clip, round by round.
-        often: Of the clip `LONGER` times in a row.
+        often: Of the clip `LONGER` times in a row, every second time backwards.
     """
 
     once: tuple[ProcessCost, ...]
@@ -82,7 +82,7 @@ def compare_versions(video: Path, other: Path, *, rounds: int) -> Comparison:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for times in (1, LONGER):
-            _write(folder / f"{times}.mp4", times * len(pictures), lambda k: pictures[k % len(pictures)])
+            _write(folder / f"{times}.mp4", times * len(pictures), lambda k: pictures[there_and_back(k, len(pictures))])
         for _ in range(rounds):
             for times in (1, LONGER):
                 for checkout in (other, REPOSITORY):
@@ -92,6 +92,12 @@ def compare_versions(video: Path, other: Path, *, rounds: int) -> Comparison:
         VersionCosts(tuple(costs[checkout, 1]), tuple(costs[checkout, LONGER])) for checkout in (other, REPOSITORY)
     )
     return Comparison(before, after, len(pictures))
+
+
+def there_and_back(index: int, count: int) -> int:
+    """Which of `count` frames a clip shows that plays forwards and backwards in turn: one shot, however long."""
+    place = index % (2 * count)
+    return place if place < count else 2 * count - 1 - place
 
 
 def versions_table(found: Comparison) -> str:
