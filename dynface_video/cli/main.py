@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 import dynface_video
+from dynface_video.allocation import share_arenas
 from dynface_video.cli.analyze import analyze
 from dynface_video.cli.batch import batch, status
 from dynface_video.cli.compare import compare
@@ -60,6 +61,7 @@ def _root(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
+    share_arenas()
     # At exit the interpreter searches all objects for garbage several times, with the networks' libraries for a second.
     atexit.register(gc.freeze)
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dynface_video.allocation import share_arenas
 from dynface_video.config import ExecutionSettings
 from dynface_video.errors import InputError
 from dynface_video.jobs.executors.base import (
@@ -50,6 +51,7 @@ class CallRunner:
     """Runs in a process of the pool; keeps models and videos between calls."""
 
     def __init__(self) -> None:
+        share_arenas()
         self._cache: dict[str, Any] = {}
 
     def node_info(self) -> tuple[str, str, int]:
