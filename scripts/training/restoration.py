@@ -19,9 +19,7 @@ SMALLEST_ERROR = 1e-5
 RADIUS = 2
 ALONE_SHARE = 0.5
 """Of the batches of `WindowTraining`: single crops, at a quarter of a window's cost; bridged faces read no more."""
-FACES_LOSS = LossWeights(
-    pixel=6.0, colour=3.0, chroma=30.0, perceptual=2.0, identity=4.0, checkerboard=40.0, adversarial=0.0
-)
+FACES_LOSS = LossWeights(pixel=6.0, colour=3.0, chroma=30.0, perceptual=2.0, identity=4.0, adversarial=0.0)
 """Of `FacesTraining`: nothing adversarial, since the prior draws what the guide does not take from RM."""
 LOG_ERROR_WEIGHT = 0.1
 

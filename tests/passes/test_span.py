@@ -128,6 +128,6 @@ def test_the_frames_are_the_same_in_the_callers_own_thread(frozen: PassContext) 
         context, work = replace(frozen, pipeline=pipeline, in_turn=in_turn), Work()
         length = frozen.analysis.frame_count
         made.append(pictures(restored_span(context, 0, length, keep_fields=True, work=work, warnings=[])))
-        assert threads == ({threading.current_thread().name} if in_turn else {"lane networks"})
+        assert threads == ({threading.current_thread().name} if in_turn else {"lane regression"})
         assert {"regression", "sampling", "temporal", "crops", "paste", "decode"} <= set(work.seconds)
     np.testing.assert_array_equal(np.array(made[0]), np.array(made[1]))
