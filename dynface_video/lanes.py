@@ -36,7 +36,7 @@ class Task:
 
 
 class Runner(Protocol):
-    """Does pieces of work of several kinds; `seconds` is the time that each kind has taken."""
+    """Does pieces of work of several kinds; `seconds` is the time that each kind has taken, in all of its threads."""
 
     seconds: dict[str, float]
 
@@ -85,11 +85,11 @@ class InTurn:
 class Lanes:
     """A `Runner` with threads for each kind of work.
 
-    Args:
-        names: The kinds, each once for every thread that does it.
-
     Leaving the `with` block waits for the work under way and drops the rest; after a KeyboardInterrupt it waits
     `JOIN_TIMEOUT` at most.
+
+    Args:
+        names: The kinds, each once for every thread that does it.
     """
 
     def __init__(self, *names: str) -> None:
@@ -115,8 +115,9 @@ class Lanes:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+        deadline = time.monotonic() + JOIN_TIMEOUT
         for thread in self._threads:
-            thread.join(JOIN_TIMEOUT if isinstance(error, KeyboardInterrupt) else None)
+            thread.join(max(0.0, deadline - time.monotonic()) if isinstance(error, KeyboardInterrupt) else None)
         # Its traceback refers to the lanes: what the work held would stay in memory until Python looks for circles.
         self._error = None
 

@@ -48,7 +48,8 @@ from dynface_video.temporal.flow_averaging import temporal_average
 from dynface_video.temporal.pair_motions import split
 
 REGRESSION, SAMPLING, TEMPORAL = LANES = ("regression", "sampling", "temporal")
-"""The lanes of a video pipeline's work. Only the last reads and changes motions, colours and records."""
+"""The lanes of a video pipeline's work. Only the last uses motions and colours; the others write their own results into
+the records."""
 
 FULL_WEIGHT_LEVEL = 1.5 / 128
 """Relative blur level from which on faces are averaged with the full weight; less below it, by the square: a face that

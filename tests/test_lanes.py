@@ -51,6 +51,26 @@ def test_two_lanes_work_at_the_same_time() -> None:
         lanes.wait([lanes.submit(name, barrier.wait) for name in LANES])  # type: ignore[arg-type]
 
 
+def test_a_lane_named_twice_has_two_threads() -> None:
+    barrier = threading.Barrier(2, timeout=20)
+    with Lanes("a", "a", "b") as lanes:
+        assert lanes_alive() == 3
+        lanes.wait([lanes.submit("a", barrier.wait) for _ in range(2)])  # type: ignore[arg-type]
+        assert fill(lanes) == fill(InTurn())
+        lanes.wait([lanes.submit("a", partial(time.sleep, 0.2)) for _ in range(2)])
+        assert set(lanes.seconds) == {"a", "b"} and lanes.seconds["a"] > 0.39
+
+
+def test_an_error_in_one_of_two_threads_ends_both() -> None:
+    with Lanes("a", "a") as lanes:
+        lanes.submit("a", lambda: 1 // 0)  # type: ignore[arg-type, return-value]
+        later = lanes.submit("a", partial(time.sleep, 0.2))
+        after = lanes.submit("a", lambda: None, [later])
+        with pytest.raises(ZeroDivisionError):
+            lanes.wait([after])
+    assert lanes_alive() == 0 and not after.done
+
+
 def test_a_lane_does_the_oldest_of_what_is_ready() -> None:
     order: list[str] = []
     held = threading.Event()

@@ -30,6 +30,7 @@ from dynface_video.video_pipeline import (
     FULL_WEIGHT_LEVEL,
     LANES,
     LEAST_WEIGHT,
+    REGRESSION,
     VideoPipeline,
     reach,
 )
@@ -298,7 +299,7 @@ def test_threads_and_faces_begun_together_make_the_same_bytes() -> None:
     one = analyzed(track(), stages=2)
     pipeline = tracing(2, stages=2, radius=2)
     in_turn = restore(pipeline, one, 0, LENGTH, block=LENGTH)
-    with Lanes(*LANES) as lanes:
+    with Lanes(*LANES, REGRESSION) as lanes:
         video = VideoPipeline(pipeline, {0: one}, 3, lanes)
         for at in range(LENGTH):
             video.add(FaceKey(0, at), crops_of(at, 2))

@@ -61,6 +61,7 @@ def _root(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
+    # Before a library starts threads.
     share_arenas()
     # At exit the interpreter searches all objects for garbage several times, with the networks' libraries for a second.
     atexit.register(gc.freeze)

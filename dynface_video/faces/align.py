@@ -21,8 +21,9 @@ TEMPLATE_512 = np.array(
 """Where the five points lie in a crop of 512 pixels: image-left eye, image-right eye, nose, mouth corners likewise."""
 
 LANCZOS_REACH = 4.0
-ENLARGED = 0.95
-"""Width of a grid pixel, picture pixels, below which a grid counts as finer: at 1, Lanczos alone keeps every pixel."""
+LARGEST_FINE_STEP = 0.95
+"""Picture pixels from one pixel of a grid to the next, below which the grid counts as finer. At 1 nothing is enlarged:
+Lanczos's filter keeps every pixel there."""
 LARGE_STD = 0.75
 """Of a low-pass, source pixels: what it leaves is sampled linearly. A crop of half the size is then the mean of two
 pixels each way after it, as the networks of the finer stages know it (`models.restoration.on_coarse`)."""
@@ -36,6 +37,7 @@ def scaling(side: int, size: int) -> np.ndarray:
 
 
 DOUBLING = scaling(1, 2)
+"""From the pixels of a picture to those of the same picture at twice its size."""
 
 
 def template(size: int) -> np.ndarray:
@@ -221,16 +223,16 @@ def sample(
     """Sample a picture on a grid, low-passing it first where the grid is coarser.
 
     Lanczos, not cubic: a restored face that is turned by two degrees on its way back loses less of its finest octave
-    (on held-out faces 2 to 4 % of the perceptual distance). For a finer grid the picture is enlarged to twice its size
-    by Lanczos's filter along rows and columns first, and sampled by a cubic one then, which takes half the time and is
-    as exact (faces of 256 pixels turned by three degrees, twice: 44.6 dB; 44.5 by Lanczos alone, 41.5 by a cubic one).
+    (on held-out faces 2 to 4 % of the perceptual distance). For a finer grid, with `BORDER_REPLICATE`, the picture is
+    enlarged to twice its size by Lanczos's filter along rows and columns and then sampled by a cubic one: as exact, in
+    half the time. Any other border would lie elsewhere in the enlarged picture.
 
     Args:
         picture: (h, w) or (h, w, C) float32.
         to_source: (2, 3), grid to picture pixels.
         size: (width, height) of the grid.
         border: one of OpenCV's border types.
-        interpolation: one of OpenCV's, where the grid is not coarser; with the default results may overshoot.
+        interpolation: one of OpenCV's, where the grid is not much coarser; with the default results may overshoot.
 
     Returns:
         (height, width) or (height, width, C) float32.
@@ -242,7 +244,11 @@ def sample(
     if std > 0.25:
         filter_border = cv2.BORDER_REPLICATE if border == cv2.BORDER_CONSTANT else border
         picture = cv2.GaussianBlur(picture, (0, 0), std, borderType=filter_border)
-    elif interpolation == cv2.INTER_LANCZOS4 and transform_scale(to_source) < ENLARGED:
+    elif (
+        interpolation == cv2.INTER_LANCZOS4
+        and border == cv2.BORDER_REPLICATE
+        and transform_scale(to_source) < LARGEST_FINE_STEP
+    ):
         picture = cv2.resize(picture, None, fx=2, fy=2, interpolation=cv2.INTER_LANCZOS4)
         to_source, interpolation = compose(DOUBLING, to_source), cv2.INTER_CUBIC
     flags = interpolation | cv2.WARP_INVERSE_MAP

@@ -29,11 +29,11 @@ from dynface_video.media.pixels.interlace import first_fields
 from dynface_video.passes.analysis import Analysis
 from dynface_video.passes.choosing import resolve, with_strengths
 from dynface_video.passes.networks import Models, load_models
-from dynface_video.passes.prefetch import Prefetch, frames_ahead
+from dynface_video.passes.prefetch import Prefetch
 from dynface_video.record.archive import SUFFIX, Record, add_result, changed_steps, record_path
 from dynface_video.record.measure import FaceReaders
 from dynface_video.record.moments import choose_moments
-from dynface_video.record.observe import FramePair, observe
+from dynface_video.record.observe import FramePair, observe, pairs_ahead
 from dynface_video.record.provenance import describe_program, describe_source, now
 
 logger = logging.getLogger(__name__)
@@ -41,7 +41,6 @@ logger = logging.getLogger(__name__)
 PAGE_SUFFIX = ".report.html"
 MADE = "record.zip"
 """Name in the job's directory of a record without its result."""
-PAIRS_AHEAD = 4
 NEAR = 24
 """Frames up to which the source is decoded on rather than sought anew."""
 
@@ -241,7 +240,7 @@ class _JobFrames:
 
     @property
     def _ahead(self) -> int:
-        return min(PAIRS_AHEAD, frames_ahead(self.info.width, self.info.height))
+        return pairs_ahead(self.info.width, self.info.height)
 
     def _source(self, wanted: np.ndarray) -> Iterator[np.ndarray]:
         for group in np.split(wanted, 1 + np.flatnonzero(np.diff(wanted) > NEAR)) if len(wanted) else ():

@@ -32,9 +32,6 @@ from dynface_video.tracking.people import group_people
 from dynface_video.tracking.post_processing import post_process_tracks
 
 CERTAIN_READINGS = 3
-PICTURES_AHEAD = 16
-"""Pictures that are decoded while faces are found in the ones before, and in which faces are found while those of the
-ones before are read."""
 SIDE_QUANTILE = 0.9
 """Quantile of a track's crop sides by which its stages are chosen: it has at least that size for some time."""
 
@@ -82,7 +79,8 @@ def analyze(
     watched = source if tolerance is None or info.interlaced else _watched(source, repeats)
     decoding = progressive(watched, info, settings, warnings)
     shown = _shown(decoding, info, shots)
-    ahead = min(PICTURES_AHEAD, frames_ahead(info.width, info.height))
+    # Also so far that a batch of levels does not stop the tracker.
+    ahead = frames_ahead(info.width, info.height)
     with Prefetch(shown, ahead) as pictures, Prefetch(_tracked(pictures, tracker), ahead) as tracked:
         observations = _observed(tracked, (reader, identities), on_frame)
     reader.flush()

@@ -1,7 +1,7 @@
 """The second pass, for one segment: decode, crop, restore through the stages, paste, encode.
 
 Each is done in a thread of its own, a bounded number of frames ahead of the next; RM, the sampler and the temporal work
-around them have one each.
+around them are lanes with threads of their own.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from dynface_video.media.io.probe import VideoInfo
 from dynface_video.media.io.read import Frame
 from dynface_video.media.pixels.colour import writable_copy
 from dynface_video.media.pixels.working_range import blend_working_region, read_working_region
+from dynface_video.models.restoration import RestorationModel
 from dynface_video.passes.analysis import Analysis
 from dynface_video.passes.prefetch import Prefetch, frames_ahead
 from dynface_video.pipeline import FacePipeline
@@ -45,7 +46,7 @@ FRAMES_AT_ONCE = 8
 """Frames of a block, at least: as many as a batch has faces, so that one face a frame fills it."""
 FACES_AT_ONCE = 64
 BLOCKS_AT_ONCE = 4
-"""Blocks of frames whose faces are restored at the same time, one in each lane of `LANES` and one that waits."""
+"""Blocks of frames whose faces are restored at the same time, so that every lane has work."""
 PLACED_AHEAD = 4
 """Frames whose crops are taken ahead of their use."""
 
@@ -67,7 +68,7 @@ class Work:
     seconds: dict[str, float] = field(default_factory=dict)
 
     def add(self, step: str, seconds: float) -> None:
-        """Add time that a step has taken; each step is timed in one thread only."""
+        """Add time that a step has taken; called in one thread for each step."""
         self.seconds[step] = self.seconds.get(step, 0.0) + seconds
 
 
@@ -228,7 +229,7 @@ def _restored_faces(
     made = _MadeFaces(context.analysis, span[0])
     length = max(FRAMES_AT_ONCE, pipeline.settings.batch_size)
     source, held, begun = iter(placed), deque[_PlacedFrame](), deque[_BegunFrames]()
-    lanes = InTurn() if context.in_turn else Lanes(*_threads(pipeline))
+    lanes = InTurn() if context.in_turn else Lanes(*_lane_threads(pipeline))
     blocks = 1 if context.in_turn else BLOCKS_AT_ONCE
     video = VideoPipeline(pipeline, tracks, context.seed, lanes)
     with closing(video), lanes:
@@ -251,9 +252,14 @@ def _restored_faces(
             work.add(lane, seconds)
 
 
-def _threads(pipeline: FacePipeline) -> list[str]:
-    """The lane of each thread. On a CPU, RM has two: it is most of the work there, and a call takes a single core."""
-    return [*LANES, REGRESSION] if pipeline.device.type == "cpu" else list(LANES)
+def _lane_threads(pipeline: FacePipeline) -> list[str]:
+    """The lane of each thread.
+
+    On a CPU our RM has two: it is most of the work there, and a call takes a single core. Whether networks of other
+    projects can be called by two threads at once is not known.
+    """
+    ours = all(isinstance(stage.restoration, RestorationModel) for stage in pipeline.stages)
+    return [*LANES, REGRESSION] if ours and pipeline.device.type == "cpu" else list(LANES)
 
 
 def _begin(

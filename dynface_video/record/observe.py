@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -17,6 +17,7 @@ from dynface_video.analyzed_track import AnalyzedTrack
 from dynface_video.lanes import Lanes, Runner, Task
 from dynface_video.media.io.probe import VideoInfo
 from dynface_video.passes.analysis import Analysis
+from dynface_video.passes.prefetch import frames_ahead
 from dynface_video.record.archive import Record
 from dynface_video.record.measure import FaceReaders, RunCrops, RunMeasures, measure_run
 from dynface_video.record.moments import Excerpt, Moments, Run
@@ -36,7 +37,7 @@ MEASURING, ENCODING = "measuring", "encoding"
 RUNS_AHEAD = 16
 """Runs that may wait to be measured, for memory: a crowd is collected sooner than it is measured."""
 PAIRS_AHEAD = 4
-"""Pairs of frames that may wait to be encoded, likewise."""
+"""Pairs of frames that may wait to be taken, and to be encoded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +81,29 @@ def observe(
         return observer.record(facts)
 
 
+def pairs_ahead(width: int, height: int) -> int:
+    """How many pairs of frames of this size, pixels, may wait: `PAIRS_AHEAD`, and fewer of large ones."""
+    return min(PAIRS_AHEAD, frames_ahead(width, height))
+
+
+class _Queue:
+    """Work of one lane, of which at most `most` pieces wait."""
+
+    def __init__(self, runner: Runner, lane: str, most: int) -> None:
+        self._runner, self._lane, self._most = runner, lane, most
+        self._waiting: deque[Task] = deque()
+
+    def submit(self, work: Callable[[], None]) -> None:
+        """Have work done once there is room for it."""
+        if len(self._waiting) == self._most:
+            self._runner.wait([self._waiting.popleft()])
+        self._waiting.append(self._runner.submit(self._lane, work))
+
+    def wait(self) -> None:
+        """Return when all work is done."""
+        self._runner.wait(self._waiting)
+
+
 class _Observer:
     def __init__(
         self,
@@ -92,8 +116,8 @@ class _Observer:
     ) -> None:
         self._moments, self._analysis, self._info, self._readers = moments, analysis, info, readers
         self._folder, self._runner = folder, runner
-        self._measuring: deque[Task] = deque()
-        self._encoding: deque[Task] = deque()
+        self._measuring = _Queue(runner, MEASURING, RUNS_AHEAD)
+        self._encoding = _Queue(runner, ENCODING, pairs_ahead(info.display.width, info.display.height))
         self._tracks = {one.track.number: one for one in analysis.tracks}
         self._crops: dict[Run, RunCrops] = {}
         self._writers: dict[Excerpt, ExcerptWriter] = {}
@@ -112,9 +136,9 @@ class _Observer:
         for run in self._moments.runs:
             if run.start <= pair.index < run.stop and pair.output is not None:
                 self._collect(run, pair.index, pair.source, pair.output)
-        for excerpt in self._moments.excerpts:
-            if excerpt.start <= pair.index < excerpt.stop and pair.output is not None:
-                self._submit(ENCODING, partial(self._write, excerpt, pair.index, pair.source, pair.output))
+        excerpts = [one for one in self._moments.excerpts if one.start <= pair.index < one.stop]
+        if excerpts and pair.output is not None:
+            self._encoding.submit(partial(self._write, excerpts, pair.index, pair.source, pair.output))
         for still in self._stills_at.get(pair.index, []):
             self._take_still(still.person, self._tracks[still.track], pair)
         for number in self._skipped_at.get(pair.index, []):
@@ -129,7 +153,8 @@ class _Observer:
 
     def record(self, facts: dict[str, Any]) -> Record:
         """The record of what was seen."""
-        self._runner.wait([*self._measuring, *self._encoding])
+        self._measuring.wait()
+        self._encoding.wait()
         return Record(
             facts,
             self._analysis,
@@ -151,19 +176,16 @@ class _Observer:
         crops = self._crops.setdefault(run, RunCrops.of(landmarks))
         crops.add(source, output, landmarks)
         if index == run.stop - 1 and len(crops.source) > 1:
-            self._submit(MEASURING, partial(self._measure, run, self._crops.pop(run)))
-
-    def _submit(self, lane: str, work: Callable[[], None]) -> None:
-        """Have work done in its lane, once there is room for it."""
-        waiting, most = (self._measuring, RUNS_AHEAD) if lane == MEASURING else (self._encoding, PAIRS_AHEAD)
-        if len(waiting) == most:
-            self._runner.wait([waiting.popleft()])
-        waiting.append(self._runner.submit(lane, work))
+            self._measuring.submit(partial(self._measure, run, self._crops.pop(run)))
 
     def _measure(self, run: Run, crops: RunCrops) -> None:
         self._measures.append(measure_run(run.track, run.start, crops, self._readers))
 
-    def _write(self, excerpt: Excerpt, index: int, source: np.ndarray, output: np.ndarray) -> None:
+    def _write(self, excerpts: Sequence[Excerpt], index: int, source: np.ndarray, output: np.ndarray) -> None:
+        for excerpt in excerpts:
+            self._write_one(excerpt, index, source, output)
+
+    def _write_one(self, excerpt: Excerpt, index: int, source: np.ndarray, output: np.ndarray) -> None:
         path = self._folder / f"{excerpt.start}-{excerpt.stop}-{excerpt.person}.mp4"
         if excerpt not in self._writers:
             box = None if excerpt.person is None else self._close_up(excerpt)

@@ -51,11 +51,12 @@ def assign(costs: np.ndarray) -> list[tuple[int, int]]:
     """Assign rows to columns of costs (N, M), as many as possible at least cost; infinite costs are never paired."""
     if costs.size == 0:
         return []
+    finite = np.where(np.isfinite(costs), costs, NO_MATCH)
     if 1 in costs.shape:
-        # A single face needs no search, for which SciPy would be imported for half a second.
-        i, j = np.unravel_index(int(np.argmin(costs)), costs.shape)
-        return [(int(i), int(j))] if np.isfinite(costs[i, j]) else []
-    rows, columns = scipy.optimize.linear_sum_assignment(np.where(np.isfinite(costs), costs, NO_MATCH))
+        # For a single face scipy.optimize need not be imported, which takes half a second.
+        rows, columns = (np.atleast_1d(place) for place in np.unravel_index(int(np.argmin(finite)), costs.shape))
+    else:
+        rows, columns = scipy.optimize.linear_sum_assignment(finite)
     return [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if np.isfinite(costs[i, j])]
 
 

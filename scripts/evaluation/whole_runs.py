@@ -96,8 +96,8 @@ def compare_versions(video: Path, other: Path, *, rounds: int) -> Comparison:
 
 def there_and_back(index: int, count: int) -> int:
     """Which of `count` frames a clip shows that plays forwards and backwards in turn: one shot, however long."""
-    place = index % (2 * count)
-    return place if place < count else 2 * count - 1 - place
+    place = index % max(1, 2 * count - 2)
+    return place if place < count else 2 * count - 2 - place
 
 
 def versions_table(found: Comparison) -> str:

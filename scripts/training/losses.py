@@ -139,8 +139,11 @@ def checkerboard_l1(restored: Tensor, clean: Tensor) -> Tensor:
 
 
 def scores_by_strength(faces: Tensor, clean: Tensor, losses: FaceLosses) -> dict[str, float]:
-    """PSNR in dB, perceptual and identity distance, and the pattern of `checkerboard_l1` in levels of 255, of held-out
-    faces, whose strengths of degradation take turns."""
+    """Measures of held-out faces whose strengths of degradation take turns.
+
+    Returns:
+        By measure and strength: PSNR in dB, perceptual and identity distance, `checkerboard_l1` in levels of 255.
+    """
     faces = faces.clamp(-1, 1)
     pairs = zip(faces.split(1), clean.split(1), strict=True)
     measures = {

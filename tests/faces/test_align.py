@@ -17,6 +17,7 @@ from dynface_video.faces.align import (
     fit_similarity,
     invert,
     picture_beyond,
+    sample,
     template,
     transform_scale,
 )
@@ -118,10 +119,23 @@ def test_a_region_gives_the_same_crop_as_the_whole_frame(similarity: Similarity,
     )
 
 
-def test_beyond_the_border_the_picture_is_mirrored() -> None:
+@pytest.mark.parametrize("scale", [1.0, 2.0, 3.3])
+def test_beyond_the_border_the_picture_is_mirrored(scale: float) -> None:
     picture = np.tile(np.linspace(0, 1, 100, dtype=np.float32)[None, :, None], (100, 1, 3))
-    crop = extract_crop(picture, np.array([[1.0, 0, 20], [0, 1.0, 0]]), 64)
+    crop = extract_crop(picture, np.array([[scale, 0, 20], [0, scale, 0]]), 64)
     np.testing.assert_allclose(crop[:, 20 - 7], crop[:, 20 + 7], atol=1e-5)
+
+
+@pytest.mark.parametrize("border", [cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT_101])
+def test_sampling_on_a_finer_grid_is_as_exact_at_every_border(
+    border: int, similarity: Similarity, smooth_picture: Picture
+) -> None:
+    picture = smooth_picture(80, 90)
+    to_source = similarity(0.4, 5, 4, 3)
+    exact = cv2.warpAffine(
+        picture, to_source, (150, 140), flags=cv2.INTER_LANCZOS4 | cv2.WARP_INVERSE_MAP, borderMode=border
+    )
+    np.testing.assert_allclose(sample(picture, to_source, (150, 140), border), exact, atol=0.01)
 
 
 @pytest.mark.parametrize("shift", [-500.0, 500.0])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
-import time
+import time as clock
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -16,7 +17,7 @@ from PIL import Image
 from dynface_video.faces.align import template
 from dynface_video.record import observe as observing
 from dynface_video.record.measure import FaceReaders, RunCrops, RunMeasures, landmark_motion, measure_run
-from dynface_video.record.moments import Moments, Run
+from dynface_video.record.moments import Excerpt, Moments, Run
 from dynface_video.record.pictures import ExcerptWriter, close_up_box, fitted, jpeg, square_around
 from identity import FACE, FoundFace
 from made_records import made_analysis, made_track
@@ -124,13 +125,36 @@ def test_landmarks_that_move_are_measured_in_percent_of_the_eye_distance() -> No
     assert len(FACE) == 5
 
 
+def test_few_pairs_wait_to_be_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    count, written, waiting = 24, list[int](), list[int]()
+
+    class SlowWriter(ExcerptWriter):
+        def add(self, source: np.ndarray, output: np.ndarray, time: Fraction) -> None:
+            clock.sleep(0.01)
+            super().add(source, output, time)
+            written.append(len(written))
+
+    def pairs() -> Iterator[observing.FramePair]:
+        for index in range(count):
+            waiting.append(index - len(written))
+            yield observing.FramePair(index, noise(0), noise(1))
+
+    monkeypatch.setattr(observing, "ExcerptWriter", SlowWriter)
+    info = SimpleNamespace(display=SimpleNamespace(width=96, height=96), frame_rate=Fraction(25))
+    moments = Moments((Excerpt(0, count),), (), (), {}, {})
+    analysis = made_analysis([made_track(1, 0, count)], count, 1)
+    record = observing.observe(pairs(), moments, analysis, info, FaceReaders(FoundFace((64, 64))), {})  # type: ignore[arg-type]
+    assert len(written) == count and len(record.excerpts) == 1
+    assert 1 < max(waiting) <= observing.PAIRS_AHEAD + 1
+
+
 def test_few_runs_wait_to_be_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     runs = 16
     monkeypatch.setattr(observing, "RUNS_AHEAD", 3)
     measured, waiting = list[int](), list[int]()
 
     def slow(track: int, start: int, crops: RunCrops, readers: FaceReaders) -> RunMeasures:
-        time.sleep(0.05)
+        clock.sleep(0.05)
         measured.append(start)
         return measure
 
@@ -146,7 +170,7 @@ def test_few_runs_wait_to_be_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(observing, "measure_run", slow)
     moments = Moments((), tuple(Run(1, start, start + 2) for start in range(0, 2 * runs, 2)), (), {}, {})
     analysis = made_analysis([made_track(1, 0, 2 * runs)], 2 * runs, 1)
-    readers, info = FaceReaders(FoundFace((64, 64))), None
+    readers, info = FaceReaders(FoundFace((64, 64))), SimpleNamespace(display=SimpleNamespace(width=96, height=96))
     record = observing.observe(pairs(), moments, analysis, info, readers, {})  # type: ignore[arg-type]
     assert len(record.measures) == runs and measured == sorted(measured)
     assert 1 < max(waiting) <= 3 + 1

@@ -30,7 +30,8 @@ class SegmentResult:
         frames: Its length.
         faces: Crops restored.
         unet_evaluations: Network evaluations of the prior.
-        seconds: Time by step: decode, crops, networks, temporal, paste, encode. The steps overlap.
+        seconds: Time by step: decode, crops, regression, sampling, temporal, paste, encode. The steps overlap;
+            of a step with several threads it is their sum.
         warnings: For the user, each once.
         peak_memory: Most memory that the process has held so far, bytes.
         peak_gpu_memory: The same on the GPU, bytes.

@@ -51,7 +51,6 @@ class CallRunner:
     """Runs in a process of the pool; keeps models and videos between calls."""
 
     def __init__(self) -> None:
-        share_arenas()
         self._cache: dict[str, Any] = {}
 
     def node_info(self) -> tuple[str, str, int]:
@@ -279,6 +278,8 @@ def _connect(ray: Any, execution: ExecutionSettings) -> bool:
             reason = " ".join(str(error).split())
             raise InputError(f"no Ray cluster at {execution.address!r} ({reason})") from error
         return True
+    # Ray's processes read it as they begin.
+    share_arenas()
     folder = _temporary_folder()
     if folder is not None:
         quiet["_temp_dir"] = str(folder)

@@ -346,7 +346,7 @@ def _refusal(info: VideoInfo, settings: EncodeSettings) -> Exception | None:
 
 
 def open_encoder(context: VideoCodecContext) -> None:
-    """Start an encoder without its taking this thread's place among the machine's processes.
+    """Open an encoder, and keep the scheduling of this thread and of the threads that the encoder starts.
 
     SVT-AV1 gives the thread that starts it, and with it every thread and process begun from there later, real-time
     priority where it may, as it may for root in a container: everything else on the machine would have to wait.
@@ -360,20 +360,25 @@ def open_encoder(context: VideoCodecContext) -> None:
     if sys.platform != "linux":
         context.open()
         return
-    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
-    known = _threads()
+    policy, parameters = before = _scheduling()
+    known = _thread_ids()
     try:
         context.open()
     finally:
-        if os.sched_getscheduler(0) != policy:
+        if _scheduling() != before:
             os.sched_setscheduler(0, policy, parameters)
-            for thread in _threads() - known:
+            for thread in _thread_ids() - known:
                 with suppress(ProcessLookupError):
                     os.sched_setscheduler(thread, policy, parameters)
 
 
-def _threads() -> set[int]:
-    """The threads of this process, by the numbers that Linux knows them by."""
+def _scheduling() -> tuple[int, os.sched_param]:
+    """Policy and priority of this thread."""
+    return os.sched_getscheduler(0), os.sched_getparam(0)
+
+
+def _thread_ids() -> set[int]:
+    """Thread ids of this process."""
     return {int(task.name) for task in Path("/proc/self/task").iterdir()}
 
 

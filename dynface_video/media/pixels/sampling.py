@@ -24,6 +24,9 @@ def chroma_to_luma(
         (h, w) of the box.
     """
     across, down = 1 << subsampling[0], 1 << subsampling[1]
+    if subsampling == (0, 0):
+        x0, y0 = box[0] - chroma_box[0], box[1] - chroma_box[1]
+        return chroma[y0 : y0 + box[3] - box[1], x0 : x0 + box[2] - box[0]]
     to_chroma = np.array(
         [
             [1 / across, 0, (box[0] - offset[0]) / across - chroma_box[0]],
@@ -31,7 +34,7 @@ def chroma_to_luma(
         ]
     )
     size = box[2] - box[0], box[3] - box[1]
-    # OpenCV rounds places to a 32nd of a sample; these are multiples of an eighth.
+    # OpenCV rounds positions to 1/32; these are multiples of 1/8, so nothing is lost.
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return np.asarray(cv2.warpAffine(chroma, to_chroma, size, flags=flags, borderMode=cv2.BORDER_REPLICATE))
 
