@@ -6,6 +6,9 @@ RESTART = "start over (--restart, in Python resume=False)"
 MODELS_EXTRA = "pip install 'dynface-video[models]'"
 """Installs spandrel, which reads restorers of other projects."""
 
+INCOMPLETE = "the source is cut off or damaged: {}; the rest is restored"
+"""About an output that lacks something, such as "1.6 s of video is missing"."""
+
 
 class DynfaceError(Exception):
     """Base of every error that this library raises on purpose."""

@@ -13,11 +13,11 @@ import typer
 
 from dynface_video.cli.console import PARTLY_FAILED, SIGNALLED, columns, complain, print_answer, reporting
 from dynface_video.cli.options import Config, Json, Preset, Restart, Verbose, setting_options
-from dynface_video.cli.summary import count, damaged
+from dynface_video.cli.summary import count
 from dynface_video.cli.watch import FolderWatch, watch
 from dynface_video.config import Overrides, load_settings
 from dynface_video.config.option import BATCH
-from dynface_video.errors import InputError
+from dynface_video.errors import INCOMPLETE, InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -157,7 +157,9 @@ def _table(result: BatchResult) -> list[str]:
     )
     again = any(result.count(status) for status in ("failed", "unfinished", "waiting"))
     then = ["next: give the same command again; it skips finished videos"] if again else []
-    incomplete = [f"{row.source}: {damaged(row.totals.missing)}" for row in result.videos if row.totals.missing]
+    incomplete = [
+        f"{row.source}: {INCOMPLETE.format(row.totals.missing)}" for row in result.videos if row.totals.missing
+    ]
     return [*columns([head, *rows]), *incomplete, f"{counts}; every segment is in {result.log}", *then]
 
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dynface_video.errors import INCOMPLETE
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -42,7 +44,7 @@ def restore_summary(result: RestoreResult) -> list[str]:
         done += f"; {skipped(result.skip_reasons)}"
     return [
         done,
-        *([damaged(result.missing)] if result.missing else []),
+        *([INCOMPLETE.format(result.missing)] if result.missing else []),
         *map(_picture_line, result.pictures),
         *models_used(result.models),
         _times(result),
@@ -54,11 +56,6 @@ def restore_summary(result: RestoreResult) -> list[str]:
 def crops_drawn(faces: int, drawn: int) -> str:
     """How many crops were restored, such as "48 crops, 12 with detail drawn by the prior"."""
     return f"{count(faces, 'crop')}, {drawn or 'none'} with detail drawn by the prior"
-
-
-def damaged(missing: str) -> str:
-    """The line about a source that is cut off or damaged; missing: as of `RestoreResult`."""
-    return f"the source is cut off or damaged: {missing}; the rest is restored"
 
 
 def next_steps(skip_reasons: Mapping[str, int]) -> list[str]:

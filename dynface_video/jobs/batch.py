@@ -23,6 +23,7 @@ from dynface_video.jobs.status import kept_work
 from dynface_video.jobs.task import Progress, RunOptions, Totals
 from dynface_video.jobs.video_job import VideoJob, drive
 from dynface_video.jobs.workers import local_workers
+from dynface_video.record.archive import read_result, record_path
 
 logger = logging.getLogger(__name__)
 
@@ -172,6 +173,8 @@ def _prepare(
             target = local_name(entry.output, work)
         if not options.overwrite and (exists(entry.output) if elsewhere else _is_finished(target)):
             row.status = SKIPPED
+            # A later run of the same batch ends as the one that restored the video.
+            row.totals.missing = str(read_result(record_path(target)).get("missing", ""))
             return None
         source = download(entry.source, work) if is_remote(entry.source) else Path(entry.source)
         target.parent.mkdir(parents=True, exist_ok=True)

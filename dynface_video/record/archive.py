@@ -144,6 +144,16 @@ def add_result(path: Path, result: dict[str, Any]) -> None:
         _write(archive, RESULT, json.dumps(result, indent=1).encode(), zipfile.ZIP_DEFLATED)
 
 
+def read_result(path: Path) -> dict[str, Any]:
+    """The result alone of a record, without its pictures; empty if it has none or cannot be read."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            found = json.loads(archive.read(RESULT))
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def record_path(output: Path) -> Path:
     """Where the record of an output, a file or folder, is: `OUTPUT.record.zip` beside it (`named_beside`)."""
     return named_beside(output, SUFFIX)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from dynface_video.errors import INCOMPLETE
 from dynface_video.record.archive import Record
 from dynface_video.record.measure import RunMeasures
 from dynface_video.record.people import SeenPerson, people_of
@@ -29,6 +30,11 @@ LISTED_PEOPLE = 400
 LISTED_SKIPPED = 200
 
 
+def _warnings(result: dict[str, Any]) -> list[str]:
+    missing = result.get("missing")
+    return [*([INCOMPLETE.format(missing)] if missing else []), *result.get("warnings", [])]
+
+
 def contents(record: Record) -> dict[str, Any]:
     """Everything that the template shows.
 
@@ -43,7 +49,7 @@ def contents(record: Record) -> dict[str, Any]:
         "title": (record.result or {}).get("output", {}).get("name") or record.facts["source"]["name"],
         "finished": record.result is not None,
         "headline": _facts(record, timeline, people),
-        "warnings": (record.result or {}).get("warnings", []),
+        "warnings": _warnings(record.result or {}),
         "excerpts": _excerpts(record, timeline),
         "people": [
             describe_person(person, record, timeline, _measures_of(person, record))

@@ -112,6 +112,10 @@ def test_a_video_that_is_cut_off_is_restored_up_to_there_and_ends_with_3(films: 
     rows = {Path(row["source"]).name: row for row in json.loads(told.stdout)["videos"]}
     assert told.exit_code == 3 and {row["status"] for row in rows.values()} == {"done"}
     assert [name for name, row in rows.items() if row["missing"]] == ["long.mkv"]
+    again = CliRunner().invoke(main, ["batch", str(films), "-o", str(out), "--device", "cpu", "--json"])
+    skipped = {Path(row["source"]).name: row for row in json.loads(again.stdout)["videos"]}
+    assert again.exit_code == 3 and {row["status"] for row in skipped.values()} == {"skipped"}
+    assert skipped["long.mkv"]["missing"] == rows["long.mkv"]["missing"]
     alone = ["restore", str(films / "long.mkv"), "-o", str(tmp_path / "alone.mkv"), "--device", "cpu"]
     said = CliRunner().invoke(main, alone)
     assert said.exit_code == 3 and rows["long.mkv"]["missing"] in said.stdout

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dynface_video.errors import InputError
-from dynface_video.record.archive import Record, add_result, record_path
+from dynface_video.record.archive import Record, add_result, read_result, record_path
 from made_records import made_analysis, made_record, made_result, made_skipped, made_track
 
 
@@ -38,6 +38,13 @@ def test_a_result_is_added_later(record: Record, tmp_path: Path) -> None:
     record.save(tmp_path / "a.zip")
     add_result(tmp_path / "a.zip", made_result(record.analysis))
     assert Record.load(tmp_path / "a.zip").result == made_result(record.analysis)
+    assert read_result(tmp_path / "a.zip") == made_result(record.analysis)
+
+
+def test_without_a_result_it_is_empty(record: Record, tmp_path: Path) -> None:
+    record.save(tmp_path / "a.zip")
+    (tmp_path / "b.zip").write_bytes(b"no archive")
+    assert [read_result(tmp_path / f"{name}.zip") for name in "abc"] == [{}, {}, {}]
 
 
 def test_other_files_and_later_formats_are_refused(record: Record, tmp_path: Path) -> None:

@@ -55,6 +55,14 @@ def test_text_from_files_cannot_become_markup(record: Record) -> None:
     assert "<img src=x" not in page and "<b>bold</b>" not in page and "&lt;b&gt;bold&lt;/b&gt;" in page
 
 
+def test_the_page_says_first_what_of_the_source_is_missing(record: Record) -> None:
+    assert record.result is not None
+    before = contents(record)["warnings"]
+    record.result["missing"] = "1.6 s of video is missing"
+    assert contents(record)["warnings"][1:] == before
+    assert "cut off or damaged: 1.6 s of video is missing" in render_page(record)
+
+
 def test_the_page_names_nothing_outside_itself(record: Record) -> None:
     page = re.sub(r"base64,[A-Za-z0-9+/=]+", "", render_page(record))
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", page) and "url(" not in page and "@import" not in page
