@@ -103,4 +103,4 @@ def test_scores_are_of_the_three_strengths(component: SamplerTraining, sampled: 
     batch = sampled.batch(np.random.default_rng(0), 3, held_out=True)
     with torch.no_grad():
         scores = component.validate(component.build(), batch, torch.Generator())
-    assert len(scores) == 9 and scores["psnr_mild"] > scores["psnr_severe"]
+    assert len(scores) == 12 and scores["psnr_mild"] > scores["psnr_severe"]
