@@ -69,6 +69,14 @@ def short_segments(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def segments_alone(tmp_path: Path) -> Path:
+    """Settings by which a segment needs few frames beside its own."""
+    path = tmp_path / "short.yaml"
+    path.write_text("output:\n  segment_frames: 4\nrestoration:\n  temporal_radius: 0\n")
+    return path
+
+
 def pictures(path: Path) -> list[np.ndarray]:
     with av.open(path) as container:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
@@ -148,10 +156,10 @@ def failing_after(count: int, failure: BaseException, done: list[int]) -> Callab
 
 @pytest.mark.parametrize("failure", [KeyboardInterrupt(), JobError("the disk is full")])
 def test_an_interrupted_job_goes_on_where_it_stopped(
-    failure: BaseException, source: Path, short_segments: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    failure: BaseException, source: Path, segments_alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = tmp_path / "restored.mp4"
-    options: dict[str, Any] = {"config": short_segments, **QUICK}
+    options: dict[str, Any] = {"config": segments_alone, **QUICK}
     first: list[int] = []
     with monkeypatch.context() as patched, pytest.raises(type(failure)):
         patched.setattr(SegmentWorker, "run", failing_after(2, failure, first))

@@ -33,7 +33,7 @@ def go_through(sources: list[Path], cases: int) -> subprocess.CompletedProcess[s
     return subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("cases", [12, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("cases", [8, pytest.param(50, marks=pytest.mark.slow)])
 def test_spoilt_files_end_in_a_video_or_a_clear_error(kit, cases: int) -> None:
     sources = []
     for name, properties in SOURCES.items():
