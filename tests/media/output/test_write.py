@@ -213,7 +213,7 @@ def test_encoder_threads_give_the_same_bytes_however_often(kit, tmp_path: Path) 
     info = probe(source)
     settings = choose_encoding(info, Path("b.mp4"))
     assert settings.threads > 1
-    # The same pictures in memory: decoded anew each time, about one encoding in a hundred of so small a picture differs,
+    # The same pictures in memory: decoded anew each time, one encoding in a hundred of so small a picture is different,
     # with a single thread as well.
     frames = list(read_frames(info))
     made = []
