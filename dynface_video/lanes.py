@@ -54,7 +54,7 @@ class Runner(Protocol):
 
 
 class InTurn:
-    """A `Runner` without threads: work is done as it is submitted."""
+    """A `Runner` without threads: `submit` does the work before it returns."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}

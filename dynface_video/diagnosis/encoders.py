@@ -21,7 +21,7 @@ SVT_LOG, ERRORS_ONLY = "SVT_LOG", "1"
 
 
 def working_encoders() -> dict[str, str]:
-    """What is wrong with each encoder; "" for one that works."""
+    """The fault of each encoder by its name; empty if it works."""
     with _quiet_svt():
         return {name: _fault(name) for name in TRIED}
 

@@ -173,7 +173,7 @@ def _prepare(
             target = local_name(entry.output, work)
         if not options.overwrite and (exists(entry.output) if elsewhere else _is_finished(target)):
             row.status = SKIPPED
-            # A later run of the same batch ends as the one that restored the video.
+            # So that the batch ends with the same exit code each time it is run.
             row.totals.missing = str(read_result(record_path(target)).get("missing", ""))
             return None
         source = download(entry.source, work) if is_remote(entry.source) else Path(entry.source)

@@ -115,7 +115,7 @@ class _Observer:
         runner: Runner,
     ) -> None:
         self._moments, self._analysis, self._info, self._readers = moments, analysis, info, readers
-        self._folder, self._runner = folder, runner
+        self._folder = folder
         self._measuring = _Queue(runner, MEASURING, RUNS_AHEAD)
         self._encoding = _Queue(runner, ENCODING, pairs_ahead(info.display.width, info.display.height))
         self._tracks = {one.track.number: one for one in analysis.tracks}

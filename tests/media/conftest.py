@@ -180,5 +180,5 @@ def shared_videos() -> Path:
     root = Path(__file__).parents[2]
     folder = Path(os.environ.get("DYNFACE_DATA", root / "../shared/data")) / "videos"
     if not folder.is_dir():
-        pytest.skip(f"the shared clips are not there ({folder}); set DYNFACE_DATA")
+        pytest.skip(f"no clips in {folder}; set DYNFACE_DATA")
     return folder

@@ -57,7 +57,7 @@ def test_the_same_frames_give_the_same_bytes(kit, codec: str) -> None:
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="scheduling is read as Linux gives it")
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
 def test_an_encoder_does_not_change_the_scheduling_of_the_process(kit) -> None:
     def policies() -> set[int]:
         found = set[int]()
