@@ -142,7 +142,7 @@ def _tables_of_videos(options: argparse.Namespace) -> Iterator[str]:
     elif options.video:
         yield wall_table(time_restoration(options.video, options.preset))
     if options.no_faces:
-        yield plain_table(cost_without_faces(options.no_faces))
+        yield plain_table(cost_without_faces(options.no_faces, rounds=options.rounds))
     if options.length:
         yield lengths_table(cost_by_length(options.length))
     if options.start_up:

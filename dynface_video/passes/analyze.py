@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TypeVar
 
 import numpy as np
 
 from dynface_video.analyzed_track import AnalyzedTrack
-from dynface_video.config import Settings
+from dynface_video.config import DetectionSettings, Settings
 from dynface_video.faces.align import transform_scale
 from dynface_video.faces.detection.detector import FaceDetector, FaceLocator
 from dynface_video.faces.identity import FaceIdentifier
@@ -26,6 +28,7 @@ from dynface_video.passes.level_reader import LevelReader, LevelReading
 from dynface_video.passes.prefetch import Prefetch, frames_ahead
 from dynface_video.pipeline import FacePipeline
 from dynface_video.temporal.level_smoothing import hold_steps, smooth_levels
+from dynface_video.tracking.detection_ahead import THREADS, DetectionAhead
 from dynface_video.tracking.observation import FaceTrack, Observation, SkippedFace
 from dynface_video.tracking.orientation import TurningTracker
 from dynface_video.tracking.people import group_people
@@ -37,6 +40,15 @@ SIDE_QUANTILE = 0.9
 
 
 Reading = TypeVar("Reading", LevelReading, IdentityReading)
+
+
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """A frame, as displayed, (H, W, 3) uint8, in colours good enough to find faces, and whether a shot may begin."""
+
+    frame: Frame
+    picture: np.ndarray
+    cut: bool
 
 
 def analyze(
@@ -67,7 +79,6 @@ def analyze(
     """
     warnings: list[str] = []
     builder, shots = IndexBuilder(info), ShotDetector()
-    tracker = TurningTracker(detector, locator, settings.detection)
     reader = LevelReader(pipeline, settings.restoration.level_interval)
     identities = IdentityReader(identifier)
     if decoded is None:
@@ -81,8 +92,11 @@ def analyze(
     shown = _shown(decoding, info, shots)
     # Also so far that a batch of levels does not stop the tracker.
     ahead = frames_ahead(info.width, info.height)
-    with Prefetch(shown, ahead) as pictures, Prefetch(_tracked(pictures, tracker), ahead) as tracked:
-        observations = _observed(tracked, (reader, identities), on_frame)
+    with (
+        Prefetch(shown, ahead) as pictures,
+        Prefetch(_tracked(pictures, detector, locator, settings.detection, ahead), ahead) as tracked,
+    ):
+        observations = _observed(tracked, info, (reader, identities), on_frame)
     reader.flush()
     frames = builder.finish()
     if settings.output.copy_untouched and info.codec == "h264":
@@ -109,34 +123,55 @@ def analyze(
     )
 
 
-def _shown(frames: Iterable[Frame], info: VideoInfo, shots: ShotDetector) -> Iterator[tuple[int, np.ndarray, bool]]:
-    """Frames as displayed, (H, W, 3) uint8, each with its number and whether it looks like the first of a shot."""
+def _shown(frames: Iterable[Frame], info: VideoInfo, shots: ShotDetector) -> Iterator[_Shown]:
     for frame in frames:
-        picture = to_display(frame.working_rgb(), info.display)
-        yield frame.index, picture, shots.feed(frame.index, picture)
+        picture = to_display(frame.quick_rgb(), info.display)
+        yield _Shown(frame, picture, shots.feed(frame.index, picture))
 
 
 def _tracked(
-    pictures: Iterable[tuple[int, np.ndarray, bool]], tracker: TurningTracker
-) -> Iterator[tuple[int, np.ndarray, list[Observation]]]:
-    """The pictures with their numbers and what `TurningTracker.step` finds."""
-    for index, picture, cut in pictures:
-        yield index, picture, tracker.step(index, picture, cut=cut)
+    shown: Iterable[_Shown],
+    detector: FaceDetector,
+    locator: FaceLocator,
+    settings: DetectionSettings,
+    most_frames: int,
+) -> Iterator[tuple[Frame, list[Observation]]]:
+    """The frames, and what `TurningTracker.step` finds.
+
+    The next pictures to be searched for faces are searched in threads of their own while faces are followed up to them.
+    most_frames: That may be held for it.
+    """
+    source, coming = iter(shown), deque[_Shown]()
+    most = 1 + min(most_frames, THREADS * settings.interval)
+    with DetectionAhead(detector) as ahead:
+        tracker = TurningTracker(ahead, locator, settings)
+        while True:
+            coming.extend(islice(source, most - len(coming)))
+            steps = ((one.frame.index, one.picture, one.cut) for one in coming)
+            ahead.expect(tracker.next_detected(steps, THREADS))
+            if not coming:
+                return
+            now = coming.popleft()
+            yield now.frame, tracker.step(now.frame.index, now.picture, cut=now.cut)
 
 
 def _observed(
-    tracked: Iterable[tuple[int, np.ndarray, list[Observation]]],
+    tracked: Iterable[tuple[Frame, list[Observation]]],
+    info: VideoInfo,
     readers: Sequence[LevelReader | IdentityReader],
     on_frame: Callable[[int], None] | None,
 ) -> list[Observation]:
-    """All faces that were tracked; readers: see each frame with its faces."""
+    """All faces that were tracked; readers: see each frame that has faces, with these."""
     observations: list[Observation] = []
-    for index, picture, found in tracked:
+    for frame, found in tracked:
         observations += found
-        for reader in readers:
-            reader.see(index, picture, found)
+        here = [observation for observation in found if observation.frame == frame.index]
+        if here:
+            picture = to_display(frame.working_rgb(), info.display)
+            for reader in readers:
+                reader.see(frame.index, picture, here)
         if on_frame is not None:
-            on_frame(index + 1)
+            on_frame(frame.index + 1)
     return observations
 
 

@@ -6,7 +6,8 @@ Convention:
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +29,15 @@ CLEAR_LEAD = 0.8
 """By which another orientation must lead, about one certain face; it must also have twice the score."""
 
 
+@dataclass(frozen=True, eq=False)
+class _Turned:
+    """A picture and the same after quarter turns."""
+
+    picture: np.ndarray
+    turn: int
+    upright: np.ndarray
+
+
 class TurningTracker:
     """A `FaceTracker` of pictures that are turned so that the shot's faces are upright; see `step`.
 
@@ -44,6 +54,7 @@ class TurningTracker:
         self._tracker = FaceTracker(detector, locator, settings)
         self._detector, self._tries = detector, settings.detect_rotated
         self._turn, self._detections, self._settled = 0, 0, True
+        self._expected: list[_Turned] = []
         self.trials = 0
         """Pictures that the detector was run on in other orientations."""
 
@@ -52,12 +63,37 @@ class TurningTracker:
         """Pictures that the detector was run on, in any orientation."""
         return self._tracker.detections + self.trials
 
+    def next_detected(self, coming: Iterable[tuple[int, np.ndarray, bool]], count: int) -> list[np.ndarray]:
+        """The next pictures that the detector will run on, as far as can be told, turned as they will be.
+
+        Args:
+            coming: The arguments of the next calls of `step`: index, picture and cut.
+            count: The largest number of pictures.
+        """
+        expected, last, turn = list[_Turned](), None, self._turn
+        for index, picture, cut in coming:
+            # A new shot's faces are searched for as displayed.
+            turn = 0 if cut else turn
+            if self._tracker.is_detection_due(index, cut=cut, last=last):
+                expected.append(_Turned(picture, turn, self._upright(picture, turn)))
+                last = index
+            if len(expected) == count:
+                break
+        self._expected = expected
+        return [one.upright for one in expected]
+
+    def _upright(self, picture: np.ndarray, turn: int) -> np.ndarray:
+        for one in self._expected:
+            if one.picture is picture and one.turn == turn:
+                return one.upright
+        return turned(picture, turn)
+
     def step(self, index: int, picture: np.ndarray, *, cut: bool) -> list[Observation]:
         """As `FaceTracker.step`; picture: (H, W, 3) uint8 RGB, display coordinates."""
         if cut or index == 0:
             self._turn, self._detections, self._settled = 0, 0, not self._tries
         before = self._tracker.detections
-        observations = self._tracker.step(index, turned(picture, self._turn), cut=cut)
+        observations = self._tracker.step(index, self._upright(picture, self._turn), cut=cut)
         if self._tracker.detections > before and not self._settled:
             better = self._better_turn([o for o in observations if o.frame == index and o.detected], picture)
             if better is not None:

@@ -107,6 +107,17 @@ class FaceTracker:
         self.detections = 0
         """Pictures that the detector was run on."""
 
+    def is_detection_due(self, index: int, *, cut: bool, last: int | None = None) -> bool:
+        """Whether the detector runs on a frame whatever happens to the faces up to it.
+
+        Args:
+            index: Of the frame.
+            cut: Whether a shot begins with it.
+            last: The frame of the detection before it; None for the last that there was.
+        """
+        before = self._last_detection if last is None else last
+        return cut or before is None or index - before >= self._settings.interval
+
     def step(self, index: int, picture: np.ndarray, *, cut: bool) -> list[Observation]:
         """Take the next frame.
 
@@ -125,7 +136,7 @@ class FaceTracker:
         confirmed: set[int] = set()
         earlier: list[Observation] = []
         detecting = (
-            self._is_detection_due(index, cut)
+            self.is_detection_due(index, cut=cut)
             or self._has_lost_a_face(index, seen)
             or self._has_changed(index, picture)
         )
@@ -147,9 +158,6 @@ class FaceTracker:
         if self._settings.skip_blurred_background:
             found = [_with_focus(one, picture) if one.detected else one for one in found]
         return found
-
-    def _is_detection_due(self, index: int, cut: bool) -> bool:
-        return cut or self._last_detection is None or index - self._last_detection >= self._settings.interval
 
     def _has_lost_a_face(self, index: int, seen: dict[int, _Sighting]) -> bool:
         # A face that comes and goes would request a detection in every other frame: one per interval is enough.

@@ -185,11 +185,12 @@ class PlainCosts:
     ffmpeg: ProcessCost
 
 
-def cost_without_faces(frames: int) -> PlainCosts:
+def cost_without_faces(frames: int, *, rounds: int = 1) -> PlainCosts:
     """Restore a clip without a face, and have FFmpeg decode and encode it with the same encoder, quality and preset.
 
     Args:
         frames: Of the shorter of two clips; the other is `LONGER` times as long.
+        rounds: Of both, in turn; the medians count.
 
     Raises:
         InputError: There is no `ffmpeg` here.
@@ -197,18 +198,32 @@ def cost_without_faces(frames: int) -> PlainCosts:
     ffmpeg = shutil.which("ffmpeg")
     if ffmpeg is None:
         raise InputError("the comparison with FFmpeg needs the program ffmpeg (Debian: ffmpeg), which is not here")
-    ours, theirs = [], []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for times in (1, LONGER):
-            clip = folder / f"{times}.mp4"
+        clips = [folder / f"{times}.mp4" for times in (1, LONGER)]
+        for clip, times in zip(clips, (1, LONGER), strict=True):
             _write(clip, frames * times, lambda k: _plain_picture(k, *PLAIN_SIZE))
-            ours.append(restore_cost(clip, folder))
-            chosen = choose_encoding(_probed(clip), folder / "any.mp4")
-            encoder = ["-c:v", chosen.codec, "-crf", str(chosen.crf), "-preset", str(chosen.preset)]
-            command = [ffmpeg, "-v", "error", "-i", str(clip), *encoder, f"ffmpeg-{times}.mp4"]
-            theirs.append(run_measured(command, folder))
-    return PlainCosts((LONGER - 1) * frames, ours[1] - ours[0], theirs[1] - theirs[0])
+        chosen = choose_encoding(_probed(clips[0]), folder / "any.mp4")
+        encoder = ["-c:v", chosen.codec, "-crf", str(chosen.crf), "-preset", str(chosen.preset)]
+
+        def transcoded(clip: Path) -> ProcessCost:
+            return run_measured([ffmpeg, "-v", "error", "-y", "-i", str(clip), *encoder, "ffmpeg.mp4"], folder)
+
+        ours, theirs = list[ProcessCost](), list[ProcessCost]()
+        for _ in range(rounds):
+            short, long = (restore_cost(clip, folder) for clip in clips)
+            ours.append(long - short)
+            short, long = (transcoded(clip) for clip in clips)
+            theirs.append(long - short)
+    return PlainCosts((LONGER - 1) * frames, _medians(ours), _medians(theirs))
+
+
+def _medians(costs: Sequence[ProcessCost]) -> ProcessCost:
+    return ProcessCost(
+        _median(costs, lambda cost: cost.seconds),
+        _median(costs, lambda cost: cost.cpu_seconds),
+        round(_median(costs, lambda cost: cost.memory)),
+    )
 
 
 def plain_table(found: PlainCosts) -> str:

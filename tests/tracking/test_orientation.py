@@ -9,6 +9,7 @@ from dynface_video.config import DetectionSettings
 from dynface_video.faces.align import TEMPLATE_512, align_transform
 from dynface_video.faces.detection.detector import Detection
 from dynface_video.faces.landmarks import Landmarks, box_from_landmarks, face_square
+from dynface_video.tracking.detection_ahead import DetectionAhead
 from dynface_video.tracking.observation import Observation
 from dynface_video.tracking.orientation import TurningTracker, turned, turned_back
 from dynface_video.tracking.post_processing import post_process_tracks
@@ -110,3 +111,22 @@ def test_orientations_can_be_turned_off() -> None:
     tracker = TurningTracker(seer, seer, DetectionSettings(interval=3, detect_rotated=False))
     assert [tracker.step(i, scene(1), cut=i == 0) for i in range(6)] == [[]] * 6
     assert tracker.trials == 0
+
+
+def test_a_turned_shot_is_searched_as_without_it() -> None:
+    steps = [(index, scene(index // 12 * 3, 150 + index % 12), index in (0, 12)) for index in range(24)]
+    alone, seer = Upright(), Upright()
+    tracker = TurningTracker(alone, alone, SETTINGS)
+    wanted = [tracker.step(index, shown, cut=cut) for index, shown, cut in steps]
+    with DetectionAhead(seer) as ahead:
+        tracker = TurningTracker(ahead, seer, SETTINGS)
+        found = []
+        for index, shown, cut in steps:
+            ahead.expect(tracker.next_detected(steps[index : index + 7], 2))
+            found.append(tracker.step(index, shown, cut=cut))
+    assert [[(o.frame, o.track) for o in step] for step in found] == [[(o.frame, o.track) for o in s] for s in wanted]
+    for step, other in zip(found, wanted, strict=True):
+        for one, same in zip(step, other, strict=True):
+            np.testing.assert_array_equal(one.detection.landmarks, same.detection.landmarks)
+    # One picture was searched as the shot was turned before, and again.
+    assert seer.looks <= alone.looks + 2

@@ -33,7 +33,7 @@ class Detection:
 
 
 class FaceDetector(Protocol):
-    """Finds faces."""
+    """Finds faces; it may be called by several threads at once."""
 
     def detect(self, picture: np.ndarray) -> list[Detection]:
         """The faces of a picture (H, W, 3) uint8 RGB, no face twice."""
@@ -41,7 +41,7 @@ class FaceDetector(Protocol):
 
 
 class FaceLocator(Protocol):
-    """Finds the landmarks of faces whose place is roughly known."""
+    """Finds the landmarks of faces whose place is roughly known; it may be called by several threads at once."""
 
     def locate(self, picture: np.ndarray, boxes: np.ndarray) -> Landmarks:
         """Locate faces in a picture (H, W, 3) uint8 RGB near boxes (N, 4) as `box_from_landmarks` makes them."""

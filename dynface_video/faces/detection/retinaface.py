@@ -6,10 +6,11 @@ Nothing is downloaded and facexlib's own helpers are not called.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -77,7 +78,8 @@ def decode_landmarks(offsets: np.ndarray, squares: np.ndarray) -> np.ndarray:
 
 def network_input(pictures: np.ndarray) -> Tensor:
     """Pictures (N, H, W, 3) uint8 RGB to what RetinaFace was trained on: (N, 3, H, W) float32 BGR less the mean."""
-    return torch.from_numpy(pictures[..., ::-1].astype(np.float32) - np.array(MEAN_BGR, np.float32)).permute(0, 3, 1, 2)
+    bgr = np.stack([cv2.cvtColor(picture, cv2.COLOR_RGB2BGR) for picture in pictures])
+    return torch.from_numpy(bgr).permute(0, 3, 1, 2).float().sub_(torch.tensor(MEAN_BGR)[:, None, None])
 
 
 @dataclass
@@ -144,11 +146,13 @@ class RetinaFaceDetector:
         """Faces in pictures of one size, best first; all pictures go through the network together."""
         if not pictures:
             return []
-        found = self._detect_at(pictures, self.working_size)
-        longest = max(pictures[0].shape[:2])
-        if longest <= CLOSE_UP_SIZE:
+        height, width = pictures[0].shape[:2]
+        seen = _shrunk(pictures, self.working_size)
+        found = self._detect_in(seen, (height, width))
+        if max(seen.shape[1:3]) <= CLOSE_UP_SIZE:
             return found
-        close_ups = self._detect_at(pictures, CLOSE_UP_SIZE)
+        close_ups = self._detect_in(_shrunk(seen, CLOSE_UP_SIZE), (height, width))
+        longest = max(height, width)
         return [
             self._merged([*faces, *(face for face in large if _is_close_up(face, longest))])
             for faces, large in zip(found, close_ups, strict=True)
@@ -158,12 +162,11 @@ class RetinaFaceDetector:
         boxes, scores = np.array([face.box for face in faces]), np.array([face.score for face in faces])
         return [faces[i] for i in suppress(boxes, scores, self.suppression)]
 
-    def _detect_at(self, pictures: Sequence[np.ndarray], longest: int) -> list[list[Detection]]:
-        height, width = pictures[0].shape[:2]
-        seen = np.stack([shrink_to(picture, longest)[0] for picture in pictures])
+    def _detect_in(self, seen: np.ndarray, shape: tuple[int, int]) -> list[list[Detection]]:
+        """Faces in pictures (N, H, W, 3) uint8 that were shrunk from (height, width), in pixels of these."""
         offsets, scores, points = self._forward(seen)
         squares = anchors(*seen.shape[1:3])
-        ratio = np.array([width / seen.shape[2], height / seen.shape[1]], np.float32)
+        ratio = np.array([shape[1] / seen.shape[2], shape[0] / seen.shape[1]], np.float32)
         return [self._faces(o, s, p, squares, ratio) for o, s, p in zip(offsets, scores, points, strict=True)]
 
     def _forward(self, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -189,6 +192,10 @@ class RetinaFaceDetector:
                 std = np.full(5, max(LANDMARK_STD * tall, 0.5), np.float32)
                 found.append(Detection(box.astype(np.float32), marks.astype(np.float32), std, float(score)))
         return found
+
+
+def _shrunk(pictures: Iterable[np.ndarray], longest: int) -> np.ndarray:
+    return np.stack([shrink_to(picture, longest)[0] for picture in pictures])
 
 
 def _is_close_up(face: Detection, longest: int) -> bool:

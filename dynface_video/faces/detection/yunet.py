@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import cv2
@@ -40,12 +41,14 @@ class YuNetDetector:
         except cv2.error as error:
             raise ModelError(f"{path}: OpenCV cannot read it as a face detector: {error.err}") from error
         self._working_size, self._minimum_size = working_size, minimum_size
+        self._lock = threading.Lock()
 
     def detect(self, picture: np.ndarray) -> list[Detection]:
         """The faces of a picture (H, W, 3) uint8 RGB, best first."""
         small, scale = shrink_to(picture, self._working_size)
-        self._network.setInputSize((small.shape[1], small.shape[0]))
-        rows = self._network.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))[1]
+        with self._lock:
+            self._network.setInputSize((small.shape[1], small.shape[0]))
+            rows = self._network.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))[1]
         if rows is None:
             return []
         detections = [_from_yunet(row, scale) for row in np.asarray(rows, np.float64)]

@@ -53,6 +53,7 @@ YCGCO = 8
 SWSCALE_FLAGS = (
     Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
 )
+QUICK_SWSCALE_FLAGS = Interpolation.BILINEAR
 
 
 def read_region(picture: av.VideoFrame, box: Box, colour: ColourInfo) -> np.ndarray:
@@ -167,6 +168,12 @@ def picture_to_rgb(picture: av.VideoFrame, colour: ColourInfo) -> np.ndarray:
     return np.asarray(convert(picture, "rgb24", colour).to_ndarray())
 
 
+def picture_to_quick_rgb(picture: av.VideoFrame, colour: ColourInfo) -> np.ndarray:
+    """As `picture_to_rgb`, up to eight times as fast: a level or two too dark, chroma of 4:2:0 not interpolated."""
+    own = colour.resolved(picture.height)
+    return np.asarray(convert_colour(picture, own, "rgb24", own, flags=QUICK_SWSCALE_FLAGS).to_ndarray())
+
+
 def picture_to_rgb16(picture: av.VideoFrame, colour: ColourInfo) -> np.ndarray:
     """Convert a whole picture to (H, W, 3) uint16 RGB with the given matrix and range."""
     if not picture.format.is_rgb:
@@ -196,7 +203,13 @@ def convert(picture: av.VideoFrame, pixel_format: str, colour: ColourInfo) -> av
     return convert_colour(picture, colour, pixel_format, colour)
 
 
-def convert_colour(picture: av.VideoFrame, own: ColourInfo, pixel_format: str, wanted: ColourInfo) -> av.VideoFrame:
+def convert_colour(
+    picture: av.VideoFrame,
+    own: ColourInfo,
+    pixel_format: str,
+    wanted: ColourInfo,
+    flags: Interpolation = SWSCALE_FLAGS,
+) -> av.VideoFrame:
     """The picture in another pixel format, matrix and range; primaries and transfer stay as they are.
 
     Args:
@@ -204,6 +217,7 @@ def convert_colour(picture: av.VideoFrame, own: ColourInfo, pixel_format: str, w
         own: Its colour tags, resolved; RGB counts as full range whatever they say.
         pixel_format: The format that it becomes.
         wanted: The colour tags that it becomes, resolved.
+        flags: Of swscale.
 
     Returns:
         The converted picture, or the picture itself where nothing is to be done.
@@ -222,7 +236,7 @@ def convert_colour(picture: av.VideoFrame, own: ColourInfo, pixel_format: str, w
         dst_colorspace=matrices[1],
         src_color_range=ranges[0],
         dst_color_range=ranges[1],
-        interpolation=SWSCALE_FLAGS,
+        interpolation=flags,
         threads=1,
     )
 

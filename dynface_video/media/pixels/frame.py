@@ -9,8 +9,8 @@ import av
 import numpy as np
 
 from dynface_video.media.io.probe import ColourInfo
-from dynface_video.media.pixels.colour import picture_to_rgb
-from dynface_video.media.pixels.working_range import picture_to_working_rgb
+from dynface_video.media.pixels.colour import picture_to_quick_rgb, picture_to_rgb
+from dynface_video.media.pixels.working_range import picture_to_working_rgb, working_range
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,3 +46,9 @@ class Frame:
         SDR equals `rgb`; HDR, linear light and film logarithms are converted (`working_range`).
         """
         return picture_to_working_rgb(self.picture, self.colour)
+
+    def quick_rgb(self) -> np.ndarray:
+        """As `working_rgb`, for finding shots and faces: SDR is off by a few levels, in a fraction of the time."""
+        if working_range(self.colour) is not None:
+            return self.working_rgb()
+        return picture_to_quick_rgb(self.picture, self.colour)

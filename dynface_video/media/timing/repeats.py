@@ -10,6 +10,8 @@ import numpy as np
 
 BLOCK = 16
 """Side of the squares that are compared, pixels of a plane: a moving mouth must fill one of them, noise average out."""
+BAND = 4 * BLOCK
+"""Lines that are compared at once: where things move, most of the picture need not be looked at."""
 FINENESS = 8
 """Steps of a level in which differences of 8-bit pictures are averaged."""
 
@@ -33,7 +35,7 @@ class RepeatFinder:
 
     def feed(self, picture: av.VideoFrame) -> None:
         """Take the next picture."""
-        if self._first is None or largest_difference(self._first, picture) > self.tolerance:
+        if self._first is None or largest_difference(self._first, picture, self.tolerance) > self.tolerance:
             self._first, self._start = picture, self._count
         elif self.runs and self.runs[-1][0] == self._start:
             self.runs[-1] = (self._start, self._count + 1)
@@ -42,20 +44,30 @@ class RepeatFinder:
         self._count += 1
 
 
-def largest_difference(one: av.VideoFrame, other: av.VideoFrame) -> float:
+def largest_difference(one: av.VideoFrame, other: av.VideoFrame, enough: float = math.inf) -> float:
     """The largest mean difference of a square of `BLOCK` pixels in two pictures, over all planes, in levels of 255.
 
     Infinite for pictures of different shapes, and for different ones whose samples are not whole numbers of 8 to 16
-    bits in their machine order.
+    bits in their machine order. If it is above `enough`, any difference above that may be returned.
     """
     if (one.format.name, one.width, one.height) != (other.format.name, other.width, other.height):
         return math.inf
     worst = 0.0
     for number in range(len(one.planes)):
         a, b = _lines(one, number), _lines(other, number)
-        if not np.array_equal(a, b):
-            worst = max(worst, _difference(a, b, one.format))
+        for band in _bands(len(a)):
+            if not np.array_equal(a[band], b[band]):
+                worst = max(worst, _difference(a[band], b[band], one.format))
+            if worst > enough:
+                return worst
     return worst
+
+
+def _bands(height: int) -> list[slice]:
+    """Bands of `BAND` lines, from the middle of the picture outwards; the lowest is up to twice as high."""
+    count = max(1, height // BAND)
+    bands = [slice(BAND * k, height if k == count - 1 else BAND * (k + 1)) for k in range(count)]
+    return sorted(bands, key=lambda band: abs(band.start + band.stop - height))
 
 
 def _difference(a: np.ndarray, b: np.ndarray, layout: av.VideoFormat) -> float:

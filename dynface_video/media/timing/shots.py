@@ -97,6 +97,10 @@ class ShotDetector:
 
 
 def _small(rgb: np.ndarray) -> np.ndarray:
+    # Halves first: OpenCV reduces by two ten times as fast as by other factors.
+    while max(rgb.shape) >= 4 * LONGEST_SIDE:
+        height, width = rgb.shape[0] // 2, rgb.shape[1] // 2
+        rgb = np.asarray(cv2.resize(rgb[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA))
     height, width = rgb.shape[:2]
     scale = LONGEST_SIDE / max(height, width)
     if scale >= 1:

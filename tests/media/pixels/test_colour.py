@@ -11,6 +11,7 @@ from dynface_video.media.io.probe import ColourInfo
 from dynface_video.media.pixels.colour import (
     blend_region,
     convert,
+    picture_to_quick_rgb,
     picture_to_rgb,
     read_region,
     rgb_to_ycc,
@@ -117,6 +118,18 @@ def test_a_photograph_reads_like_ffmpeg_reads_it(matrix: int, extent: int) -> No
     region = np.clip(read_region(picture, (0, 0, 512, 512), colour), 0, 1) * 255
     assert np.abs(region - picture_to_rgb(picture, colour)).mean() < 0.6
     assert np.abs(region - astronaut()).mean() < 2.5
+
+
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv422p10le", "rgb24", "nv12"])
+@pytest.mark.parametrize("size", [(96, 64), (37, 23)])
+def test_quick_colours_are_nearly_those_of_the_picture(pixel_format: str, size: tuple[int, int]) -> None:
+    y, x = np.mgrid[: size[1], : size[0]]
+    smooth = np.stack([2 * x + 20, 3 * y + 30, 200 - x], axis=2).astype(np.uint8)
+    colour = ColourInfo(1, 1, 1, 1)
+    shown = convert(av.VideoFrame.from_ndarray(smooth, "rgb24"), pixel_format, colour)
+    quick, exact = (read(shown, colour).astype(int) for read in (picture_to_quick_rgb, picture_to_rgb))
+    assert quick.shape == exact.shape == smooth.shape
+    assert np.abs(quick - exact).mean() < 2.5 and np.abs(quick - exact).max() <= 12
 
 
 @pytest.mark.parametrize(

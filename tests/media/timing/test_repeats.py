@@ -48,6 +48,28 @@ def test_what_moves_in_one_square_only_is_seen() -> None:
     assert runs([BASE, mouth, mouth]) == [(1, 3)]
 
 
+@pytest.mark.parametrize("layout", ["yuv420p", "yuv420p10le"])
+@pytest.mark.parametrize("row", range(0, 304, 16))
+def test_no_part_of_a_high_picture_is_left_out(row: int, layout: str) -> None:
+    high = RNG.integers(40, 200, (310, 64), np.uint8)
+    changed = high.copy()
+    changed[row : row + 16, 48:64] += 6
+    shown, other = picture(high, layout), picture(changed, layout)
+    whole = largest_difference(shown, other)
+    assert 2 < whole <= 6
+    assert largest_difference(shown, other, 2.0) == pytest.approx(whole)
+    assert runs([high, changed, high, high], layout=layout) == [(2, 4)]
+
+
+def test_once_enough_differs_the_rest_is_not_compared() -> None:
+    high = RNG.integers(40, 200, (310, 64), np.uint8)
+    other = high + 3
+    other[300:] += 20
+    shown = picture(high), picture(other)
+    assert largest_difference(*shown) > 10
+    assert largest_difference(*shown, 2.0) == pytest.approx(3)
+
+
 def test_a_slow_change_ends_a_run() -> None:
     fading = [np.clip(BASE.astype(int) + step, 0, 255).astype(np.uint8) for step in range(9)]
     assert runs(fading) == [(0, 3), (3, 6), (6, 9)]
