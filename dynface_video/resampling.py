@@ -166,6 +166,7 @@ def _sum_planes(pictures: Tensor, warps: Warps, count: int) -> Tensor:
     size, counted = pictures.shape[-1], warps.gain.flatten(1).any(dim=1).tolist()
     scale = FINE if size <= LARGEST_FINE else 1
     flows, gains, lights = (array_of(field) for field in (scale * size * warps.flow, warps.gain, warps.light))
+    parts = _moving_parts(flows, size)
     totals, pixels = np.zeros((count, size, size, 3), np.float32), _pixels(size, scale)
     places = np.empty((2, size, size), np.float32)
     warped, factors = np.empty((2, size, size, 3), np.float32)
@@ -180,7 +181,7 @@ def _sum_planes(pictures: Tensor, warps: Warps, count: int) -> Tensor:
         (gain,) = gains[pair]
         light = cv2.resize(cv2.merge(list(lights[pair])), gain.shape)
         cv2.resize(cv2.multiply(light, cv2.merge([gain] * 3), dst=light), (size, size), dst=factors)
-        picture.warp(places, _moving_part(flows[pair], size), warped)
+        picture.warp(places, parts[pair], warped)
         cv2.accumulateProduct(warped, factors, totals[target])
     sums = torch.empty(count, *pictures.shape[1:])
     for total, planes in zip(totals, sums.numpy(), strict=True):
@@ -201,32 +202,38 @@ class _PreparedPicture:
 
     def warp(self, places: np.ndarray, part: tuple[slice, slice] | None, warped: np.ndarray) -> None:
         """Write the picture at places (2, R, R) into (R, R, 3); beside the part nothing moves."""
-        np.copyto(warped, self._mixed)
         if part is None:
+            np.copyto(warped, self._mixed)
             return
+        whole = all(own == slice(0, len(warped)) for own in part)
+        if not whole:
+            np.copyto(warped, self._mixed)
         x, y = (np.ascontiguousarray(plane[part]) for plane in places)
-        border = cv2.BORDER_REPLICATE
+        into, border = warped if whole else np.empty((*x.shape, 3), np.float32), cv2.BORDER_REPLICATE
         if self._scale > 1:
-            warped[part] = cv2.remap(self._enlarged, x, y, cv2.INTER_LINEAR, borderMode=border)
+            cv2.remap(self._enlarged, x, y, cv2.INTER_LINEAR, dst=into, borderMode=border)
         else:
             # Cubic warps are faster plane by plane.
-            planes = [cv2.remap(plane, x, y, cv2.INTER_CUBIC, borderMode=border) for plane in self._planes]
-            warped[part] = cv2.merge(planes)
+            cv2.merge([cv2.remap(plane, x, y, cv2.INTER_CUBIC, borderMode=border) for plane in self._planes], into)
+        if not whole:
+            warped[part] = into
 
 
-def _moving_part(flow: np.ndarray, size: int) -> tuple[slice, slice] | None:
-    """Rows and columns of a picture outside of which a flow (2, G, G), enlarged, is 0; None where it is 0 all over."""
-    moving: np.ndarray = np.any(flow, axis=0)
-    cell = size / flow.shape[-1]
-    if not moving.any():
-        return None
-    ends = [np.flatnonzero(own)[[0, -1]] for own in (np.any(moving, axis=1), np.any(moving, axis=0))]
-    # Linear interpolation reaches to the middles of the cells beside.
-    rows, columns = (
-        slice(max(0, math.floor((first - 0.5) * cell) - 1), min(size, math.ceil((last + 1.5) * cell) + 1))
-        for first, last in ends
-    )
-    return rows, columns
+def _moving_parts(flows: np.ndarray, size: int) -> list[tuple[slice, slice] | None]:
+    """Of flows (P, 2, G, G), enlarged: rows and columns of the picture outside of which each is 0; None: all over."""
+    moving = (flows != 0).any(axis=1)
+    grid, cell = flows.shape[-1], size / flows.shape[-1]
+
+    def reached(own: np.ndarray) -> list[slice]:
+        first, last = own.argmax(axis=1), grid - 1 - own[:, ::-1].argmax(axis=1)
+        # Linear interpolation reaches to the middles of the cells beside.
+        return [
+            slice(max(0, math.floor((low - 0.5) * cell) - 1), min(size, math.ceil((high + 1.5) * cell) + 1))
+            for low, high in zip(first.tolist(), last.tolist(), strict=True)
+        ]
+
+    parts = zip(moving.any(axis=(1, 2)), reached(moving.any(axis=2)), reached(moving.any(axis=1)), strict=True)
+    return [(rows, columns) if moves else None for moves, rows, columns in parts]
 
 
 @lru_cache(maxsize=8)
