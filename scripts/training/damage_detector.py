@@ -35,6 +35,10 @@ SHRINK, NOISE, QUALITY = 2.5, 9.0, (35, 95)
 GRAIN = 1.2
 """Largest blur of that noise, pixels: film's grain is coarser than a pixel."""
 GREY_SHARE = 0.25
+BROAD_SHARE, BROADENED = 0.2, 0.03
+"""Of the layers of damage: made broader, by up to this share of the crop's side."""
+SAME_COLOUR_SHARE = 0.25
+"""Of the layers of damage: of a colour that the face, its hair or what surrounds it has."""
 VISIBLE, INVISIBLE = 8 / 255, 3 / 255
 """Larger changes of a pixel are labelled damage, smaller ones undamaged; those in between are ignored."""
 DAMAGE_WEIGHT = 2.0
@@ -97,6 +101,11 @@ class DamageDetectorTraining:
             clean = cv2.GaussianBlur(clean, (0, 0), rng.uniform(*BLUR) * side / 256)
         covered, grey = clean, rng.random() < GREY_SHARE
         for opacity, colour in random_layers(side, rng) if rng.random() < DAMAGED_SHARE else ():
+            if rng.random() < BROAD_SHARE:
+                broad = 1 + round(rng.uniform(0, BROADENED) * side)
+                opacity = cv2.dilate(opacity, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (broad, broad)))
+            if rng.random() < SAME_COLOUR_SHARE:
+                colour = clean[tuple(rng.integers(0, side, 2))]
             covered = covered + opacity[..., None] * (colour - covered)
         if grey:
             clean, covered = (np.repeat((picture @ LUMINANCE)[..., None], 3, axis=2) for picture in (clean, covered))
