@@ -15,6 +15,7 @@ Crops are (B, 3, R, R) float32 RGB in [0, 1]; K neighbours of each are (B, K, 3,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -62,12 +63,13 @@ SLANT = 3
 """Largest angle between a line and the frame's upright, degrees."""
 LINE_BAND = 0.03
 """Width of the band that a line stays in, in sides of the crop."""
-LEAST_ROWS = 0.4
+LEAST_ROWS = 0.3
 """Share of the crop's rows in which a line has to be seen."""
-LEAST_EXTENT, LEAST_EXTENT_BESIDE = 0.65, 0.9
-"""Share of the crop's height from the upper to the lower end of a line across the face, and of one beside it."""
-FACE_WIDTH = 0.3
-"""Half the width of the face, in sides of the crop."""
+LEAST_EXTENTS = ((0.2, 0.5), (0.3, 0.65), (math.inf, 0.9))
+"""How far from the middle a line may be, in sides of the crop, and the share of the crop's height that it then reaches
+over at least: a face has no straight lines of its own from the forehead to the mouth, its surroundings have."""
+KEEPS_STILL = 3 / 256
+"""How far a face moves at most in the picture, in sides of the crop, that shows what is on the film as its own."""
 EXPRESSIVE = 3.0
 """Factor of the threshold around eyes and mouth; what a network may be wrong by is less by its square."""
 EYE, MOUTH = (0.10, 0.055), (0.17, 0.09)
@@ -191,13 +193,16 @@ def _by_neighbours(found: FoundDamage, around: NearFrames, row: int, lean: float
 
     share, repaired = found.share, found.repaired
     if count == 0:
-        share = _accepted(found, [], found.crops[:0], lean)
+        nothing = found.crops[:0]
+        share = _accepted(found, [], _Standing(nothing, nothing[:, :1], nothing[:, 0]), lean)
         return FoundDamage(found.crops, share, found.crops + share * (repaired - found.crops))
-    seen, still = brought(others.repaired, flow), brought(others.crops, _still_flow(around.still[row][present], size))
+    still_flow = _still_flow(around.still[row][present], size)
+    seen, still = brought(others.repaired, flow), brought(others.crops, still_flow)
     if share.any():
         trust = _around(moved.weight_at(size), share) * (1 - warp(others.share, flow, "bilinear")).clamp(0, 1)
         sides = [_together(seen[side], trust[side]) for side in (before, ~before) if side.any()]
-        share = _accepted(found, sides, still, lean)
+        standing = _Standing(still, warp(others.share, still_flow, "bilinear"), (flow - still_flow).norm(dim=1))
+        share = _accepted(found, sides, standing, lean)
         shown, known = _together(seen, trust)
         repaired = found.crops + share * (repaired + known * (shown - repaired) - found.crops)
     if count >= FEWEST_NEIGHBOURS:
@@ -233,18 +238,33 @@ def _together(seen: Tensor, trust: Tensor) -> tuple[Tensor, Tensor]:
     return mean, 1 - (1 - trust).prod(dim=0, keepdim=True)
 
 
-def _accepted(found: FoundDamage, sides: Sequence[tuple[Tensor, Tensor]], still: Tensor, lean: float) -> Tensor:
+@dataclass(frozen=True, eq=False)
+class _Standing:
+    """K neighbours of a crop as they show what does not move in the picture.
+
+    Attributes:
+        crops: (K, 3, R, R).
+        share: Of damage that was found in them, (K, 1, R, R).
+        moved: How far the face has moved in the picture, (K, R, R), pixels.
+    """
+
+    crops: Tensor
+    share: Tensor
+    moved: Tensor
+
+
+def _accepted(found: FoundDamage, sides: Sequence[tuple[Tensor, Tensor]], standing: _Standing, lean: float) -> Tensor:
     """The share of damage (1, 1, R, R) less that for which nothing speaks but the network.
 
     A connected part is damage if the frames before and those after show something else there, nearer to the repaired
     crop than to the crop: what comes into view or goes is in one of them. What a neighbour shows in the same place of
-    the picture stands there. Lines along the film may stay where they are: they are damage unless the face shows the
-    same in other frames.
+    the picture stands there. Lines along the film may stay where they are, and each frame may show the network another
+    part of them: they are damage unless the face, though it moves in the picture, shows the same in other frames.
 
     Args:
         found: In one crop.
         sides: What is shown before and after and how far that is to be trusted, as of `_together`.
-        still: The neighbours as they show what does not move in the picture, (K, 3, R, R).
+        standing: The neighbours.
         lean: As of `upright_lines`.
     """
     share = found.share
@@ -254,20 +274,25 @@ def _accepted(found: FoundDamage, sides: Sequence[tuple[Tensor, Tensor]], still:
     def total(values: Tensor) -> np.ndarray:
         return np.bincount(labels.ravel(), values.cpu().numpy().ravel(), count)
 
+    whole = total(share[0, 0])
     confirmed, denied = np.full(count, len(sides) > 0), np.zeros(count, bool)
     for shown, known in sides:
         weights = (known * share)[0, 0]
         off, left = (
             total(weights * (picture - shown).abs().mean(dim=1)[0]) for picture in (found.crops, found.repaired)
         )
-        judged = total(weights) > LEAST_KNOWN * total(share[0, 0])
+        judged = total(weights) > LEAST_KNOWN * whole
         confirmed &= judged & (off > CONFIRMED * left)
         denied |= judged & (off < left)
-    own, background = _luminance(found.crops), _luminance(still)
+    own, background = _luminance(found.crops), _luminance(standing.crops)
     changed = total((share * (own - _luminance(found.repaired)).abs())[0, 0])
     for beyond in _beyond(own, background, background).clamp(min=0):
         confirmed &= total((share * beyond)[0, 0]) > STANDS * changed
-    accepted = confirmed[labels] | upright_lines(damaged & ~denied[labels], lean)
+    somewhere = damaged
+    if len(standing.moved):
+        denied &= total(share[0, 0] * standing.moved.amax(dim=0)) > KEEPS_STILL * share.shape[-1] * whole
+        somewhere = damaged | (standing.share > 0.5).any(dim=0)[0].cpu().numpy()
+    accepted = confirmed[labels] | upright_lines(somewhere & ~(damaged & denied[labels]), lean)
     return share * torch.from_numpy((accepted & damaged).astype(np.float32)).to(share.device)
 
 
@@ -298,10 +323,9 @@ def upright_lines(found: np.ndarray, lean: float) -> np.ndarray:
             band = (place == first) | (place == first + 1)
             if band.sum() < LEAST_ROWS * size:
                 continue
-            seen = np.unique(rows[band])
-            across = abs((first + 1) * width / 2 / size - 0.5) < FACE_WIDTH
-            extent = (seen[-1] - seen[0]) / size
-            if len(seen) > LEAST_ROWS * size and extent > (LEAST_EXTENT if across else LEAST_EXTENT_BESIDE):
+            seen, aside = np.unique(rows[band]), abs((first + 1) * width / 2 / size - 0.5)
+            least = next(extent for reach, extent in LEAST_EXTENTS if aside < reach)
+            if len(seen) > LEAST_ROWS * size and seen[-1] - seen[0] > least * size:
                 lines[rows[band], columns[band]] = True
     return lines
 

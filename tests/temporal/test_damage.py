@@ -206,6 +206,29 @@ def test_a_line_from_top_to_bottom_goes_though_it_stays_in_all_frames() -> None:
     assert (made.repaired - clean).abs()[..., share[0, 0] > 0].mean() < 0.01
 
 
+def lined(clean: Tensor, share: Tensor, at: int) -> FoundDamage:
+    """A frame with a white line, of which the network finds a part and knows what is under it."""
+    line = spot(slice(4, 124), slice(70, 72)) > 0
+    return seen_by_network(torch.where(line, torch.tensor(1.0), noisy(clean, at + 5)), share, clean)
+
+
+def test_of_a_line_that_stays_each_frame_may_find_another_part() -> None:
+    parts = [spot(slice(4 + 24 * k, 28 + 24 * k), slice(70, 72)) for k in range(5)]
+    found, *near = (lined(face(), share, at) for share, at in zip(parts, (0, *NEAR), strict=True))
+    assert torch.equal(removed(found, near).share, parts[0])
+    # Of the frames alone none shows a line.
+    assert not removed(found, [lined(face(), torch.zeros_like(parts[0]), at) for at in NEAR]).share.any()
+
+
+def test_a_line_of_the_face_itself_stays_where_the_face_moves() -> None:
+    # The same line in every crop, as a strand of hair is: on a face that keeps still it would be a scratch.
+    share, moves = spot(slice(4, 124), slice(70, 72)), tuple(6 * at / SIZE for at in NEAR)
+    crop = noisy(torch.where(share > 0, 0.9 * face(), face()), 9, std=0.005)
+    found, near = seen_by_network(crop, share, face()), [find_damage(None, crop)] * 4
+    assert not removed(found, near, still=moves).share.any()
+    assert torch.equal(removed(found, near).share, share)
+
+
 def test_lines_are_upright_in_the_frame_and_long() -> None:
     rows = np.arange(10, 120)
 
@@ -225,6 +248,8 @@ def test_lines_are_upright_in_the_frame_and_long() -> None:
     assert not upright_lines(short, 0.0).any() and not upright_lines(beside, 0.0).any()
     beside[:10, 10] = beside[120:, 10] = True
     assert upright_lines(beside, 0.0).any()
+    # Far out in a crop that is turned by an eighth.
+    assert not upright_lines(np.eye(SIZE, dtype=bool)[::-1], 1.0).any()
 
 
 def test_the_lean_of_the_frame_in_a_crop() -> None:
