@@ -5,7 +5,8 @@ python scripts/benchmark.py --video CLIP.mp4     # and the time of a whole resto
 python scripts/benchmark.py --temporal 8         # and of temporal work in a face's time, at 128, 256 and 512 pixels
 python scripts/benchmark.py --operations 16      # and of the operations that each part takes on a GPU, 16 faces at once
 python scripts/benchmark.py --video CLIP.mp4 --against OLD       # and of a checkout OLD against this one, in turn
-python scripts/benchmark.py --no-faces 25        # and of a clip without faces against FFmpeg (100 frames, and 25)
+python scripts/benchmark.py --no-faces 25        # and of a clip without faces against FFmpeg (100 frames, and 25;
+                                                 # medians of --rounds)
 python scripts/benchmark.py --length 48          # and of time and memory at 48, 192 and 768 frames
 python scripts/benchmark.py --start-up           # and of a command before its first frame, and of those that only tell
 python scripts/benchmark.py --repeats CLIP.mp4   # and of repeats restored once, with quality

@@ -20,6 +20,7 @@ from dynface_video.media.io.probe import VideoInfo
 from dynface_video.media.io.read import Frame, IndexBuilder, read_frames, to_display
 from dynface_video.media.output.stream_copy import closed_spans
 from dynface_video.media.pixels.interlace import first_fields
+from dynface_video.media.pixels.working_range import working_range
 from dynface_video.media.timing.repeats import RepeatFinder
 from dynface_video.media.timing.shots import Shot, ShotDetector
 from dynface_video.passes.analysis import Analysis, Person
@@ -49,6 +50,12 @@ class _Shown:
     frame: Frame
     picture: np.ndarray
     cut: bool
+
+    def exact(self, info: VideoInfo) -> np.ndarray:
+        """The frame as displayed, in the colours that networks expect."""
+        if working_range(self.frame.colour) is not None:
+            return self.picture
+        return to_display(self.frame.working_rgb(), info.display)
 
 
 def analyze(
@@ -124,9 +131,15 @@ def analyze(
 
 
 def _shown(frames: Iterable[Frame], info: VideoInfo, shots: ShotDetector) -> Iterator[_Shown]:
+    last: _Shown | None = None
     for frame in frames:
-        picture = to_display(frame.quick_rgb(), info.display)
-        yield _Shown(frame, picture, shots.feed(frame.index, picture))
+        if last is not None and frame.picture is last.frame.picture:
+            # A lost frame. PyAV must not convert one picture in two threads, and a reader may be at it.
+            picture = last.picture
+        else:
+            picture = to_display(frame.quick_rgb(), info.display)
+        last = _Shown(frame, picture, shots.feed(frame.index, picture))
+        yield last
 
 
 def _tracked(
@@ -135,11 +148,11 @@ def _tracked(
     locator: FaceLocator,
     settings: DetectionSettings,
     most_frames: int,
-) -> Iterator[tuple[Frame, list[Observation]]]:
+) -> Iterator[tuple[_Shown, list[Observation]]]:
     """The frames, and what `TurningTracker.step` finds.
 
     The next pictures to be searched for faces are searched in threads of their own while faces are followed up to them.
-    most_frames: That may be held for it.
+    most_frames: How many frames may be held for that.
     """
     source, coming = iter(shown), deque[_Shown]()
     most = 1 + min(most_frames, THREADS * settings.interval)
@@ -152,26 +165,27 @@ def _tracked(
             if not coming:
                 return
             now = coming.popleft()
-            yield now.frame, tracker.step(now.frame.index, now.picture, cut=now.cut)
+            yield now, tracker.step(now.frame.index, now.picture, cut=now.cut)
 
 
 def _observed(
-    tracked: Iterable[tuple[Frame, list[Observation]]],
+    tracked: Iterable[tuple[_Shown, list[Observation]]],
     info: VideoInfo,
     readers: Sequence[LevelReader | IdentityReader],
     on_frame: Callable[[int], None] | None,
 ) -> list[Observation]:
     """All faces that were tracked; readers: see each frame that has faces, with these."""
     observations: list[Observation] = []
-    for frame, found in tracked:
+    for shown, found in tracked:
+        index = shown.frame.index
         observations += found
-        here = [observation for observation in found if observation.frame == frame.index]
+        here = [observation for observation in found if observation.frame == index]
         if here:
-            picture = to_display(frame.working_rgb(), info.display)
+            picture = shown.exact(info)
             for reader in readers:
-                reader.see(frame.index, picture, here)
+                reader.see(index, picture, here)
         if on_frame is not None:
-            on_frame(frame.index + 1)
+            on_frame(index + 1)
     return observations
 
 

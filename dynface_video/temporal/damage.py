@@ -6,9 +6,10 @@ shows and the frames before and after it do not, though they agree with one anot
 spike detection along the motion). What was found is replaced by what the neighbours show there, where they can be
 trusted and are whole themselves, else by the network's guess.
 
-What the network takes for damage is left alone where the neighbours show the same in the same place of the face, and
-where neither they nor the course of a line confirm it. Eyes and mouths move in one frame more than anything else of a
-face, so there only what stands out three times as much from the neighbours is taken for damage.
+What the network takes for damage is left alone where the neighbours show the same in the same place of the face, but
+for lines on a face that keeps still, and where neither they nor the course of a line confirm it. Eyes and mouths move
+in one frame more than anything else of a face, so there only what stands out three times as much from the neighbours is
+taken for damage.
 
 Crops are (B, 3, R, R) float32 RGB in [0, 1]; K neighbours of each are (B, K, 3, R, R).
 """
@@ -69,7 +70,7 @@ LEAST_EXTENTS = ((0.2, 0.5), (0.3, 0.65), (math.inf, 0.9))
 """How far from the middle a line may be, in sides of the crop, and the share of the crop's height that it then reaches
 over at least: a face has no straight lines of its own from the forehead to the mouth, its surroundings have."""
 KEEPS_STILL = 3 / 256
-"""How far a face moves at most in the picture, in sides of the crop, that shows what is on the film as its own."""
+"""Largest motion of a face in the picture, in sides of the crop, at which what is on the film moves with the face."""
 EXPRESSIVE = 3.0
 """Factor of the threshold around eyes and mouth; what a network may be wrong by is less by its square."""
 EYE, MOUTH = (0.10, 0.055), (0.17, 0.09)
@@ -194,14 +195,19 @@ def _by_neighbours(found: FoundDamage, around: NearFrames, row: int, lean: float
     share, repaired = found.share, found.repaired
     if count == 0:
         nothing = found.crops[:0]
-        share = _accepted(found, [], _Standing(nothing, nothing[:, :1], nothing[:, 0]), lean)
+        share = _accepted(found, [], _Standing(nothing, nothing[:, :1]), lean)
         return FoundDamage(found.crops, share, found.crops + share * (repaired - found.crops))
     still_flow = _still_flow(around.still[row][present], size)
     seen, still = brought(others.repaired, flow), brought(others.crops, still_flow)
     if share.any():
         trust = _around(moved.weight_at(size), share) * (1 - warp(others.share, flow, "bilinear")).clamp(0, 1)
-        sides = [_together(seen[side], trust[side]) for side in (before, ~before) if side.any()]
-        standing = _Standing(still, warp(others.share, still_flow, "bilinear"), (flow - still_flow).norm(dim=1))
+        apart = (flow - still_flow).norm(dim=1)
+        sides = [
+            _Side(*_together(seen[side], trust[side]), apart[side].amax(dim=0))
+            for side in (before, ~before)
+            if side.any()
+        ]
+        standing = _Standing(still, warp(others.share, still_flow, "bilinear") * _inside(still_flow))
         share = _accepted(found, sides, standing, lean)
         shown, known = _together(seen, trust)
         repaired = found.crops + share * (repaired + known * (shown - repaired) - found.crops)
@@ -222,6 +228,14 @@ def _still_flow(still: Tensor, size: int) -> Tensor:
     place = torch.stack([x, y])
     there = torch.einsum("kij,jhw->kihw", still[:, :, :2].float(), place) + still[:, :, 2, None, None].float()
     return (there - place) * size
+
+
+def _inside(flow: Tensor) -> Tensor:
+    """Where a flow (K, 2, R, R), pixels, ends inside the crop, (K, 1, R, R) bool."""
+    size = flow.shape[-1]
+    line = torch.arange(size, device=flow.device, dtype=torch.float32)
+    there = flow + torch.stack(torch.meshgrid(line, line, indexing="xy"))
+    return ((there >= 0) & (there <= size - 1)).all(dim=1, keepdim=True)
 
 
 def _around(weight: Tensor, share: Tensor) -> Tensor:
@@ -245,15 +259,28 @@ class _Standing:
     Attributes:
         crops: (K, 3, R, R).
         share: Of damage that was found in them, (K, 1, R, R).
-        moved: How far the face has moved in the picture, (K, R, R), pixels.
     """
 
     crops: Tensor
     share: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class _Side:
+    """What the neighbours before or those after a crop show of its face.
+
+    Attributes:
+        shown: (1, 3, R, R).
+        known: How far that is to be trusted, (1, 1, R, R).
+        moved: How far the face has moved in the picture at most, (R, R), pixels.
+    """
+
+    shown: Tensor
+    known: Tensor
     moved: Tensor
 
 
-def _accepted(found: FoundDamage, sides: Sequence[tuple[Tensor, Tensor]], standing: _Standing, lean: float) -> Tensor:
+def _accepted(found: FoundDamage, sides: Sequence[_Side], standing: _Standing, lean: float) -> Tensor:
     """The share of damage (1, 1, R, R) less that for which nothing speaks but the network.
 
     A connected part is damage if the frames before and those after show something else there, nearer to the repaired
@@ -263,7 +290,7 @@ def _accepted(found: FoundDamage, sides: Sequence[tuple[Tensor, Tensor]], standi
 
     Args:
         found: In one crop.
-        sides: What is shown before and after and how far that is to be trusted, as of `_together`.
+        sides: The neighbours before and those after it.
         standing: The neighbours.
         lean: As of `upright_lines`.
     """
@@ -276,22 +303,20 @@ def _accepted(found: FoundDamage, sides: Sequence[tuple[Tensor, Tensor]], standi
 
     whole = total(share[0, 0])
     confirmed, denied = np.full(count, len(sides) > 0), np.zeros(count, bool)
-    for shown, known in sides:
-        weights = (known * share)[0, 0]
+    for side in sides:
+        weights = (side.known * share)[0, 0]
         off, left = (
-            total(weights * (picture - shown).abs().mean(dim=1)[0]) for picture in (found.crops, found.repaired)
+            total(weights * (picture - side.shown).abs().mean(dim=1)[0]) for picture in (found.crops, found.repaired)
         )
         judged = total(weights) > LEAST_KNOWN * whole
+        moves = total(share[0, 0] * side.moved) > KEEPS_STILL * share.shape[-1] * whole
         confirmed &= judged & (off > CONFIRMED * left)
-        denied |= judged & (off < left)
+        denied |= judged & (off < left) & moves
     own, background = _luminance(found.crops), _luminance(standing.crops)
     changed = total((share * (own - _luminance(found.repaired)).abs())[0, 0])
     for beyond in _beyond(own, background, background).clamp(min=0):
         confirmed &= total((share * beyond)[0, 0]) > STANDS * changed
-    somewhere = damaged
-    if len(standing.moved):
-        denied &= total(share[0, 0] * standing.moved.amax(dim=0)) > KEEPS_STILL * share.shape[-1] * whole
-        somewhere = damaged | (standing.share > 0.5).any(dim=0)[0].cpu().numpy()
+    somewhere = damaged | (standing.share > 0.5).any(dim=0)[0].cpu().numpy()
     accepted = confirmed[labels] | upright_lines(somewhere & ~(damaged & denied[labels]), lean)
     return share * torch.from_numpy((accepted & damaged).astype(np.float32)).to(share.device)
 

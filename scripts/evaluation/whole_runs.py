@@ -219,11 +219,7 @@ def cost_without_faces(frames: int, *, rounds: int = 1) -> PlainCosts:
 
 
 def _medians(costs: Sequence[ProcessCost]) -> ProcessCost:
-    return ProcessCost(
-        _median(costs, lambda cost: cost.seconds),
-        _median(costs, lambda cost: cost.cpu_seconds),
-        round(_median(costs, lambda cost: cost.memory)),
-    )
+    return ProcessCost(_median(costs, _seconds), _median(costs, _cpu), round(_median(costs, _memory)))
 
 
 def plain_table(found: PlainCosts) -> str:

@@ -227,6 +227,9 @@ def test_a_line_of_the_face_itself_stays_where_the_face_moves() -> None:
     found, near = seen_by_network(crop, share, face()), [find_damage(None, crop)] * 4
     assert not removed(found, near, still=moves).share.any()
     assert torch.equal(removed(found, near).share, share)
+    # Before it moves the face says nothing about the line, after that it does.
+    other = [find_damage(None, noisy(face(), at + 5)) for at in NEAR[2:]]
+    assert torch.equal(removed(found, [*near[:2], *other], still=(0, 0, *moves[2:])).share, share)
 
 
 def test_lines_are_upright_in_the_frame_and_long() -> None:

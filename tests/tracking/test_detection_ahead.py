@@ -10,7 +10,7 @@ import pytest
 from dynface_video.config import DetectionSettings
 from dynface_video.faces.detection.detector import Detection
 from dynface_video.faces.landmarks import Landmarks
-from dynface_video.tracking.detection_ahead import THREAD_NAME, DetectionAhead
+from dynface_video.tracking.detection_ahead import THREAD_NAME, THREADS, DetectionAhead
 from dynface_video.tracking.orientation import TurningTracker
 
 
@@ -22,8 +22,10 @@ class Blind:
         self.threads: set[str] = set()
         self.may_go = threading.Event()
         self.may_go.set()
+        self.begun = threading.Semaphore(0)
 
     def detect(self, picture: np.ndarray) -> list[Detection]:
+        self.begun.release()
         self.may_go.wait(20)
         self.seen.append(int(picture[0, 0, 0]))
         self.threads.add(threading.current_thread().name)
@@ -61,11 +63,11 @@ def test_what_is_no_longer_expected_is_not_begun() -> None:
     blind.may_go.clear()
     with DetectionAhead(blind) as ahead:
         ahead.expect(pictures[:4])
+        assert all(blind.begun.acquire(timeout=20) for _ in range(THREADS))
         ahead.expect(pictures[4:])
         blind.may_go.set()
         ahead.detect(pictures[4])
         ahead.detect(pictures[5])
-    # Two had begun before they were given up.
     assert sorted(blind.seen) == [0, 1, 4, 5]
 
 

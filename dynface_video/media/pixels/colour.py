@@ -169,7 +169,7 @@ def picture_to_rgb(picture: av.VideoFrame, colour: ColourInfo) -> np.ndarray:
 
 
 def picture_to_quick_rgb(picture: av.VideoFrame, colour: ColourInfo) -> np.ndarray:
-    """As `picture_to_rgb`, up to eight times as fast: a level or two too dark, chroma of 4:2:0 not interpolated."""
+    """As `picture_to_rgb`, up to eight times as fast: a level or two too dark, and chroma is not interpolated."""
     own = colour.resolved(picture.height)
     return np.asarray(convert_colour(picture, own, "rgb24", own, flags=QUICK_SWSCALE_FLAGS).to_ndarray())
 

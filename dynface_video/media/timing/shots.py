@@ -98,7 +98,7 @@ class ShotDetector:
 
 def _small(rgb: np.ndarray) -> np.ndarray:
     # Halves first: OpenCV reduces by two ten times as fast as by other factors.
-    while max(rgb.shape) >= 4 * LONGEST_SIDE:
+    while max(rgb.shape) >= 4 * LONGEST_SIDE and min(rgb.shape[:2]) > 1:
         height, width = rgb.shape[0] // 2, rgb.shape[1] // 2
         rgb = np.asarray(cv2.resize(rgb[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA))
     height, width = rgb.shape[:2]

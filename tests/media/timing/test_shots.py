@@ -53,6 +53,13 @@ def test_shots_cover_every_frame_of_short_videos() -> None:
     assert detector.shots(1) == [Shot(0, 1)]
 
 
+@pytest.mark.parametrize("size", [(1, 384), (3, 768), (1001, 2), (767, 1531), (2160, 3840)])
+def test_pictures_of_any_size_are_reduced(size: tuple[int, int]) -> None:
+    grey = [np.full((*size, 3), 200 if i < 20 else 40, np.uint8) for i in (0, 1, 20, 21)]
+    _, suspected = fed(grey)
+    assert suspected == [0, 2]
+
+
 def test_tiny_pictures_do_not_matter() -> None:
     detector, _ = fed([np.full((2, 3, 3), 10 * i, np.uint8) for i in range(8)])
     assert detector.shots(8)[0].start == 0
