@@ -70,7 +70,7 @@ LEAST_EXTENTS = ((0.2, 0.5), (0.3, 0.65), (math.inf, 0.9))
 """How far from the middle a line may be, in sides of the crop, and the share of the crop's height that it then reaches
 over at least: a face has no straight lines of its own from the forehead to the mouth, its surroundings have."""
 KEEPS_STILL = 3 / 256
-"""Largest motion of a face in the picture, in sides of the crop, at which what is on the film moves with the face."""
+"""Motion of a face in the picture, in sides of the crop, up to which a line of the film looks like one of the face."""
 EXPRESSIVE = 3.0
 """Factor of the threshold around eyes and mouth; what a network may be wrong by is less by its square."""
 EYE, MOUTH = (0.10, 0.055), (0.17, 0.09)

@@ -108,7 +108,7 @@ class FaceTracker:
         """Pictures that the detector was run on."""
 
     def is_detection_due(self, index: int, *, cut: bool, last: int | None = None) -> bool:
-        """Whether the detector runs on a frame if it is not needed before.
+        """Whether the detector is due on a frame, unless it runs on an earlier one for another reason.
 
         Args:
             index: Of the frame.

@@ -28,6 +28,7 @@ __all__ = [
     "convert_colour",
     "filter_chain",
     "filter_graph",
+    "picture_to_quick_rgb",
     "picture_to_rgb",
     "picture_to_rgb16",
     "read_region",
@@ -53,6 +54,7 @@ YCGCO = 8
 SWSCALE_FLAGS = (
     Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
 )
+# That fast path.
 QUICK_SWSCALE_FLAGS = Interpolation.BILINEAR
 
 
