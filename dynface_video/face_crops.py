@@ -66,7 +66,7 @@ class FaceCrops:
 
     def windows(self, number: int, keys: Sequence[FaceKey], own: Tensor) -> list[Tensor]:
         """The neighbouring crops of each face, warped onto its own crop (B, 3, R, R): (K, 3, R, R) each."""
-        near = self._records.others(keys, self._stages[number].window_radius)
+        near = self._records.others(keys, self._stages[number].window)
         others = sorted(unique(near))
         if not others:
             return [own.new_zeros(0, *own.shape[1:]) for _ in keys]
@@ -86,7 +86,7 @@ class FaceCrops:
 
     def _remove_damage(self, keys: Sequence[FaceKey]) -> None:
         """Remove the damage of faces that go through the same stages, on their last crops; the others follow."""
-        number, near = self._records.last_stage(keys[0]), self._records.others(keys, self._stages[0].window_radius)
+        number, near = self._records.last_stage(keys[0]), self._records.others(keys, self._stages[0].window)
         self._find_damage(unique([keys, *near]))
         size, most = self._stages[number].resolution, max(map(len, near))
         neighbours, motions = self._neighbours(number, keys, near)

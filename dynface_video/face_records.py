@@ -87,15 +87,21 @@ class FaceRecords(dict[FaceKey, FaceRecord]):
         super().__init__()
         self.tracks, self.resolution, self.device = tracks, resolution, device
 
-    def around(self, key: FaceKey, radius: int) -> list[FaceKey]:
-        """The face itself and its observed neighbours: in a bridged gap the crop may show something else."""
+    def around(self, key: FaceKey, distances: Sequence[int]) -> list[FaceKey]:
+        """The face itself and its observed neighbours: in a bridged gap the crop may show something else.
+
+        Args:
+            key: The face.
+            distances: Of the neighbours, on either side, in frames, ascending.
+        """
         observed = self.tracks[key.track].track.observed
-        near = (FaceKey(key.track, at) for at in range(key.at - radius, key.at + radius + 1))
+        places = [*(-far for far in reversed(distances)), 0, *distances]
+        near = (FaceKey(key.track, key.at + place) for place in places)
         return [other for other in near if other == key or (other in self and observed[other.at])]
 
-    def others(self, keys: Sequence[FaceKey], radius: int) -> list[list[FaceKey]]:
+    def others(self, keys: Sequence[FaceKey], distances: Sequence[int]) -> list[list[FaceKey]]:
         """As `around`, of each face, without itself."""
-        return [[other for other in self.around(key, radius) if other != key] for key in keys]
+        return [[other for other in self.around(key, distances) if other != key] for key in keys]
 
     def last_stage(self, key: FaceKey) -> int:
         """Number of the last stage of a face."""

@@ -64,7 +64,7 @@ class StageConfig:
         finest_level: Relative level added to SE's: even a trusted estimate is smoother than a face.
         luminance_detail_only: Whether sampled detail changes only the luminance, and colour differences are RM's.
         window_radius: Neighbouring crops on either side that RM reads, frames.
-        temporal_radius: Neighbouring frames on either side that estimates and faces are averaged with.
+        temporal_radius: How far on either side are the frames that estimates and faces are averaged with.
     """
 
     resolution: int
@@ -202,12 +202,24 @@ class Stage:
         return self.config.window_radius if wanted is None else wanted
 
     @property
-    def temporal_radius(self) -> int:
-        """How many frames on either side estimates and faces are averaged with."""
+    def window(self) -> Sequence[int]:
+        """How far from the face the crops are that RM reads, frames to either side."""
+        return range(1, self.window_radius + 1)
+
+    @property
+    def averaged(self) -> Sequence[int]:
+        """How far away the faces are that a face is averaged with, frames to either side: powers of 2, so that twice
+        the reach costs one neighbour more."""
         if self.settings.temporal_weight <= 0:
-            return 0
-        wanted = self.settings.temporal_radius
-        return self.config.temporal_radius if wanted is None else min(wanted, self.config.temporal_radius)
+            return ()
+        wanted, own = self.settings.temporal_radius, self.config.temporal_radius
+        radius = own if wanted is None else min(wanted, own)
+        return [1 << power for power in range(radius.bit_length())]
+
+    @property
+    def temporal_radius(self) -> int:
+        """How many frames on either side averages reach."""
+        return max(self.averaged, default=0)
 
     def networks(self) -> list[torch.nn.Module]:
         """The networks of this stage that are torch modules."""

@@ -37,8 +37,8 @@ from dynface_video.stage import NetworkName, Sampler, Stage, StageConfig
 
 INDEX = "model_index.json"
 SMALLEST_CROP_SCALE, LARGEST_CROP_SCALE = 0.8, 1.5
-RESTORER_RADIUS = 3
-"""Neighbours on either side that the faces of a restorer alone are averaged with, as in `mini` at 512 pixels."""
+RESTORER_RADIUS = 4
+"""How far the averages of a restorer's own faces reach, as in `mini` at 512 pixels."""
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ At every stage, with w, r of that stage:
 
     crops t-w .. t+w --film damage removed--> crop t
     crops t-w .. t+w (and the coarser face t) --RM--> estimate t
-    estimates t-r .. t+r --flow-guided average--> guide t --sampler--> sample t
-    samples t-r .. t+r --flow-guided average--> face t
+    estimates t, t-1, t+1, t-2, t+2, t-4 .. t+r --flow-guided average--> guide t --sampler--> sample t
+    samples t, t-1, t+1, t-2, t+2, t-4 .. t+r --flow-guided average--> face t
 
 The face of a track's last stage gets the colour of its source.
 
@@ -254,7 +254,7 @@ class VideoPipeline:
         return plan[::-1]
 
     def _spread(self, keys: Iterable[FaceKey], stage: Stage) -> list[FaceKey]:
-        return unique(self._records.around(key, stage.temporal_radius) for key in keys)
+        return unique(self._records.around(key, stage.averaged) for key in keys)
 
     def _unplanned(self, number: int, name: str, keys: Iterable[FaceKey]) -> list[FaceKey]:
         """Those of a stage's results that nothing computes yet."""
@@ -362,13 +362,13 @@ class VideoPipeline:
         twice = averaging_passes(stage) == 2
         faces = self._average(number, keys, "sample") if twice else self._records.stack(number, "sample", keys)
         if self.tracks[keys[0].track].stage_count == number + 1:
-            faces = self._coloured(faces, number, keys, stage.temporal_radius if twice else 0)
+            faces = self._coloured(faces, number, keys, stage.averaged if twice else ())
         for key, face in zip(keys, faces, strict=True):
             self._records[key].stages[number].face = face
 
-    def _coloured(self, faces: Tensor, number: int, keys: Sequence[FaceKey], radius: int) -> Tensor:
-        """Faces (B, 3, R, R) of a stage in their sources' colour, measured over `radius` frames on either side."""
-        near = [self._records.around(key, radius) for key in keys]
+    def _coloured(self, faces: Tensor, number: int, keys: Sequence[FaceKey], distances: Sequence[int]) -> Tensor:
+        """Faces (B, 3, R, R) of a stage in their sources' colour, measured on those at these distances as well."""
+        near = [self._records.around(key, distances) for key in keys]
         self._match_colours(unique(near), number)
         colours = {key: present(self._records[key].stages[number].colour) for key in unique(near)}
         matches = [mean_colour_match([colours[other] for other in others]) for others in near]
@@ -389,12 +389,12 @@ class VideoPipeline:
 
     def _average(self, number: int, keys: Sequence[FaceKey], name: str) -> Tensor:
         """Flow-guided averages of a result of these faces, (B, 3, R, R)."""
-        radius = self.stages[number].temporal_radius
+        distances = self.stages[number].averaged
         weights = {key: self._temporal_weight(key) for key in keys}
-        averaged = [key for key in keys if weights[key] > 0 and len(self._records.around(key, radius)) > 1]
+        averaged = [key for key in keys if weights[key] > 0 and len(self._records.around(key, distances)) > 1]
         made = dict(zip(keys, self._records.pictures(number, name, keys), strict=True))
         if averaged:
-            near = self._records.others(averaged, radius)
+            near = self._records.others(averaged, distances)
             others = [*averaged, *sorted(set(unique(near)) - set(averaged))]
             averages = temporal_average(
                 self._records.stack(number, name, others),
@@ -415,7 +415,7 @@ class VideoPipeline:
         return max(0.0, share) * self.pipeline.settings.temporal_weight
 
     def _averages_at_once(self, stage: Stage) -> int:
-        pixels = (2 * stage.temporal_radius + 1) * stage.resolution**2
+        pixels = (2 * len(stage.averaged) + 1) * stage.resolution**2
         return max(1, PIXELS_AT_ONCE // pixels)
 
     def _strength(self, key: FaceKey) -> float:

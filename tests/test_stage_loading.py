@@ -45,7 +45,7 @@ def test_a_restorer_takes_the_place_of_the_rm_where_there_is_a_prior_for_it(file
 
 def test_a_restorer_works_alone_where_there_is_none(files: Path) -> None:
     found = find_models(settings(files, None))
-    assert found.configs == (StageConfig(512, "", window_radius=0, temporal_radius=3),)
+    assert found.configs == (StageConfig(512, "", window_radius=0, temporal_radius=4),)
     with pytest.raises(InputError, match="the models mini have no prior of 512 pixels for a restorer"):
         find_models(settings(files, None, method="guided"))
 

@@ -225,9 +225,18 @@ def test_faces_of_different_stages_are_restored_together() -> None:
     assert (small.shape[0], large.shape[0]) == (SIZE, 2 * SIZE)
 
 
+@pytest.mark.parametrize(
+    ("radius", "wanted"), [(0, []), (1, [1]), (3, [1, 2]), (4, [1, 2, 4]), (12, [1, 2, 4, 8]), (16, [1, 2, 4, 8, 16])]
+)
+def test_averages_reach_further_in_powers_of_two(radius: int, wanted: list[int]) -> None:
+    (stage,) = tracing(radius=16, temporal_radius=radius).stages
+    assert list(stage.averaged) == wanted
+    assert stage.temporal_radius == max(wanted, default=0)
+
+
 def test_every_stage_makes_a_face_depend_on_more_frames() -> None:
     assert reach(tracing(1).stages) == 1 + 2 * 8
-    assert reach(tracing(1, stages=2, radius=3).stages) == 1 + 2 * 3 + 2 * 3
+    assert reach(tracing(1, stages=2, radius=4).stages) == 1 + 2 * 4 + 2 * 4
     unsampled = replace(tracing(0).stages[0], sampler=None)
     assert reach([unsampled]) == 8
 

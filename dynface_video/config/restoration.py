@@ -120,8 +120,8 @@ class RestorationSettings(Section):
         default=None,
         ge=0,
         le=16,
-        description="maximum number of neighbours on each side in flow-guided averaging, frames; 0: off; null: the "
-        "stage's own",
+        description="how far flow-guided averaging reaches on each side, frames: to those 1, 2, 4, 8 and 16 frames "
+        "away; 0: off; null, or more than that: the stage's own",
     )
     repeat_tolerance: float | None = Field(
         default=2.0,

@@ -157,7 +157,7 @@ def prior_stage(bench: Bench, dtype: torch.dtype, slots: int) -> Stage:
     )
     estimator = BlurLevelEstimator(resolution=size).to(bench.device).eval().requires_grad_(False)
     config = StageConfig(
-        size, "", "", "", "", num_inference_steps=EVALUATIONS, reference_step=1, window_radius=0, temporal_radius=3
+        size, "", "", "", "", num_inference_steps=EVALUATIONS, reference_step=1, window_radius=0, temporal_radius=4
     )
     settings = first.settings.model_copy(update={"batch_size": slots, "guidance_map": "none"})
     return Stage(config, first.restoration, Sampler(estimator, prior, table), settings, bench.device, dtype)
