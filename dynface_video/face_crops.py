@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dynface_video.face_records import FaceKey, FaceRecords, batches, present, unique
 from dynface_video.pipeline import FacePipeline
+from dynface_video.resampling import on_cpu
 from dynface_video.temporal.damage import (
     FoundDamage,
     NearFrames,
@@ -25,6 +26,14 @@ from dynface_video.temporal.pair_motions import PairMotions
 
 PIXELS_AT_ONCE = 1 << 22
 """Limit of neighbours' pixels in a batch, for memory: a crowd has a thousand faces within reach."""
+PIXELS_AT_ONCE_ON_A_DEVICE = 1 << 25
+"""16 faces of 512 pixels with their neighbours, 0.4 GB a tensor: every batch launches the same kernels."""
+
+
+def faces_at_once(picture: Tensor, size: int, *, neighbours: int) -> int:
+    """How many faces of `size` pixels are worked on at once with so many neighbours each, where a picture lies."""
+    most = PIXELS_AT_ONCE if on_cpu(picture) else PIXELS_AT_ONCE_ON_A_DEVICE
+    return max(1, most // ((neighbours + 1) * size**2))
 
 
 class FaceCrops:
@@ -53,8 +62,8 @@ class FaceCrops:
             missing = [key for key in keys if self._records[key].whole is None]
             for group in self._records.by_stages(missing):
                 size = self._stages[self._records.last_stage(group[0])].resolution
-                pixels = (2 * self._stages[0].window_radius + 1) * size**2
-                for part in batches(group, max(1, PIXELS_AT_ONCE // pixels)):
+                near = self._stages[0].window_radius
+                for part in batches(group, faces_at_once(self._records[group[0]].crops[0], size, neighbours=2 * near)):
                     self._remove_damage(part)
         return self._records.stack(number, "whole", keys)
 

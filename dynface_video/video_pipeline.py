@@ -32,7 +32,7 @@ from torch import Tensor
 
 from dynface_video.analyzed_track import AnalyzedTrack
 from dynface_video.diffusion.noise import NoiseKey
-from dynface_video.face_crops import PIXELS_AT_ONCE, FaceCrops
+from dynface_video.face_crops import FaceCrops, faces_at_once
 from dynface_video.face_records import FaceKey, FaceRecord, FaceRecords, StageState, batches, present, unique
 from dynface_video.faces.colour_transfer import (
     apply_colour,
@@ -308,7 +308,7 @@ class VideoPipeline:
         stage = self.stages[number]
         drawn: dict[FaceKey, int] = {}
         averaging = []
-        for part in batches(missing, self._averages_at_once(stage)):
+        for part in self._averaging_batches(missing, stage):
             near = self._planned(number, "estimate", self._spread(part, stage))
             averaging.append(self._runner.submit(TEMPORAL, partial(self._guide, number, part, drawn), near))
         task = self._runner.submit(SAMPLING, partial(self._draw, number, drawn), averaging)
@@ -346,7 +346,7 @@ class VideoPipeline:
         stage = self.stages[number]
         missing = self._unplanned(number, "face", keys)
         for group in split(missing, lambda key: self.tracks[key.track].stage_count == number + 1):
-            for part in batches(group, self._averages_at_once(stage)):
+            for part in self._averaging_batches(group, stage):
                 near = self._planned(number, "sample", self._averaged(part, number))
                 task = self._runner.submit(TEMPORAL, partial(self._complete, number, part), near)
                 self._plan_results(number, "face", part, task)
@@ -414,9 +414,11 @@ class VideoPipeline:
         share = (min(1.0, level / FULL_WEIGHT_LEVEL) ** 2 - LEAST_WEIGHT) / (1 - LEAST_WEIGHT)
         return max(0.0, share) * self.pipeline.settings.temporal_weight
 
-    def _averages_at_once(self, stage: Stage) -> int:
-        pixels = (2 * len(stage.averaged) + 1) * stage.resolution**2
-        return max(1, PIXELS_AT_ONCE // pixels)
+    def _averaging_batches(self, keys: Sequence[FaceKey], stage: Stage) -> Iterable[list[FaceKey]]:
+        if not keys:
+            return ()
+        crop, neighbours = self._records[keys[0]].crops[0], 2 * len(stage.averaged)
+        return batches(keys, faces_at_once(crop, stage.resolution, neighbours=neighbours))
 
     def _strength(self, key: FaceKey) -> float:
         strengths, common = self.tracks[key.track].strengths, self.pipeline.settings.strength

@@ -141,9 +141,9 @@ def motion(target: MotionInput, source: MotionInput) -> Motion:
 def motion_both_ways(first: MotionInput, second: MotionInput) -> tuple[Motion, Motion]:
     """`motion(first, second)` and `motion(second, first)`, at little more than the price of one."""
     _check_masks(first, second)
-    there, back = _flow(first, second), _flow(second, first)
-    ways = join_motion_inputs([first, second]), join_motion_inputs([second, first])
-    both, count = _judge(*ways, (torch.cat([there, back]), torch.cat([back, there]))), len(there)
+    ways, count = (join_motion_inputs([first, second]), join_motion_inputs([second, first])), len(first.crop)
+    flow = _flow(*ways)
+    both = _judge(*ways, (flow, torch.cat([flow[count:], flow[:count]])))
     return both[:count], both[count:]
 
 
