@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from dynface_video.diffusion.dct import dct2, gaussian_transfer
 from dynface_video.diffusion.levels import level_in_pixels
-from dynface_video.models.restoration import ResidualBlock
+from dynface_video.models.residual_unet import ResidualBlock
 from dynface_video.pretrained import PretrainedModel, configured
 
 LEVEL_OFFSET = 0.2 / 128

@@ -8,31 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dynface_video.faces.align import low_pass_std
+from dynface_video.models.colour_branch import ColourBranch
 from dynface_video.models.protocols import Regression
+from dynface_video.models.residual_unet import ResidualUNet
 from dynface_video.pretrained import PretrainedModel, configured, layout_of
-
-
-class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions without normalisation, which would hide the strength of the noise (EDSR)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
-        nn.init.kaiming_normal_(self.first.weight, nonlinearity="relu")
-        nn.init.zeros_(self.second.weight)
-        nn.init.zeros_(self.second.bias)  # type: ignore[arg-type]
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to the same shape."""
-        return x + self.second(F.relu(self.first(x), inplace=True))
 
 
 class WindowFusion(nn.Module):
@@ -83,7 +68,7 @@ class WindowFusion(nn.Module):
         return total / divisor.clamp(min=1e-3), features / counts.sum(dim=1)
 
 
-class RestorationModel(PretrainedModel):
+class RestorationModel(ResidualUNet, PretrainedModel):
     """RM: a U-Net of plain residual blocks that regresses the clean face as a residual of the degraded one.
 
     With neighbours it does so from their weighted mean; without them it is the network of a single crop. One that
@@ -98,6 +83,7 @@ class RestorationModel(PretrainedModel):
         blocks: Residual blocks of each level.
         fusion_channels: Channels of the network that weighs neighbouring crops; 0 has none, and neighbours are ignored.
         reads_coarse: Whether it reads the enlarged result of the coarser stage beside the crop.
+        colour_channels: Of each level of the branch that decides on colour, with `blocks` residual blocks; () has none.
     """
 
     channels_last = True
@@ -113,18 +99,12 @@ class RestorationModel(PretrainedModel):
         blocks: Sequence[int] = (1, 2, 2, 3),
         fusion_channels: int = 0,
         reads_coarse: bool = False,
+        colour_channels: Sequence[int] = (),
     ) -> None:
-        super().__init__()
-        widths, inputs = tuple(channels), 6 if reads_coarse else 3
-        self.head = nn.Conv2d(inputs * unshuffle**2, widths[0], 3, padding=1)
-        self.encoders = nn.ModuleList(_blocks(c, n) for c, n in zip(widths, blocks, strict=True))
-        self.downs = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths))
-        self.ups = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in pairwise(widths))
-        self.decoders = nn.ModuleList(_blocks(c, n) for c, n in zip(widths[:-1], blocks[:-1], strict=True))
-        self.tail = nn.Conv2d(widths[0], 3 * unshuffle**2, 3, padding=1)
-        nn.init.normal_(self.tail.weight, std=1e-3)
-        nn.init.zeros_(self.tail.bias)  # type: ignore[arg-type]
-        self.fusion = WindowFusion(unshuffle, fusion_channels, widths[0]) if fusion_channels else None
+        inputs = 6 if reads_coarse else 3
+        super().__init__(inputs * unshuffle**2, 3 * unshuffle**2, channels, blocks)
+        self.fusion = WindowFusion(unshuffle, fusion_channels, channels[0]) if fusion_channels else None
+        self.colour = ColourBranch(colour_channels, blocks) if colour_channels else None
 
     @property
     def reads_windows(self) -> bool:
@@ -162,20 +142,9 @@ class RestorationModel(PretrainedModel):
             degraded, features = self.fusion(degraded, neighbours, valid)
         evidence = degraded if coarse is None else on_coarse(degraded, coarse)
         seen = evidence if coarse is None else torch.cat([evidence, degraded], dim=1)
-        x = self.head(F.pixel_unshuffle(seen, self.config.unshuffle)) + features
-        return Regression(evidence, evidence + F.pixel_shuffle(self._unet(x), self.config.unshuffle))
-
-    def _unet(self, x: Tensor) -> Tensor:
-        skips = []
-        for encoder, down in zip(self.encoders, self.downs, strict=False):
-            x = encoder(x)
-            skips.append(x)
-            x = down(x)
-        x = self.encoders[-1](x)
-        for decoder, up, skip in zip(reversed(self.decoders), reversed(self.ups), reversed(skips), strict=True):
-            x = decoder(up(x) + skip)
-        tail: Tensor = self.tail(x)
-        return tail
+        changes = self.transform(F.pixel_unshuffle(seen, self.config.unshuffle), features)
+        estimate = evidence + F.pixel_shuffle(changes, self.config.unshuffle)
+        return Regression(evidence, estimate if self.colour is None else self.colour(evidence, estimate))
 
 
 def enlarge_coarse(faces: Tensor, size: int) -> Tensor:
@@ -254,7 +223,3 @@ def _cubic(size: int, enlarged: int, device: torch.device) -> Tensor:
     """Row i: the weights of `size` pixels in pixel i of `enlarged` ones by cubic interpolation, (enlarged, size)."""
     pixels = torch.eye(size)[None, None]
     return F.interpolate(pixels, (enlarged, size), mode="bicubic", align_corners=False)[0, 0].to(device)
-
-
-def _blocks(channels: int, count: int) -> nn.Sequential:
-    return nn.Sequential(*(ResidualBlock(channels) for _ in range(count)))
