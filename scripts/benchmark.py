@@ -4,6 +4,7 @@ python scripts/benchmark.py                      # the parts, on synthetic crops
 python scripts/benchmark.py --video CLIP.mp4     # and the time of a whole restoration beside its networks'
 python scripts/benchmark.py --temporal 8         # and of temporal work in a face's time, at 128, 256 and 512 pixels
 python scripts/benchmark.py --operations 16      # and of the operations that each part takes on a GPU, 16 faces at once
+python scripts/benchmark.py --loops 256          # and of the sampling engine against plain batches of 256 faces
 python scripts/benchmark.py --video CLIP.mp4 --against OLD       # and of a checkout OLD against this one, in turn
 python scripts/benchmark.py --no-faces 25        # and of a clip without faces against FFmpeg (100 frames, and 25;
                                                  # medians of --rounds)
@@ -45,11 +46,14 @@ from dynface_video.temporal.motion import motion, motion_both_ways, prepare_moti
 from evaluation.baselines import classical_baselines
 from evaluation.device.run import benchmark_device
 from evaluation.faces import CleanFace, DegradedFace, degrade_faces, load_clean_faces
+from evaluation.loops import loops_table
 from evaluation.operations import count_operations, operations_table
 from evaluation.precisions import SIZES, compare_precisions, precision_table
 from evaluation.temporal_share import time_faces, time_table
 
 REFERENCE = "RM"
+MOST_EVALUATIONS = 4
+"""Of `--loops`, beside what the models take."""
 REPEATED_FRAMES = 36
 """Of the clip of `--repeats`, from its start."""
 
@@ -65,6 +69,7 @@ def main() -> int:
     parser.add_argument("--video", type=Path, help="also restore this clip into a temporary folder")
     parser.add_argument("--temporal", type=int, metavar="FACES", help="also time so many faces of a track at each size")
     parser.add_argument("--operations", type=int, metavar="FACES", help="also count a face's operations on a GPU")
+    parser.add_argument("--loops", type=int, metavar="FACES", help="also draw so many faces in the engine and without")
     parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="also restore --video by another version")
     parser.add_argument("--no-faces", type=int, metavar="FRAMES", help="also restore clips without faces")
     parser.add_argument("--length", type=int, metavar="FRAMES", help="also restore clips of so many frames, x4 and x16")
@@ -117,6 +122,10 @@ def _tables(options: argparse.Namespace) -> Iterator[str]:
     if options.operations:
         size = pipeline.resolution
         yield operations_table(count_operations(pipeline, size, options.operations), size, options.operations)
+    if options.loops:
+        counts = sorted({pipeline.stages[0].config.num_inference_steps, MOST_EVALUATIONS})
+        slots, rounds = options.batch_size, options.rounds
+        yield loops_table(pipeline.stages[0], counts, faces=options.loops, slots=slots, rounds=rounds)
     yield from _tables_of_videos(options)
     if options.precision:
         faces = load_clean_faces(options.precision, max(SIZES), limit=options.batch_size)

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from dynface_video.diffusion.engine import FaceJob, SamplingEngine
 from dynface_video.diffusion.noise import NoiseKey
 from dynface_video.memory import GIB, slot_memory
-from dynface_video.models.protocols import Denoiser
 from dynface_video.stage import Stage
-from evaluation.device.material import EVALUATIONS, LEVEL, prior_stage, spread_levels
+from evaluation.device.material import EVALUATIONS, LEVEL, prior_stage
 from evaluation.device.report import Clock, Report
 from evaluation.device.scale import Bench
 from evaluation.device.speed import one_stage, video_seconds
-from evaluation.device.timing import now, observe, seconds_a_call
+from evaluation.device.timing import observe, seconds_a_call
+from evaluation.loops import denoiser_of, time_loops
 
 MOST_EVALUATIONS, REFERENCE_STEP = 16, 900
 """Of a face at the spread of levels, as the model set of 512 pixels has them: the number follows the level."""
@@ -92,7 +91,7 @@ def time_engine(bench: Bench, report: Report, clock: Clock) -> None:
 
 
 def compare_loops(bench: Bench, report: Report, clock: Clock) -> None:
-    """Engine, plain batches that wait for their slowest face, and one face at a time, at a spread of levels."""
+    """Engine, plain batches and one face at a time, at a spread of levels; see `time_loops`."""
     slots = min(8, max(bench.scale.slots))
     prior = prior_stage(bench, torch.bfloat16, slots)
     by_level = replace(
@@ -102,26 +101,11 @@ def compare_loops(bench: Bench, report: Report, clock: Clock) -> None:
         "loops", ["side", "way", "faces", "evaluations", "calls", "s", "faces a second", "occupancy"]
     )
     for stage in (by_level, replace(bench.pipeline.stages[0], dtype=torch.bfloat16)):
-        jobs = _spread_jobs(stage, bench.scale.spread)
-        few = jobs[:: max(1, len(jobs) // 8)]
-        for name, chosen, batches in (
-            ("engine", jobs, [jobs]),
-            ("plain batches", jobs, [jobs[first : first + slots] for first in range(0, len(jobs), slots)]),
-            ("one at a time", few, [[job] for job in few]),
-        ):
+        for one in time_loops(stage, bench.scale.spread, slots, alone=8):
+            counts = [one.faces, one.evaluations, one.calls]
+            add([stage.resolution, one.way, *counts, one.seconds, one.faces / one.seconds, one.occupancy])
             if clock.over:
                 break
-            used = 1 if name == "one at a time" else slots
-            options = replace(stage.sampling_options(), slots=used, fixed_slots=True)
-            engine = SamplingEngine(_denoiser(stage), options, bench.device)
-            _run(stage, engine, [jobs[:1]])
-            engine.evaluations = engine.calls = 0
-            began = now(bench.device)
-            _run(stage, engine, batches)
-            seconds = now(bench.device) - began
-            occupancy = engine.evaluations / max(1, engine.calls * used)
-            counts = [len(chosen), engine.evaluations, engine.calls]
-            add([stage.resolution, name, *counts, seconds, len(chosen) / seconds, occupancy])
     report.end_table()
 
 
@@ -155,32 +139,8 @@ def _batch(stage: Stage, slots: int) -> Callable[[], object]:
     return lambda: used.sample(estimates, levels, steps, keys)
 
 
-def _spread_jobs(stage: Stage, count: int) -> list[FaceJob]:
-    levels = spread_levels(count)
-    used, steps = stage.effective_blur_levels(levels), stage.starting_steps(levels)
-    estimate = torch.rand(3, stage.resolution, stage.resolution, device=stage.device)
-    return [
-        FaceJob(
-            number, estimate, stage.guides(float(used[number]), int(steps[number])), int(steps[number]), NoiseKey(0, 0)
-        )
-        for number in range(count)
-    ]
-
-
-def _run(stage: Stage, engine: SamplingEngine, batches: Iterable[Sequence[FaceJob]]) -> None:
-    with torch.autocast(stage.device.type, stage.dtype, enabled=stage.dtype != torch.float32):
-        for jobs in batches:
-            for _ in engine.run(jobs):
-                pass
-
-
-def _denoiser(stage: Stage) -> Denoiser:
-    assert stage.sampler is not None
-    return stage.sampler.prior
-
-
 def _prior(stage: Stage) -> torch.nn.Module:
-    prior = _denoiser(stage)
+    prior = denoiser_of(stage)
     assert isinstance(prior, torch.nn.Module)
     return prior
 
