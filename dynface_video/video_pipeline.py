@@ -51,12 +51,12 @@ REGRESSION, SAMPLING, TEMPORAL = LANES = ("regression", "sampling", "temporal")
 """The lanes of a video pipeline's work. Only the last uses motions and colours; the others write their own results into
 the records."""
 
-FULL_WEIGHT_LEVEL = 1.5 / 128
+FULL_WEIGHT_LEVEL = 0.5 / 128
 """Relative blur level from which on faces are averaged with the full weight; less below it, by the square: a face that
 is nearly sharp has little noise to lose, and motion finer than the flow can follow."""
 LEAST_WEIGHT = 0.05
-"""Faces with at most this share of the full weight are not averaged, and larger weights rise from 0, without a step.
-Those of two sharp clips had 0.03 at most: averaging hardly changed them, and was most of the temporal work."""
+"""Faces with at most this share of the full weight are not averaged, and larger weights rise from 0, without a step:
+averaging would hardly change them, and is most of the temporal work."""
 
 
 def averaging_passes(stage: Stage) -> int:

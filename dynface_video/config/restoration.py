@@ -130,7 +130,7 @@ class RestorationSettings(Section):
         "levels of 255; 0: only for identical pictures; null: restore every frame",
     )
     temporal_weight: float = Field(
-        default=1.0, ge=0, description="weight of a neighbour in flow-guided averaging relative to the face itself"
+        default=0.4, ge=0, description="weight of a neighbour in flow-guided averaging relative to the face itself"
     )
     paste_mask: Annotated[Literal["crop", "person"], Option()] = Field(
         default="crop",
