@@ -27,11 +27,11 @@ from dynface_video.temporal.pair_motions import PairMotions
 PIXELS_AT_ONCE = 1 << 22
 """Limit of neighbours' pixels in a batch, for memory: a crowd has a thousand faces within reach."""
 PIXELS_AT_ONCE_ON_A_DEVICE = 1 << 25
-"""16 faces of 512 pixels with their neighbours, 0.4 GB a tensor: every batch launches the same kernels."""
+"""The same on a GPU, where larger batches launch fewer kernels: 18 faces of 512 pixels with six neighbours."""
 
 
 def faces_at_once(picture: Tensor, size: int, *, neighbours: int) -> int:
-    """How many faces of `size` pixels are worked on at once with so many neighbours each, where a picture lies."""
+    """How many faces of `size` pixels, with so many neighbours each, are a batch on the device of a picture."""
     most = PIXELS_AT_ONCE if on_cpu(picture) else PIXELS_AT_ONCE_ON_A_DEVICE
     return max(1, most // ((neighbours + 1) * size**2))
 
@@ -75,7 +75,7 @@ class FaceCrops:
 
     def windows(self, number: int, keys: Sequence[FaceKey], own: Tensor) -> list[Tensor]:
         """The neighbouring crops of each face, warped onto its own crop (B, 3, R, R): (K, 3, R, R) each."""
-        near = self._records.others(keys, self._stages[number].window)
+        near = self._records.others(keys, self._stages[number].window_distances)
         others = sorted(unique(near))
         if not others:
             return [own.new_zeros(0, *own.shape[1:]) for _ in keys]
@@ -95,7 +95,7 @@ class FaceCrops:
 
     def _remove_damage(self, keys: Sequence[FaceKey]) -> None:
         """Remove the damage of faces that go through the same stages, on their last crops; the others follow."""
-        number, near = self._records.last_stage(keys[0]), self._records.others(keys, self._stages[0].window)
+        number, near = self._records.last_stage(keys[0]), self._records.others(keys, self._stages[0].window_distances)
         self._find_damage(unique([keys, *near]))
         size, most = self._stages[number].resolution, max(map(len, near))
         neighbours, motions = self._neighbours(number, keys, near)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, pairwise
 from typing import TypeVar
 
 import numpy as np
@@ -90,14 +90,22 @@ class FaceRecords(dict[FaceKey, FaceRecord]):
     def around(self, key: FaceKey, distances: Sequence[int]) -> list[FaceKey]:
         """The face itself and its observed neighbours: in a bridged gap the crop may show something else.
 
+        A frame that repeats an earlier one has no face of its own. Where there is none at a distance, the next one
+        nearer stands in, down to the distance before.
+
         Args:
             key: The face.
             distances: Of the neighbours, on either side, in frames, ascending.
         """
+        return [*reversed(self._beside(key, distances, -1)), key, *self._beside(key, distances, 1)]
+
+    def _beside(self, key: FaceKey, distances: Sequence[int], side: int) -> list[FaceKey]:
         observed = self.tracks[key.track].track.observed
-        places = [*(-far for far in reversed(distances)), 0, *distances]
-        near = (FaceKey(key.track, key.at + place) for place in places)
-        return [other for other in near if other == key or (other in self and observed[other.at])]
+        found: list[FaceKey] = []
+        for nearer, far in pairwise([0, *distances]):
+            places = (FaceKey(key.track, key.at + side * distance) for distance in range(far, nearer, -1))
+            found += islice((other for other in places if other in self and observed[other.at]), 1)
+        return found
 
     def others(self, keys: Sequence[FaceKey], distances: Sequence[int]) -> list[list[FaceKey]]:
         """As `around`, of each face, without itself."""

@@ -202,14 +202,14 @@ class Stage:
         return self.config.window_radius if wanted is None else wanted
 
     @property
-    def window(self) -> Sequence[int]:
-        """How far from the face the crops are that RM reads, frames to either side."""
+    def window_distances(self) -> Sequence[int]:
+        """Distances in frames, on each side, of the crops that RM reads beside a face's own."""
         return range(1, self.window_radius + 1)
 
     @property
-    def averaged(self) -> Sequence[int]:
-        """How far away the faces are that a face is averaged with, frames to either side: powers of 2, so that twice
-        the reach costs one neighbour more."""
+    def averaging_distances(self) -> Sequence[int]:
+        """Distances in frames, on each side, of the faces averaged with a face: powers of 2, so that twice the reach
+        costs one neighbour more on each side."""
         if self.settings.temporal_weight <= 0:
             return ()
         wanted, own = self.settings.temporal_radius, self.config.temporal_radius
@@ -218,8 +218,8 @@ class Stage:
 
     @property
     def temporal_radius(self) -> int:
-        """How many frames on either side averages reach."""
-        return max(self.averaged, default=0)
+        """How many frames on either side averages reach: the largest power of 2 up to what is asked for."""
+        return max(self.averaging_distances, default=0)
 
     def networks(self) -> list[torch.nn.Module]:
         """The networks of this stage that are torch modules."""

@@ -4,8 +4,8 @@ At every stage, with w, r of that stage:
 
     crops t-w .. t+w --film damage removed--> crop t
     crops t-w .. t+w (and the coarser face t) --RM--> estimate t
-    estimates t, t-1, t+1, t-2, t+2, t-4 .. t+r --flow-guided average--> guide t --sampler--> sample t
-    samples t, t-1, t+1, t-2, t+2, t-4 .. t+r --flow-guided average--> face t
+    estimates t, t±1, t±2, t±4 .. t±r --flow-guided average--> guide t --sampler--> sample t
+    samples t, t±1, t±2, t±4 .. t±r --flow-guided average--> face t
 
 The face of a track's last stage gets the colour of its source.
 
@@ -53,10 +53,10 @@ the records."""
 
 FULL_WEIGHT_LEVEL = 0.5 / 128
 """Relative blur level from which on faces are averaged with the full weight; less below it, by the square: a face that
-is nearly sharp has little noise to lose, and motion finer than the flow can follow."""
+is nearly sharp has little noise to lose, and motion finer than the flow can follow. SE reads no more than this off most
+faces that a codec has blurred."""
 LEAST_WEIGHT = 0.05
-"""Faces with at most this share of the full weight are not averaged, and larger weights rise from 0, without a step:
-averaging would hardly change them, and is most of the temporal work."""
+"""Faces with at most this share of the full weight are not averaged; larger weights rise from 0, without a step."""
 
 
 def averaging_passes(stage: Stage) -> int:
@@ -254,7 +254,7 @@ class VideoPipeline:
         return plan[::-1]
 
     def _spread(self, keys: Iterable[FaceKey], stage: Stage) -> list[FaceKey]:
-        return unique(self._records.around(key, stage.averaged) for key in keys)
+        return unique(self._records.around(key, stage.averaging_distances) for key in keys)
 
     def _unplanned(self, number: int, name: str, keys: Iterable[FaceKey]) -> list[FaceKey]:
         """Those of a stage's results that nothing computes yet."""
@@ -362,7 +362,7 @@ class VideoPipeline:
         twice = averaging_passes(stage) == 2
         faces = self._average(number, keys, "sample") if twice else self._records.stack(number, "sample", keys)
         if self.tracks[keys[0].track].stage_count == number + 1:
-            faces = self._coloured(faces, number, keys, stage.averaged if twice else ())
+            faces = self._coloured(faces, number, keys, stage.averaging_distances if twice else ())
         for key, face in zip(keys, faces, strict=True):
             self._records[key].stages[number].face = face
 
@@ -389,7 +389,7 @@ class VideoPipeline:
 
     def _average(self, number: int, keys: Sequence[FaceKey], name: str) -> Tensor:
         """Flow-guided averages of a result of these faces, (B, 3, R, R)."""
-        distances = self.stages[number].averaged
+        distances = self.stages[number].averaging_distances
         weights = {key: self._temporal_weight(key) for key in keys}
         averaged = [key for key in keys if weights[key] > 0 and len(self._records.around(key, distances)) > 1]
         made = dict(zip(keys, self._records.pictures(number, name, keys), strict=True))
@@ -408,7 +408,7 @@ class VideoPipeline:
 
     def _temporal_weight(self, key: FaceKey) -> float:
         if self.stages[0].sampler is None:
-            # Nobody has read a level: a restorer alone draws anew in every frame, however sharp that is.
+            # No level was measured: a restorer alone draws anew in every frame, however sharp that is.
             return self.pipeline.settings.temporal_weight
         level = float(self.tracks[key.track].levels[0, key.at])
         share = (min(1.0, level / FULL_WEIGHT_LEVEL) ** 2 - LEAST_WEIGHT) / (1 - LEAST_WEIGHT)
@@ -417,7 +417,7 @@ class VideoPipeline:
     def _averaging_batches(self, keys: Sequence[FaceKey], stage: Stage) -> Iterable[list[FaceKey]]:
         if not keys:
             return ()
-        crop, neighbours = self._records[keys[0]].crops[0], 2 * len(stage.averaged)
+        crop, neighbours = self._records[keys[0]].crops[0], 2 * len(stage.averaging_distances)
         return batches(keys, faces_at_once(crop, stage.resolution, neighbours=neighbours))
 
     def _strength(self, key: FaceKey) -> float:

@@ -13,12 +13,13 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from dynface_video import video_pipeline
 from dynface_video.analyzed_track import AnalyzedTrack
 from dynface_video.deferred import Deferred
 from dynface_video.diffusion.noise import NoiseKey
-from dynface_video.face_records import FaceKey
+from dynface_video.face_records import FaceKey, FaceRecord, FaceRecords
 from dynface_video.faces.colour import LUMINANCE
 from dynface_video.lanes import Lanes
 from dynface_video.media.timing.shots import Shot
@@ -73,14 +74,19 @@ def restore(pipeline: FacePipeline, one: AnalyzedTrack, start: int, stop: int, *
 
 
 @pytest.mark.parametrize("stages", [1, 2])
-@pytest.mark.parametrize("cuts", [[0, 24], [0, 7, 15, 24], [0, 3, 7, 10, 14, 17, 21, 24]])
-def test_segments_make_what_the_whole_makes(cuts: list[int], stages: int) -> None:
+@pytest.mark.parametrize(
+    ("cuts", "block"), [([0, 24], 5), ([0, 7, 15, 24], 1), ([0, 7, 15, 24], 2), ([0, 3, 7, 10, 14, 17, 21, 24], 5)]
+)
+def test_segments_make_what_the_whole_makes(cuts: list[int], block: int, stages: int) -> None:
+    one = track()
+    one.observed[[5, 6, 13]] = False
+
     def made(start: int, stop: int, block: int) -> list[np.ndarray]:
-        pipeline = tracing(stages=stages, radius=8 if stages == 1 else 2)
-        return restore(pipeline, analyzed(track(), stages=stages), start, stop, block=block)
+        pipeline = tracing(stages=stages, radius=8 if stages == 1 else 4)
+        return restore(pipeline, analyzed(one, stages=stages), start, stop, block=block)
 
     whole = made(0, LENGTH, LENGTH)
-    parts = [face for start, stop in pairwise(cuts) for face in made(start, stop, 5)]
+    parts = [face for start, stop in pairwise(cuts) for face in made(start, stop, block)]
     assert whole[0].shape == (SIZE * stages, SIZE * stages, 3)
     for a, b in zip(whole, parts, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -225,12 +231,25 @@ def test_faces_of_different_stages_are_restored_together() -> None:
     assert (small.shape[0], large.shape[0]) == (SIZE, 2 * SIZE)
 
 
+def test_where_frames_repeat_the_next_nearer_faces_are_neighbours() -> None:
+    records = FaceRecords({0: analyzed(track())}, SIZE, torch.device("cpu"))
+    for at in range(0, LENGTH, 3):
+        records[FaceKey(0, at)] = FaceRecord((), ())
+    near = records.around(FaceKey(0, 12), [1, 2, 4, 8])
+    assert [key.at for key in near] == [6, 9, 12, 15, 18]
+    assert [key.at for key in records.around(FaceKey(0, 12), range(1, 4))] == [9, 12, 15]
+    for at in range(LENGTH):
+        records[FaceKey(0, at)] = FaceRecord((), ())
+    records.tracks[0].track.observed[[8, 14, 20]] = False
+    assert [key.at for key in records.around(FaceKey(0, 12), [1, 2, 4, 8])] == [4, 9, 10, 11, 12, 13, 16, 19]
+
+
 @pytest.mark.parametrize(
     ("radius", "wanted"), [(0, []), (1, [1]), (3, [1, 2]), (4, [1, 2, 4]), (12, [1, 2, 4, 8]), (16, [1, 2, 4, 8, 16])]
 )
 def test_averages_reach_further_in_powers_of_two(radius: int, wanted: list[int]) -> None:
     (stage,) = tracing(radius=16, temporal_radius=radius).stages
-    assert list(stage.averaged) == wanted
+    assert list(stage.averaging_distances) == wanted
     assert stage.temporal_radius == max(wanted, default=0)
 
 

@@ -120,8 +120,8 @@ class RestorationSettings(Section):
         default=None,
         ge=0,
         le=16,
-        description="how far flow-guided averaging reaches on each side, frames: to those 1, 2, 4, 8 and 16 frames "
-        "away; 0: off; null, or more than that: the stage's own",
+        description="reach of flow-guided averaging on each side, frames; neighbours 1, 2, 4, 8 and 16 frames away are "
+        "used up to it; 0: off; null: the stage's own, which is also the maximum",
     )
     repeat_tolerance: float | None = Field(
         default=2.0,

@@ -1,5 +1,8 @@
-"""The colour of RM's face, at half its resolution: codecs and tape keep no more of it, and what they keep has errors as
-wide as a block, which a face has to be seen whole to tell from its own colours."""
+"""The colour of RM's face, corrected at half its resolution.
+
+Codecs and tape keep no finer chroma, and their errors are as wide as a block: telling them from the face's own colours
+takes a view of the whole face.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,10 @@ from dynface_video.faces.colour_transfer import join_chroma, split_chroma
 from dynface_video.models.residual_unet import ResidualUNet
 
 UNSHUFFLE = 2
-INPUTS, OUTPUTS = 2 * (4 + 2), 2
-"""At half the resolution: four values of luminance and two of chroma, of the crop and of RM's face; chroma."""
+INPUTS = 2 * (4 + 2)
+"""Channels at half the resolution: four of luminance and two of chroma, of the crop and of RM's face."""
+OUTPUTS = 2
+"""Two of chroma."""
 
 
 class ColourBranch(ResidualUNet):
@@ -41,8 +46,10 @@ class ColourBranch(ResidualUNet):
         parts = [_halved(picture) for picture in (crops, faces)]
         seen = torch.cat([part for luminance, chroma in parts for part in (luminance / 2, 2 * chroma)], dim=1)
         added = F.pixel_shuffle(self.transform(F.pixel_unshuffle(seen, UNSHUFFLE)), UNSHUFFLE) / 2
-        (_, before), (_, now) = parts
-        change = F.interpolate((before - now) / 2 + added, scale_factor=2.0, mode="bilinear", align_corners=False)
+        (_, source_chroma), (_, face_chroma) = parts
+        change = F.interpolate(
+            (source_chroma - face_chroma) / 2 + added, scale_factor=2.0, mode="bilinear", align_corners=False
+        )
         return faces + join_chroma(torch.zeros_like(change[:, :1]), change)
 
 

@@ -26,7 +26,7 @@ class ResidualBlock(nn.Module):
 
 
 class ResidualUNet(nn.Module):
-    """Levels of residual blocks, halved and doubled by convolutions; skips are added. As initialised it gives nearly 0.
+    """Levels of residual blocks, halved and doubled by convolutions; skips are added. Its initial output is nearly 0.
 
     Sides must be multiples of `2 ** (levels - 1)`.
 

@@ -10,6 +10,7 @@ import torch
 
 from dynface_video.diffusion.engine import FaceJob, SamplingEngine
 from dynface_video.diffusion.noise import NoiseKey
+from dynface_video.errors import ModelError
 from dynface_video.models.protocols import Denoiser
 from dynface_video.stage import Stage
 from evaluation.device.material import spread_levels
@@ -83,7 +84,7 @@ def loops_table(stage: Stage, counts: Sequence[int], *, faces: int, slots: int, 
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for most in counts:
-        used = replace(stage, config=replace(stage.config, num_inference_steps=most))
+        used = stage.with_settings(stage.settings.model_copy(update={"num_inference_steps": most}))
         timed = [list(time_loops(used, faces, slots)) for _ in range(rounds)]
         seconds = {way: median(one.seconds for times in timed for one in times if one.way == way) for way in WAYS}
         for one in timed[0]:
@@ -107,8 +108,9 @@ def spread_jobs(stage: Stage, count: int) -> list[FaceJob]:
 
 
 def denoiser_of(stage: Stage) -> Denoiser:
-    """The prior of a stage that has one."""
-    assert stage.sampler is not None
+    """The prior of a stage; raises ModelError where it has none."""
+    if stage.sampler is None:
+        raise ModelError(f"the stage of {stage.resolution} pixels has no prior to draw with")
     return stage.sampler.prior
 
 

@@ -19,7 +19,7 @@ from dynface_video.video_pipeline import VideoPipeline, reach
 
 SIZES = (128, 256, 512)
 LEVEL = 1.5 / 128
-"""Relative blur level of the measured faces: from here on they are averaged with the full weight."""
+"""Relative blur level of the measured faces; they are averaged with the full weight."""
 
 
 @dataclass(frozen=True)

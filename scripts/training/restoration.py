@@ -27,7 +27,7 @@ COLOUR_CHANNELS = (32, 48, 64, 96)
 """Of the colour branch of an RM that has none yet."""
 FACES_SHARE = 0.35
 """Of the batches of `ColourTraining`: with RM's faces. In the others crops stand in their place, in a third of the
-time: most of what there is to learn is what codecs do to colour."""
+time: most of the branch's task is to undo what codecs do to colour."""
 
 
 class RestorationTraining:
@@ -183,9 +183,12 @@ class FacesTraining:
 class ColourTraining:
     """A `Component` that trains the colour branch of a trained RM, and nothing else of it, on single crops.
 
-    Chroma is a small part of every loss that RM is trained by. Alone it is learned in a tenth of the crops.
+    Chroma is a small part of every loss that RM is trained by. `FacesTraining` and `WindowTraining` train a branch that
+    is there with everything else.
 
-    initial: The RM, with a colour branch or without one yet
+    Args:
+        faces: Crops.
+        initial: The RM, with a colour branch or without one yet.
     """
 
     name = "restoration_colour"

@@ -1,4 +1,4 @@
-"""The engine and what it is compared with draw the same faces, in as many calls as their numbers of evaluations say."""
+"""The engine and what it is compared with: the same evaluations in more or fewer calls."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ def stage():  # type: ignore[no-untyped-def]
     return replace(stage, config=replace(stage.config, num_inference_steps=4))
 
 
-def test_every_way_draws_the_same_faces(stage) -> None:  # type: ignore[no-untyped-def]
+def test_every_way_takes_the_same_evaluations(stage) -> None:  # type: ignore[no-untyped-def]
     times = {one.way: one for one in time_loops(stage, FACES, SLOTS)}
     assert list(times) == list(WAYS)
     assert len({one.evaluations for one in times.values()}) == 1

@@ -33,9 +33,9 @@ def test_only_the_branch_learns_and_it_learns_a_tint(faces: FaceSet) -> None:
     batch["degraded"] = (batch["clean"] + torch.tensor([0.2, 0.0, -0.2])[:, None, None]).clamp(-1, 1)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
-    losses = []
+    losses, generator = [], torch.Generator().manual_seed(0)
     for _ in range(60):
-        loss = component.loss(model, batch, torch.Generator())
+        loss = component.loss(model, batch, generator)
         losses.append(loss.item())
         loss.backward()
         optimizer.step()
@@ -54,9 +54,25 @@ def test_a_network_without_a_branch_gets_one_and_is_exported_with_it(faces: Face
     initial = RestorationModel(**RM)
     model = ColourTraining(faces, initial).build()
     assert tuple(model.config.colour_channels) == COLOUR_CHANNELS
+    with torch.no_grad():
+        model.colour.tail.bias.fill_(0.25)
     pretrained.save_pretrained(model, tmp_path)
     loaded = pretrained.load_pretrained(RestorationModel, tmp_path)
     crops = torch.rand(1, 3, 64, 64) * 2 - 1
     with torch.no_grad():
-        # An untrained branch takes the mean of both colours, and RM's own of this one are the crop's.
-        assert chroma_l1(loaded(crops), initial(crops)) < 0.01
+        torch.testing.assert_close(loaded(crops), model(crops), atol=0.01, rtol=0)
+        assert chroma_l1(loaded(crops), initial(crops)) > 0.05
+
+
+def test_crops_in_the_place_of_faces_teach_as_well(faces: FaceSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    component = ColourTraining(faces, RestorationModel(**RM))
+    model, losses = component.build(), []
+    with torch.no_grad():
+        # RM's face has another colour than the crop.
+        model.tail.bias[:4].fill_(0.5)
+    batch = component.batch(np.random.default_rng(1), 2, held_out=False)
+    for share in (0.0, 1.0):
+        monkeypatch.setattr("training.restoration.FACES_SHARE", share)
+        losses.append(component.loss(model, batch, torch.Generator()))
+        losses[-1].backward()
+    assert model.colour.tail.weight.grad is not None and losses[0].item() != losses[1].item()

@@ -101,6 +101,8 @@ def compare_loops(bench: Bench, report: Report, clock: Clock) -> None:
         "loops", ["side", "way", "faces", "evaluations", "calls", "s", "faces a second", "occupancy"]
     )
     for stage in (by_level, replace(bench.pipeline.stages[0], dtype=torch.bfloat16)):
+        if clock.over:
+            break
         for one in time_loops(stage, bench.scale.spread, slots, alone=8):
             counts = [one.faces, one.evaluations, one.calls]
             add([stage.resolution, one.way, *counts, one.seconds, one.faces / one.seconds, one.occupancy])
