@@ -1,4 +1,4 @@
-"""A U-Net of plain residual blocks: RM, its colour branch, and the damage detector."""
+"""A U-Net of plain residual blocks: what RM and the damage detector are."""
 
 from __future__ import annotations
 

@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dynface_video.faces.align import low_pass_std
-from dynface_video.models.colour_branch import ColourBranch
 from dynface_video.models.protocols import Regression
 from dynface_video.models.residual_unet import ResidualUNet
 from dynface_video.pretrained import PretrainedModel, configured, layout_of
@@ -83,7 +82,6 @@ class RestorationModel(ResidualUNet, PretrainedModel):
         blocks: Residual blocks of each level.
         fusion_channels: Channels of the network that weighs neighbouring crops; 0 has none, and neighbours are ignored.
         reads_coarse: Whether it reads the enlarged result of the coarser stage beside the crop.
-        colour_channels: Of each level of the branch that decides on colour, with `blocks` residual blocks; () has none.
     """
 
     channels_last = True
@@ -99,12 +97,10 @@ class RestorationModel(ResidualUNet, PretrainedModel):
         blocks: Sequence[int] = (1, 2, 2, 3),
         fusion_channels: int = 0,
         reads_coarse: bool = False,
-        colour_channels: Sequence[int] = (),
     ) -> None:
         inputs = 6 if reads_coarse else 3
         super().__init__(inputs * unshuffle**2, 3 * unshuffle**2, channels, blocks)
         self.fusion = WindowFusion(unshuffle, fusion_channels, channels[0]) if fusion_channels else None
-        self.colour = ColourBranch(colour_channels, blocks) if colour_channels else None
 
     @property
     def reads_windows(self) -> bool:
@@ -143,8 +139,7 @@ class RestorationModel(ResidualUNet, PretrainedModel):
         evidence = degraded if coarse is None else on_coarse(degraded, coarse)
         seen = evidence if coarse is None else torch.cat([evidence, degraded], dim=1)
         changes = self.transform(F.pixel_unshuffle(seen, self.config.unshuffle), features)
-        estimate = evidence + F.pixel_shuffle(changes, self.config.unshuffle)
-        return Regression(evidence, estimate if self.colour is None else self.colour(evidence, estimate))
+        return Regression(evidence, evidence + F.pixel_shuffle(changes, self.config.unshuffle))
 
 
 def enlarge_coarse(faces: Tensor, size: int) -> Tensor:

@@ -8,7 +8,6 @@ python scripts/train.py detector --out runs/detector --crops 60000 --learning-ra
 python scripts/train.py damage_detector --out runs/damage_detector --crops 100000 --learning-rate 1e-3 --decay 40000 \\
     --ema 0.998 --bfloat16 --validation-crops 256
 python scripts/train.py restoration_window --out runs/window --crops 24000 --restoration runs/single  # from that RM
-python scripts/train.py restoration_colour --out runs/colour --crops 90000 --learning-rate 1e-3 --decay 45000
 python scripts/train.py sampler --out runs/sampler --crops 40000 --batch-size 8 --warmup 400 --ema 0.999 \\
     --betas 0.5 0.99 --bfloat16
 python scripts/train.py local_restoration --out runs/local --crops 40000 --batch-size 8 --ema 0.998 \\
@@ -56,13 +55,13 @@ from training.local_restoration import LOCAL_LOSS, LocalFaces, LocalRestorationT
 from training.loop import Component, LoopConfig, load_average, score, train
 from training.losses import FaceLosses
 from training.prior import PriorTraining
-from training.restoration import FACES_LOSS, ColourTraining, FacesTraining, RestorationTraining, WindowTraining
+from training.restoration import FACES_LOSS, FacesTraining, RestorationTraining, WindowTraining
 from training.sampler import FEW_EVALUATIONS, SAMPLER_LOSS, SampledFaces, SamplerTraining
 from training.scenes import load_scenes, mistakes_of
 
 COMPONENTS = (
-    "prior", "restoration", "restoration_window", "restoration_faces", "restoration_colour", "local_restoration",
-    "fine_restoration", "blur_level", "landmarks", "identity", "detector", "adjuster", "sampler", "damage_detector",
+    "prior", "restoration", "restoration_window", "restoration_faces", "local_restoration", "fine_restoration",
+    "blur_level", "landmarks", "identity", "detector", "adjuster", "sampler", "damage_detector",
 )  # fmt: skip
 FUSION = 32
 """Channels of the network that weighs neighbouring crops."""
@@ -111,8 +110,6 @@ def make_component(name: str, faces: FaceSet, options: argparse.Namespace) -> Co
         return make_local_training(model, options, below=below)
     if name == "restoration_window":
         return WindowTraining(faces, model, FUSION)
-    if name == "restoration_colour":
-        return ColourTraining(faces, model)
     if name == "restoration_faces":
         losses = FaceLosses.from_folder(teacher_folder(options.data), FACES_LOSS)
         return FacesTraining(WindowTraining(faces, model, FUSION), losses)

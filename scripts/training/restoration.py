@@ -7,14 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from dynface_video.errors import ModelError
-from dynface_video.models.colour_branch import ColourBranch
 from dynface_video.models.restoration import RestorationModel
 from dynface_video.temporal.flow_averaging import every_pair, neighbour_motions, warp_neighbours
 from training.clips import clip_degradation, degrade_clip, sample_clip
 from training.data import FaceSet, plain_crop, sample_crop
 from training.degradation import STRENGTHS, degrade, evaluation_degradation, training_degradation
 from training.loop import Batch
-from training.losses import FaceLosses, LossWeights, chroma_l1, inside_picture, scores_by_strength
+from training.losses import FaceLosses, LossWeights, inside_picture, scores_by_strength
 
 SMALLEST_ERROR = 1e-5
 RADIUS = 2
@@ -23,11 +22,6 @@ ALONE_SHARE = 0.5
 FACES_LOSS = LossWeights(pixel=6.0, colour=3.0, chroma=30.0, perceptual=2.0, identity=4.0, adversarial=0.0)
 """Of `FacesTraining`: nothing adversarial, since the prior draws what the guide does not take from RM."""
 LOG_ERROR_WEIGHT = 0.1
-COLOUR_CHANNELS = (32, 48, 64, 96)
-"""Of the colour branch of an RM that has none yet."""
-FACES_SHARE = 0.35
-"""Of the batches of `ColourTraining`: with RM's faces. In the others crops stand in their place, in a third of the
-time: most of the branch's task is to undo what codecs do to colour."""
 
 
 class RestorationTraining:
@@ -178,57 +172,6 @@ class FacesTraining:
     def validate(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, float]:
         """See `scores_by_strength`, of single crops."""
         return scores_by_strength(model(batch["degraded"]).float(), batch["clean"], self.losses)
-
-
-class ColourTraining:
-    """A `Component` that trains the colour branch of a trained RM, and nothing else of it, on single crops.
-
-    Chroma is a small part of every loss that RM is trained by. `FacesTraining` and `WindowTraining` train a branch that
-    is there with everything else.
-
-    Args:
-        faces: Crops.
-        initial: The RM, with a colour branch or without one yet.
-    """
-
-    name = "restoration_colour"
-
-    def __init__(self, faces: FaceSet, initial: RestorationModel) -> None:
-        self.initial = initial
-        channels = initial.config.colour_channels or COLOUR_CHANNELS
-        self.network = RestorationModel.from_config(initial.config, colour_channels=channels)
-        self.single = RestorationTraining(faces, self.network)
-
-    def build(self) -> nn.Module:
-        """The initial network, of which only the branch can learn; where it has none, an untrained one."""
-        model = RestorationModel.from_config(self.network.config)
-        missing, unexpected = model.load_state_dict(self.initial.state_dict(), strict=False)
-        if unexpected or any(not name.startswith("colour.") for name in missing):
-            raise ModelError(f"the initial network does not fit: {missing} are missing, {unexpected} too many")
-        for name, parameter in model.named_parameters():
-            parameter.requires_grad_(name.startswith("colour."))
-        return model
-
-    def batch(self, rng: np.random.Generator, size: int, *, held_out: bool) -> Batch:
-        """As of `RestorationTraining`."""
-        return self.single.batch(rng, size, held_out=held_out)
-
-    def loss(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> Tensor:
-        """The error of chroma inside the picture."""
-        crops, branch = batch["degraded"], model.colour
-        assert isinstance(branch, ColourBranch)
-        with_faces = torch.rand((), generator=generator, device=generator.device) < FACES_SHARE
-        restored = (model(crops) if with_faces else branch(crops, crops)).float()
-        return chroma_l1(inside_picture(restored, batch["clean"], batch["mask"]), batch["clean"])
-
-    def validate(self, model: nn.Module, batch: Batch, generator: torch.Generator) -> dict[str, float]:
-        """Chroma error in levels of 255 of the degraded crops and of RM's faces, at each evaluation strength."""
-        faces, scores = {"degraded": batch["degraded"], "rm": model(batch["degraded"]).float().clamp(-1, 1)}, {}
-        for k, strength in enumerate(STRENGTHS):
-            part = slice(k, None, 3)
-            for name, pictures in faces.items():
-                scores[f"{name}_{strength}"] = 127.5 * float(chroma_l1(pictures[part], batch["clean"][part]))
-        return scores
 
 
 def faces_loss(model: nn.Module, batch: Batch, losses: FaceLosses, generator: torch.Generator) -> Tensor:
