@@ -15,7 +15,7 @@ from dynface_video.resampling import Warps, enlarge, sum_warped
 from dynface_video.temporal.light import Validity, coarse_pictures, light_ratio
 from dynface_video.temporal.motion import Motion, motion, prepare_motion
 
-FAR = 2 / 128
+FAR = 6 / 128
 """Length of a flow, in sides, at which an average gives its end half the weight: averages along longer ones lose
 detail."""
 

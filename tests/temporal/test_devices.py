@@ -102,5 +102,5 @@ def test_motions_and_averages_agree_with_those_of_the_cpu(monkeypatch: pytest.Mo
     inner = (..., slice(12, -12), slice(12, -12))
     assert 128 * (alone.flow - motions.flow)[inner].float().abs().mean() < 0.15
     assert (alone.weight - motions.weight)[inner].float().abs().mean() < 0.1
-    assert (average_alone - averaged)[inner].square().mean() < 1e-4 * averaged.var()
+    assert (average_alone - averaged)[inner].square().mean() < 2e-4 * averaged.var()
     assert alone.weight[inner].float().mean() > 0.7

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from dynface_video.resampling import gaussian_blur, warp
 from dynface_video.temporal.flow_averaging import (
+    FAR,
     Pairs,
     Validity,
     every_pair,
@@ -101,7 +102,7 @@ def test_it_is_the_weighted_mean_that_it_states() -> None:
     for k in range(2):
         flow = torch.zeros(1, 2, SIZE, SIZE)
         flow[:, 0] = 2
-        share = 0.7 * 0.5 / (1 + 1)  # a flow of 2 pixels of 128 halves it
+        share = 0.7 * 0.5 / (1 + (2 / (FAR * 128)) ** 2)  # a flow of `FAR` halves it; SIZE is 128
         total += share * match_light(warp(others[:, k], flow), picture)
         divisor += share
     averaged = average(picture, others, motions, 0.7)
@@ -112,7 +113,7 @@ def test_it_is_the_weighted_mean_that_it_states() -> None:
 
 def test_a_face_that_has_moved_far_counts_less() -> None:
     picture, other = torch.full((1, 3, SIZE, SIZE), 0.4), at(0)[:, None]
-    moved = [error(average(picture, other, constant_motion(dx)), picture) for dx in (0, 2, 6)]
+    moved = [error(average(picture, other, constant_motion(dx)), picture) for dx in (0, 6, 18)]
     assert moved[0] > 1.2 * moved[1] > 1.4 * moved[2]
 
 
