@@ -6,6 +6,7 @@ import re
 import sys
 from pathlib import Path
 
+import av
 import fsspec
 import numpy as np
 import pytest
@@ -27,6 +28,11 @@ def clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "clip.mp4"
 
 
+def pictures(path: Path) -> np.ndarray:
+    with av.open(path) as container:
+        return np.stack([frame.to_ndarray() for frame in container.decode(video=0)])
+
+
 @pytest.mark.parametrize("place", ["memory://films", "file://{folder}/elsewhere"])
 def test_a_video_of_another_place_is_restored_to_another_place(place: str, clip: Path, tmp_path: Path) -> None:
     root = place.format(folder=tmp_path)
@@ -34,15 +40,17 @@ def test_a_video_of_another_place_is_restored_to_another_place(place: str, clip:
     system.makedirs(folder, exist_ok=True)
     system.put_file(str(clip), f"{folder}/in.mp4")
     work = tmp_path / "work"
-    result = restore_video(f"{root}/in.mp4", f"{root}/out/done.mp4", device="cpu", work=work)
-    assert (result.output, result.frames) == (f"{root}/out/done.mp4", 8)
-    restore_video(clip, tmp_path / "here.mp4", device="cpu")
-    assert system.cat_file(f"{folder}/out/done.mp4") == (tmp_path / "here.mp4").read_bytes()
+    # Without loss: libx264's bytes of a picture this small are others about once in a hundred times.
+    result = restore_video(f"{root}/in.mp4", f"{root}/out/done.mkv", device="cpu", work=work, codec="ffv1")
+    assert (result.output, result.frames) == (f"{root}/out/done.mkv", 8)
+    restore_video(clip, tmp_path / "here.mkv", device="cpu", codec="ffv1")
+    system.get_file(f"{folder}/out/done.mkv", str(tmp_path / "there.mkv"))
+    np.testing.assert_array_equal(pictures(tmp_path / "there.mkv"), pictures(tmp_path / "here.mkv"))
     names = sorted(Path(name).name for name in system.ls(f"{folder}/out", detail=False))
-    assert names == ["done.mp4", "done.mp4.record.zip"]
-    assert not local_name(f"{root}/out/done.mp4", work).exists()
+    assert names == ["done.mkv", "done.mkv.record.zip"]
+    assert not local_name(f"{root}/out/done.mkv", work).exists()
     with pytest.raises(InputError, match="already exists"):
-        restore_video(f"{root}/in.mp4", f"{root}/out/done.mp4", device="cpu", work=work)
+        restore_video(f"{root}/in.mp4", f"{root}/out/done.mkv", device="cpu", work=work)
 
     batch = restore_batch([f"{root}/in.mp4", f"{root}/none.mp4"], f"{root}/batch", device="cpu", work=work)
     assert [row.status for row in batch.videos] == ["done", "failed"]
