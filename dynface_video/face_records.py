@@ -88,14 +88,14 @@ class FaceRecords(dict[FaceKey, FaceRecord]):
         self.tracks, self.resolution, self.device = tracks, resolution, device
 
     def around(self, key: FaceKey, distances: Sequence[int]) -> list[FaceKey]:
-        """The face itself and its observed neighbours: in a bridged gap the crop may show something else.
+        """The face itself and its observed neighbours at given distances, in the order of their frames.
 
-        A frame that repeats an earlier one has no face of its own. Where there is none at a distance, the next one
-        nearer stands in, down to the distance before.
+        Frames that repeat an earlier one have no record, and in a bridged gap the crop may show something else. The
+        nearest usable frame below that distance, and above the next smaller one, is then taken instead.
 
         Args:
             key: The face.
-            distances: Of the neighbours, on either side, in frames, ascending.
+            distances: Of the neighbours on each side, in frames, ascending.
         """
         return [*reversed(self._beside(key, distances, -1)), key, *self._beside(key, distances, 1)]
 

@@ -64,7 +64,7 @@ class StageConfig:
         finest_level: Relative level added to SE's: even a trusted estimate is smoother than a face.
         luminance_detail_only: Whether sampled detail changes only the luminance, and colour differences are RM's.
         window_radius: Neighbouring crops on either side that RM reads, frames.
-        temporal_radius: How far on either side are the frames that estimates and faces are averaged with.
+        temporal_radius: Reach of the averages of estimates and faces over time, frames on each side.
     """
 
     resolution: int

@@ -1,4 +1,4 @@
-"""A U-Net of plain residual blocks: what RM and the damage detector are."""
+"""The U-Net of plain residual blocks that RM and the damage detector share."""
 
 from __future__ import annotations
 
