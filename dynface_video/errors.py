@@ -1,5 +1,7 @@
 """The library's own exceptions; each message names what is wrong, where, and what to do."""
 
+from typing import Any
+
 OVERWRITE = "allow overwriting (--overwrite, in Python overwrite=True)"
 RESTART = "start over (--restart, in Python resume=False)"
 """What to do, in the words of the command line and of the Python API; messages end with them."""
@@ -23,7 +25,14 @@ class InputError(DynfaceError):
 
 
 class SelectionError(InputError):
-    """The people or times that were selected are not in the video: no other attempt would find them."""
+    """The people or times that were selected are not in the video: no other attempt would find them.
+
+    Attributes:
+        found: The `Analysis` of the video with everybody selected, where the first pass had to find that out and its
+            result is kept nowhere else; None otherwise.
+    """
+
+    found: Any = None
 
 
 class ModelError(DynfaceError):

@@ -33,7 +33,7 @@ from dynface_video.cli.demo_clip import (
     write_clip,
 )
 from dynface_video.config import Overrides
-from dynface_video.errors import InputError, JobError
+from dynface_video.errors import InputError, JobError, SelectionError
 from dynface_video.faces.align import align_transform, extract_crop
 from dynface_video.jobs.directory import SegmentResult
 from dynface_video.jobs.plan import Segment
@@ -317,6 +317,14 @@ def test_an_edited_analysis_decides_which_faces_are_restored(
     assert (result.faces, result.skip_reasons) == (0, {"not selected for restoration": 1})
     for a, b in zip(pictures(source), pictures(target), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_an_analysis_whose_selection_fails_is_not_lost(source: Path, tmp_path: Path) -> None:
+    with pytest.raises(SelectionError, match="person 7 is not in the video") as caught:
+        analyze_video(source, device="cpu", faces="7")
+    caught.value.found.save(tmp_path / "found.json")
+    analyze_video(source, device="cpu").save(tmp_path / "all.json")
+    assert (tmp_path / "found.json").read_bytes() == (tmp_path / "all.json").read_bytes()
 
 
 def test_an_interrupted_job_goes_on_with_its_own_analysis_only(

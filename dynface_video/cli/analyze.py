@@ -13,6 +13,7 @@ from dynface_video.cli.options import Config, Json, Preset, Source, Verbose, set
 from dynface_video.cli.summary import analysis_overview, analysis_summary
 from dynface_video.config import Overrides, load_settings
 from dynface_video.config.option import ANALYZE
+from dynface_video.errors import SelectionError
 
 
 @setting_options(ANALYZE)
@@ -37,8 +38,17 @@ def analyze(
         from dynface_video import api
         from dynface_video.cli.progress import progress_display
 
-        with progress_display(console) as report:
-            analysis = api.analyze_video(source, preset=preset, config=config, progress=report, **overrides)
+        try:
+            with progress_display(console) as report:
+                analysis = api.analyze_video(source, preset=preset, config=config, progress=report, **overrides)
+        except SelectionError as error:
+            if output is None or error.found is None:
+                raise
+            error.found.save(output)
+            raise SelectionError(
+                f"{error}. {output} has the analysis with everybody selected: restore with --analysis {output} and "
+                "another choice"
+            ) from error
         if output is not None:
             analysis.save(output)
         warn(analysis.warnings)

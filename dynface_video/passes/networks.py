@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from dynface_video.config import Settings
-from dynface_video.errors import InputError
+from dynface_video.errors import InputError, SelectionError
 from dynface_video.faces.arcface import ArcFace, ArcFaceIdentifier
 from dynface_video.faces.detection.aligned import AlignedFaces
 from dynface_video.faces.detection.detector import FaceDetector, FaceLocator
@@ -141,7 +141,7 @@ def analyze_with(
 
     Raises:
         InputError: The video cannot be decoded, or the reference picture cannot be used.
-        SelectionError: A selected person or time is not in the video.
+        SelectionError: A selected person or time is not in the video; without `kept` it has the analysis.
     """
 
     def first_pass() -> Analysis:
@@ -168,9 +168,14 @@ def analyze_with(
         # Saving rounds numbers. Reading them back in every run gives the same result whether or not the selection had
         # to be corrected.
         analysis = Analysis.load(kept)
-    if decoded is None:
-        check_times(analysis, settings.selection)
-    return choose_with(models, analysis, settings, reference)
+    try:
+        if decoded is None:
+            check_times(analysis, settings.selection)
+        return choose_with(models, analysis, settings, reference)
+    except SelectionError as error:
+        if kept is None:
+            error.found = analysis
+        raise
 
 
 def choose_with(

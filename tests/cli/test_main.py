@@ -13,6 +13,7 @@ import pytest
 
 import dynface_video
 from dynface_video.config import load_settings
+from dynface_video.errors import SelectionError
 from dynface_video.jobs.album import PictureAccount
 from dynface_video.results import BatchResult
 from fake_api import Command, FakeApi
@@ -155,6 +156,17 @@ def test_analyze_describes_and_writes(api: FakeApi, command: Command, tmp_path: 
     assert (code, out) == (2, "") and "--overwrite" in err
     code, out, _ = command("analyze", "in.mkv", "-o", str(target), "--json", "--overwrite")
     assert code == 0 and json.loads(out)["tracks"][0]["size"] == 96.0
+
+
+def test_an_analysis_survives_a_wrong_choice(api: FakeApi, command: Command, tmp_path: Path) -> None:
+    target, error = tmp_path / "analysis.json", SelectionError("person 7 is not in the video")
+    api.error = error
+    code, out, err = command("analyze", "in.mkv", "-o", str(target), "--faces", "7")
+    assert (code, out) == (2, "") and "person 7" in err and not target.exists()
+    error.found = SimpleNamespace(save=lambda path: path.write_text("{}"))
+    assert "--analysis" not in command("analyze", "in.mkv", "--faces", "7")[2]
+    code, out, err = command("analyze", "in.mkv", "-o", str(target), "--faces", "7")
+    assert (code, out) == (2, "") and f"restore with --analysis {target}" in err and target.read_text() == "{}"
 
 
 def test_the_demo_goes_to_its_folder(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,6 +63,8 @@ class FakeApi:
     def analyze_video(self, source: Path, *, progress: Callable[..., None], **options: Any) -> Any:
         self.calls.append({"source": source, **options})
         progress("analyze", 50, 50)
+        if self.error is not None:
+            raise self.error
         track = SimpleNamespace(number=3, start=2, stop=50, size=96.04)
         levels = np.array([[0.02, 0.04], [0.01, 0.015], [0.0, 0.0]])
         return SimpleNamespace(
