@@ -32,6 +32,9 @@ from dynface_video.jobs.journal import JobLog
 from dynface_video.jobs.plan import Segment
 from dynface_video.jobs.signals import StopRequest
 
+WORKERS = {"one": ("0", 1), "two": ("0,1", 2)}
+"""The cores and the number of workers of each run."""
+
 
 @dataclass(frozen=True)
 class SleepingPerformer:
@@ -165,35 +168,48 @@ def _resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def measure_workers(videos: Sequence[Path], segment_frames: int, preset: str) -> dict[str, Any]:
-    """Restore clips with one worker on one core, then with two on two; the same bytes must come out."""
-    seconds: dict[str, dict[str, float]] = {}
+def measure_workers(videos: Sequence[Path], segment_frames: int, preset: str, rounds: int) -> dict[str, Any]:
+    """Restore clips with one worker on one core and with two on two, the other first in every second round: a machine
+    that slows down meanwhile favours neither. The same bytes must come out."""
+    seconds = {name: dict.fromkeys(("analyze", "restore", "whole"), 0.0) for name in WORKERS}
+    same = True
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "config.yaml"
         config.write_text(f"output:\n  segment_frames: {segment_frames}\n")
-        for name, cores, workers in (("one", "0", 1), ("two", "0,1", 2)):
-            program = "from dynface_video.cli.main import main; main()"
-            command = ["taskset", "-c", cores, sys.executable, "-c", program, "batch", *map(str, videos)]
-            command += ["-o", str(Path(folder) / name), "--config", str(config), "--workers", str(workers)]
-            began = time.perf_counter()
-            done = subprocess.run(
-                [*command, "--device", "cpu", "--preset", preset, "--json"], capture_output=True, text=True, check=False
-            )
-            if done.returncode:
-                raise SystemExit(done.stderr)
-            rows = json.loads(done.stdout)["videos"]
-            stages = {stage: sum(row["seconds"][stage] for row in rows) for stage in ("analyze", "restore")}
-            seconds[name] = stages | {"whole": time.perf_counter() - began}
-        outputs = [Path(row["output"]).name for row in rows]
-        same = all((Path(folder) / "one" / o).read_bytes() == (Path(folder) / "two" / o).read_bytes() for o in outputs)
+        for number in range(rounds):
+            outputs = {}
+            for name in list(WORKERS)[:: -1 if number % 2 else 1]:
+                out = Path(folder) / str(number) / name
+                out.parent.mkdir(exist_ok=True)
+                cores, workers = WORKERS[name]
+                options = ["-o", str(out), "--config", str(config), "--workers", str(workers), "--preset", preset]
+                rows, whole = _batch([*map(str, videos), *options], cores)
+                for stage in ("analyze", "restore"):
+                    seconds[name][stage] += sum(row["seconds"][stage] for row in rows)
+                seconds[name]["whole"] += whole
+                outputs[name] = [Path(row["output"]).read_bytes() for row in rows]
+            same = same and outputs["one"] == outputs["two"]
     ratio = {stage: round(seconds["one"][stage] / seconds["two"][stage], 2) for stage in seconds["one"]}
     rounded = {name: {stage: round(spent, 1) for stage, spent in run.items()} for name, run in seconds.items()}
     return {
         "videos": [video.name for video in videos],
+        "rounds": rounds,
         "two_workers_to_one": ratio,
         "same_bytes": same,
         "seconds": rounded,
     }
+
+
+def _batch(arguments: Sequence[str], cores: str) -> tuple[list[dict[str, Any]], float]:
+    """Restore a batch on these cores; returns the answer's videos and the seconds it took."""
+    program = "from dynface_video.cli.main import main; main()"
+    command = ["taskset", "-c", cores, sys.executable, "-c", program, "batch", *arguments, "--device", "cpu", "--json"]
+    began = time.perf_counter()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    rows: list[dict[str, Any]] = json.loads(done.stdout)["videos"]
+    return rows, time.perf_counter() - began
 
 
 def main() -> int:
@@ -206,10 +222,11 @@ def main() -> int:
     parser.add_argument("--video", type=Path, nargs="+", help="measure two workers against one on these instead")
     parser.add_argument("--segment-frames", type=int, default=24)
     parser.add_argument("--preset", default="mini")
+    parser.add_argument("--rounds", type=int, default=1, help="of --video, their seconds added up")
     options = parser.parse_args()
     try:
         if options.video:
-            result = measure_workers(options.video, options.segment_frames, options.preset)
+            result = measure_workers(options.video, options.segment_frames, options.preset, options.rounds)
         else:
             result = measure_driver(options.workers, options.segments, options.sleep, options.videos)
     except DynfaceError as error:
