@@ -203,6 +203,8 @@ class FacePipeline:
             coarse = None if faces is None else enlarge_coarse(2 * faces - 1, stage.resolution) / 2 + 0.5
             estimates = stage.regress(own, coarse)
             faces = estimates.estimate
+            if self.settings.self_ensemble is not False:
+                faces = stage.self_ensemble(estimates, own, coarse)
             if stage.sampler is not None and len(own):
                 levels = stage.estimate_levels(estimates)[0].double().cpu().numpy()
                 steps = stage.starting_steps(levels)

@@ -65,6 +65,7 @@ class StageConfig:
         luminance_detail_only: Whether sampled detail changes only the luminance, and colour differences are RM's.
         window_radius: Neighbouring crops on either side that RM reads, frames.
         temporal_radius: Reach of the averages of estimates and faces over time, frames on each side.
+        self_ensemble: Whether `Stage.self_ensemble` averages two estimates where the settings want it.
     """
 
     resolution: int
@@ -83,6 +84,7 @@ class StageConfig:
     luminance_detail_only: bool = True
     window_radius: int = 2
     temporal_radius: int = 8
+    self_ensemble: bool = False
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> StageConfig:
@@ -264,6 +266,31 @@ class Stage:
             parts.append(((seen + 1) / 2, (made.clamp(-1, 1) + 1) / 2))
         evidence, estimate = zip(*parts, strict=True)
         return Estimates(torch.cat(evidence), torch.cat(estimate))
+
+    def self_ensemble(
+        self, estimates: Estimates, crops: Tensor, coarse: Tensor | None = None, windows: Sequence[Tensor] = ()
+    ) -> Tensor:
+        """The mean of estimates and of what RM makes of the mirrored crops, mirrored back: a self-ensemble (Timofte et
+        al. 2016, "Seven ways to improve example-based single image super resolution"). What RM errs by chance differs
+        in the two.
+
+        Blur levels belong to single estimates, which SE has learned from.
+
+        Args:
+            estimates: What `regress` made of the other arguments.
+            crops: As of `regress`.
+            coarse: As of `regress`.
+            windows: As of `regress`.
+
+        Returns:
+            (B, 3, R, R) in [0, 1]; the estimates themselves in a stage without `StageConfig.self_ensemble`.
+        """
+        if not self.config.self_ensemble:
+            return estimates.estimate
+        mirrored = self.regress(
+            crops.flip(-1), None if coarse is None else coarse.flip(-1), [window.flip(-1) for window in windows]
+        )
+        return (estimates.estimate + mirrored.estimate.flip(-1)) / 2
 
     @torch.no_grad()
     def estimate_levels(self, estimates: Estimates) -> tuple[Tensor, Tensor]:

@@ -294,9 +294,12 @@ class VideoPipeline:
         )
 
     def _regress(self, number: int, keys: Sequence[FaceKey], read: list[_NetworkInput]) -> None:
-        own = read.pop()
-        estimates = self.stages[number].regress(own.crops, own.coarse, own.windows)
-        for key, estimate in zip(keys, estimates.estimate, strict=True):
+        own, stage = read.pop(), self.stages[number]
+        made = stage.regress(own.crops, own.coarse, own.windows)
+        estimates = made.estimate
+        if self.pipeline.settings.self_ensemble:
+            estimates = stage.self_ensemble(made, own.crops, own.coarse, own.windows)
+        for key, estimate in zip(keys, estimates, strict=True):
             self._records[key].stages[number].estimate = estimate
 
     def _sample(self, number: int, keys: Sequence[FaceKey]) -> None:

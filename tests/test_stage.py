@@ -85,6 +85,25 @@ def test_neighbouring_crops_make_the_estimate_better(stage: Stage, clean: np.nda
     assert stage.estimate_levels(together)[0] != stage.estimate_levels(single)[0]
 
 
+def test_an_estimate_and_that_of_the_mirrored_crop_are_averaged(
+    stage: Stage, clean: np.ndarray, degraded: Tensor
+) -> None:
+    estimates = stage.regress(degraded)
+    both = stage.self_ensemble(estimates, degraded)
+    other = stage.regress(degraded.flip(-1)).estimate.flip(-1)
+    torch.testing.assert_close(both, (estimates.estimate + other) / 2)
+    single = [psnr(to_array(one)[0], clean) for one in (estimates.estimate, other)]
+    assert psnr(to_array(both)[0], clean) > np.mean(single) + 0.05
+    # What RM reads beside the crop is mirrored with it.
+    windows = [to_tensor(np.stack([degrade(clean, BAD, np.random.default_rng(seed)) for seed in (1, 2)]))]
+    seen = stage.regress(degraded, None, windows)
+    mirrored = stage.self_ensemble(stage.regress(degraded.flip(-1), None, [windows[0].flip(-1)]), degraded.flip(-1),
+                                   None, [windows[0].flip(-1)])  # fmt: skip
+    torch.testing.assert_close(stage.self_ensemble(seen, degraded, None, windows), mirrored.flip(-1))
+    alone = dataclasses.replace(stage, config=dataclasses.replace(stage.config, self_ensemble=False))
+    assert alone.self_ensemble(estimates, degraded) is estimates.estimate
+
+
 def test_windows_of_several_sizes_go_together(stage: Stage, clean: np.ndarray) -> None:
     seen = to_tensor(np.stack([degrade(clean, BAD, np.random.default_rng(seed)) for seed in range(3)]))
     windows = [seen[1:], seen[:0], seen[:1]]

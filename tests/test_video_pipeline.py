@@ -26,6 +26,7 @@ from dynface_video.media.timing.shots import Shot
 from dynface_video.models.damage_detector import DamageDetector
 from dynface_video.passes.analyze import noise_numbers
 from dynface_video.pipeline import FacePipeline
+from dynface_video.stage import Stage
 from dynface_video.tracking.observation import FaceTrack
 from dynface_video.video_pipeline import (
     FULL_WEIGHT_LEVEL,
@@ -174,6 +175,16 @@ def test_faces_that_have_next_to_nothing_to_lose_are_not_averaged(monkeypatch: p
     restore(pipeline, one, 0, LENGTH, block=8)
     # Its estimate and its sample, in whichever batch: the faces beside it are left as they are.
     assert calls == [1, 1]
+
+
+@pytest.mark.parametrize(("wanted", "expected"), [(None, 0), (False, 0), (True, 2)])
+def test_faces_of_a_video_are_estimated_twice_only_where_that_is_asked_for(
+    wanted: bool | None, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    monkeypatch.setattr(Stage, "self_ensemble", lambda self, made, *read: seen.append(self.resolution) or made.estimate)
+    restore(tracing(stages=2, self_ensemble=wanted), analyzed(track(), stages=2), 0, 1, block=1)
+    assert len(set(seen)) == expected
 
 
 @pytest.mark.parametrize("off", [{"temporal_radius": 0}, {"temporal_weight": 0.0}])

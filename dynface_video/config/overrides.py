@@ -86,6 +86,7 @@ class RestorationChanges(TypedDict, total=False):
     step_hysteresis: float
     noise_correlation: float
     window_radius: int | None
+    self_ensemble: bool | None
     remove_damage: bool
     temporal_radius: int | None
     repeat_tolerance: float | None

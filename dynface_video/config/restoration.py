@@ -110,6 +110,11 @@ class RestorationSettings(Section):
         le=8,
         description="neighbouring crops on each side that the restoration model reads, frames; null: the stage's own",
     )
+    self_ensemble: bool | None = Field(
+        default=None,
+        description="average what the restoration model makes of a crop and of the mirrored crop, in stages meant for "
+        "it: closer to the source, in nearly twice the model's time; null: in pictures, not in videos",
+    )
     remove_damage: Annotated[bool, Option()] = Field(
         default=False,
         description="remove film damage from faces before they are restored: dust, tears and scratches of single "

@@ -71,6 +71,7 @@ def still_settings(settings: Settings) -> Settings:
             "level_interval": 1,
             "level_smoothing": 0.0,
             "resolution": settings.restoration.largest_side or LARGEST_SIDE,
+            "self_ensemble": settings.restoration.self_ensemble is not False,
         }
     )
     return settings.model_copy(update={"detection": detection, "restoration": restoration})

@@ -108,3 +108,10 @@ def test_a_photograph_has_the_time_for_every_stage_unless_a_largest_one_is_asked
     asked = load_settings("mini", None, {"resolution": 256})
     assert sides(Settings()) == [128, 256] == sides(still_settings(asked))
     assert sides(still_settings(Settings())) == [128, 256, 512]
+
+
+def test_pictures_have_the_time_for_a_self_ensemble_unless_it_is_off() -> None:
+    assert still_settings(Settings()).restoration.self_ensemble is True
+    for wanted in (True, False):
+        settings = Settings.model_validate({"restoration": {"self_ensemble": wanted}})
+        assert still_settings(settings).restoration.self_ensemble is wanted
