@@ -1,6 +1,11 @@
 """The library's own exceptions; each message names what is wrong, where, and what to do."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dynface_video.passes.analysis import Analysis
 
 OVERWRITE = "allow overwriting (--overwrite, in Python overwrite=True)"
 RESTART = "start over (--restart, in Python resume=False)"
@@ -28,11 +33,11 @@ class SelectionError(InputError):
     """The people or times that were selected are not in the video: no other attempt would find them.
 
     Attributes:
-        found: The `Analysis` of the video with everybody selected, where the first pass had to find that out and its
-            result is kept nowhere else; None otherwise.
+        found: The analysis of the video with everybody selected, where a first pass had to find that out and its result
+            is kept nowhere else (`analyze_video`, `list_people`, `iter_restored_frames`); None otherwise.
     """
 
-    found: Any = None
+    found: Analysis | None = None
 
 
 class ModelError(DynfaceError):

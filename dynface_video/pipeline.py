@@ -149,6 +149,10 @@ class FacePipeline:
             raise InputError("another method, restorer, fidelity or prior needs another pipeline: load it with them")
         return replace(self, stages=tuple(stage.with_settings(settings) for stage in self.stages), settings=settings)
 
+    def for_pictures(self) -> FacePipeline:
+        """The same pipeline with what single pictures have the time for: a self-ensemble, unless that is turned off."""
+        return self if self.settings.self_ensemble is not None else self.with_settings(self_ensemble=True)
+
     def with_fixed_batches(self) -> FacePipeline:
         """The same pipeline with batches of one size; see `Stage.fixed_batches`."""
         return replace(self, stages=tuple(replace(stage, fixed_batches=True) for stage in self.stages))
@@ -202,9 +206,7 @@ class FacePipeline:
         for stage, own in zip(stages, crops, strict=True):
             coarse = None if faces is None else enlarge_coarse(2 * faces - 1, stage.resolution) / 2 + 0.5
             estimates = stage.regress(own, coarse)
-            faces = estimates.estimate
-            if self.settings.self_ensemble is not False:
-                faces = stage.self_ensemble(estimates, own, coarse)
+            faces = stage.self_ensemble(estimates, own, coarse)
             if stage.sampler is not None and len(own):
                 levels = stage.estimate_levels(estimates)[0].double().cpu().numpy()
                 steps = stage.starting_steps(levels)
@@ -248,7 +250,7 @@ class FacePipeline:
             changes["strength"] = strength
         if num_inference_steps is not None:
             changes["num_inference_steps"] = num_inference_steps
-        pipeline = self.with_settings(**changes)
+        pipeline = self.with_settings(**changes).for_pictures()
         if generator is not None:
             seed = int(torch.randint(2**31, (1,), generator=generator, device=generator.device))
         pictures = as_images(images)

@@ -65,7 +65,7 @@ class StageConfig:
         luminance_detail_only: Whether sampled detail changes only the luminance, and colour differences are RM's.
         window_radius: Neighbouring crops on either side that RM reads, frames.
         temporal_radius: Reach of the averages of estimates and faces over time, frames on each side.
-        self_ensemble: Whether `Stage.self_ensemble` averages two estimates where the settings want it.
+        self_ensemble: Whether `Stage.self_ensemble` averages two estimates, where the settings want it.
     """
 
     resolution: int
@@ -271,10 +271,10 @@ class Stage:
         self, estimates: Estimates, crops: Tensor, coarse: Tensor | None = None, windows: Sequence[Tensor] = ()
     ) -> Tensor:
         """The mean of estimates and of what RM makes of the mirrored crops, mirrored back: a self-ensemble (Timofte et
-        al. 2016, "Seven ways to improve example-based single image super resolution"). What RM errs by chance differs
-        in the two.
+        al. 2016, "Seven ways to improve example-based single image super resolution"). Their random errors differ, so
+        that the mean has less of them.
 
-        Blur levels belong to single estimates, which SE has learned from.
+        Read blur levels off `estimates`, not off the mean: SE was trained on single estimates.
 
         Args:
             estimates: What `regress` made of the other arguments.
@@ -283,9 +283,10 @@ class Stage:
             windows: As of `regress`.
 
         Returns:
-            (B, 3, R, R) in [0, 1]; the estimates themselves in a stage without `StageConfig.self_ensemble`.
+            (B, 3, R, R) in [0, 1]; the estimates themselves unless `StageConfig.self_ensemble` and the settings want
+            the mean.
         """
-        if not self.config.self_ensemble:
+        if not (self.config.self_ensemble and self.settings.self_ensemble):
             return estimates.estimate
         mirrored = self.regress(
             crops.flip(-1), None if coarse is None else coarse.flip(-1), [window.flip(-1) for window in windows]

@@ -169,7 +169,7 @@ def _with_restorer(configs: list[StageConfig], method: str, models: str) -> Stag
     """The one stage that a restorer works in: the set's own of its resolution if that has a prior, or alone."""
     guided = next((config for config in configs if config.resolution == RESOLUTION and config.prior), None)
     if guided is not None:
-        return guided
+        return replace(guided, self_ensemble=False)
     if method == "guided":
         raise InputError(
             f"the models {models} have no prior of {RESOLUTION} pixels for a restorer; use --preset ffhq512, or "

@@ -296,9 +296,7 @@ class VideoPipeline:
     def _regress(self, number: int, keys: Sequence[FaceKey], read: list[_NetworkInput]) -> None:
         own, stage = read.pop(), self.stages[number]
         made = stage.regress(own.crops, own.coarse, own.windows)
-        estimates = made.estimate
-        if self.pipeline.settings.self_ensemble:
-            estimates = stage.self_ensemble(made, own.crops, own.coarse, own.windows)
+        estimates = stage.self_ensemble(made, own.crops, own.coarse, own.windows)
         for key, estimate in zip(keys, estimates, strict=True):
             self._records[key].stages[number].estimate = estimate
 

@@ -2,7 +2,8 @@
 
 python scripts/benchmark_jobs.py                       # a driver with 64 workers that sleep instead of restoring
 python scripts/benchmark_jobs.py --segments 10000 --sleep 0.4
-python scripts/benchmark_jobs.py --video CLIP.mp4...   # one worker on one core, then two on two
+python scripts/benchmark_jobs.py --video CLIP.mp4...   # one worker on one core and two on two
+python scripts/benchmark_jobs.py --rounds 2 --video CLIP.mp4...         # and in reverse order, too
 
 The sleeping workers do nothing but wait, so that many fit on a small machine; all else (the driver, Ray, the log) is
 what a real job uses.
@@ -169,15 +170,15 @@ def _resident() -> int:
 
 
 def measure_workers(videos: Sequence[Path], segment_frames: int, preset: str, rounds: int) -> dict[str, Any]:
-    """Restore clips with one worker on one core and with two on two, the other first in every second round: a machine
-    that slows down meanwhile favours neither. The same bytes must come out."""
+    """Restore clips with one worker on one core and with two on two, in reverse order in every second round, so that a
+    machine that slows down favours neither if rounds are even. The same bytes must come out of all."""
     seconds = {name: dict.fromkeys(("analyze", "restore", "whole"), 0.0) for name in WORKERS}
+    first: list[bytes] | None = None
     same = True
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "config.yaml"
         config.write_text(f"output:\n  segment_frames: {segment_frames}\n")
         for number in range(rounds):
-            outputs = {}
             for name in list(WORKERS)[:: -1 if number % 2 else 1]:
                 out = Path(folder) / str(number) / name
                 out.parent.mkdir(exist_ok=True)
@@ -187,8 +188,9 @@ def measure_workers(videos: Sequence[Path], segment_frames: int, preset: str, ro
                 for stage in ("analyze", "restore"):
                     seconds[name][stage] += sum(row["seconds"][stage] for row in rows)
                 seconds[name]["whole"] += whole
-                outputs[name] = [Path(row["output"]).read_bytes() for row in rows]
-            same = same and outputs["one"] == outputs["two"]
+                outputs = [Path(row["output"]).read_bytes() for row in rows]
+                first = outputs if first is None else first
+                same = same and outputs == first
     ratio = {stage: round(seconds["one"][stage] / seconds["two"][stage], 2) for stage in seconds["one"]}
     rounded = {name: {stage: round(spent, 1) for stage, spent in run.items()} for name, run in seconds.items()}
     return {
@@ -224,6 +226,8 @@ def main() -> int:
     parser.add_argument("--preset", default="mini")
     parser.add_argument("--rounds", type=int, default=1, help="of --video, their seconds added up")
     options = parser.parse_args()
+    if options.rounds < 1:
+        parser.error("--rounds must be at least 1")
     try:
         if options.video:
             result = measure_workers(options.video, options.segment_frames, options.preset, options.rounds)

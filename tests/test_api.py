@@ -322,6 +322,7 @@ def test_an_edited_analysis_decides_which_faces_are_restored(
 def test_an_analysis_whose_selection_fails_is_not_lost(source: Path, tmp_path: Path) -> None:
     with pytest.raises(SelectionError, match="person 7 is not in the video") as caught:
         analyze_video(source, device="cpu", faces="7")
+    assert caught.value.found is not None
     caught.value.found.save(tmp_path / "found.json")
     analyze_video(source, device="cpu").save(tmp_path / "all.json")
     assert (tmp_path / "found.json").read_bytes() == (tmp_path / "all.json").read_bytes()

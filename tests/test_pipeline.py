@@ -59,6 +59,12 @@ def test_tensors_in_and_out(pipeline: FacePipeline, clean: np.ndarray, degraded:
     assert log_spectrum_distance(restored, clean) < 0.6 * log_spectrum_distance(degraded, clean)
 
 
+def test_pictures_get_a_self_ensemble_unless_it_is_off(pipeline: FacePipeline, degraded: np.ndarray) -> None:
+    crops = as_batch(degraded)
+    chosen, on, off = (pipeline.with_settings(self_ensemble=wanted)(crops) for wanted in (None, True, False))
+    assert torch.equal(chosen, on) and not torch.equal(on, off)
+
+
 def test_pictures_come_back_as_what_they_were(pipeline: FacePipeline, degraded: np.ndarray) -> None:
     pipeline = pipeline.with_settings(strength=0.0)
     as_bytes = np.rint(degraded * 255).astype(np.uint8)

@@ -88,20 +88,31 @@ def test_neighbouring_crops_make_the_estimate_better(stage: Stage, clean: np.nda
 def test_an_estimate_and_that_of_the_mirrored_crop_are_averaged(
     stage: Stage, clean: np.ndarray, degraded: Tensor
 ) -> None:
-    estimates = stage.regress(degraded)
+    stage, estimates = changed(stage, self_ensemble=True), stage.regress(degraded)
     both = stage.self_ensemble(estimates, degraded)
     other = stage.regress(degraded.flip(-1)).estimate.flip(-1)
     torch.testing.assert_close(both, (estimates.estimate + other) / 2)
     single = [psnr(to_array(one)[0], clean) for one in (estimates.estimate, other)]
     assert psnr(to_array(both)[0], clean) > np.mean(single) + 0.05
-    # What RM reads beside the crop is mirrored with it.
-    windows = [to_tensor(np.stack([degrade(clean, BAD, np.random.default_rng(seed)) for seed in (1, 2)]))]
-    seen = stage.regress(degraded, None, windows)
-    mirrored = stage.self_ensemble(stage.regress(degraded.flip(-1), None, [windows[0].flip(-1)]), degraded.flip(-1),
-                                   None, [windows[0].flip(-1)])  # fmt: skip
-    torch.testing.assert_close(stage.self_ensemble(seen, degraded, None, windows), mirrored.flip(-1))
+    for unwanted in (False, None):
+        assert changed(stage, self_ensemble=unwanted).self_ensemble(estimates, degraded) is estimates.estimate
     alone = dataclasses.replace(stage, config=dataclasses.replace(stage.config, self_ensemble=False))
     assert alone.self_ensemble(estimates, degraded) is estimates.estimate
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_what_is_read_beside_a_crop_is_mirrored_with_it(number: int, clean: np.ndarray, degraded: Tensor) -> None:
+    stages = FacePipeline.from_pretrained("mini", device="cpu").stages
+    assert [one.config.self_ensemble for one in stages] == [True, True, False]
+    stage = changed(stages[number], self_ensemble=True)
+    size = (stage.resolution, stage.resolution)
+    crop, coarse = (torch.nn.functional.interpolate(one, size) for one in (degraded, to_tensor(clean[None])))
+    near = [to_tensor(np.stack([degrade(clean, BAD, np.random.default_rng(seed)) for seed in (1, 2)]))]
+    read = (crop, None, near) if number == 0 else (crop, coarse)
+    mirrored = (crop.flip(-1), None, [near[0].flip(-1)]) if number == 0 else (crop.flip(-1), coarse.flip(-1))
+    one, other = (stage.self_ensemble(stage.regress(*given), *given) for given in (read, mirrored))
+    torch.testing.assert_close(one, other.flip(-1))
+    assert (stage.regress(*read).estimate - one).abs().mean() > 1e-4
 
 
 def test_windows_of_several_sizes_go_together(stage: Stage, clean: np.ndarray) -> None:

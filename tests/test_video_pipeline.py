@@ -26,7 +26,7 @@ from dynface_video.media.timing.shots import Shot
 from dynface_video.models.damage_detector import DamageDetector
 from dynface_video.passes.analyze import noise_numbers
 from dynface_video.pipeline import FacePipeline
-from dynface_video.stage import Stage
+from dynface_video.stage import Estimates, Stage
 from dynface_video.tracking.observation import FaceTrack
 from dynface_video.video_pipeline import (
     FULL_WEIGHT_LEVEL,
@@ -177,14 +177,21 @@ def test_faces_that_have_next_to_nothing_to_lose_are_not_averaged(monkeypatch: p
     assert calls == [1, 1]
 
 
-@pytest.mark.parametrize(("wanted", "expected"), [(None, 0), (False, 0), (True, 2)])
-def test_faces_of_a_video_are_estimated_twice_only_where_that_is_asked_for(
-    wanted: bool | None, expected: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[int] = []
-    monkeypatch.setattr(Stage, "self_ensemble", lambda self, made, *read: seen.append(self.resolution) or made.estimate)
-    restore(tracing(stages=2, self_ensemble=wanted), analyzed(track(), stages=2), 0, 1, block=1)
-    assert len(set(seen)) == expected
+def test_what_a_self_ensemble_makes_is_what_a_face_is_made_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    texture = torch.from_numpy(0.1 * RNG.standard_normal((SIZE, SIZE)).astype(np.float32))
+    plain = restore(tracing(stages=2), analyzed(track(), stages=2), 3, 4, block=1)
+    sides: list[int] = []
+
+    def textured(self: Stage, made: Estimates, *read: Any) -> torch.Tensor:
+        # It is given what `regress` was given.
+        torch.testing.assert_close(self.regress(*read).estimate, made.estimate)
+        sides.append(self.resolution)
+        return made.estimate + (texture if self.resolution == SIZE else 0)
+
+    monkeypatch.setattr(Stage, "self_ensemble", textured)
+    faces = restore(tracing(stages=2), analyzed(track(), stages=2), 3, 4, block=1)
+    assert set(sides) == {SIZE, 2 * SIZE}
+    assert np.abs(faces[0] - plain[0]).mean() > 0.01
 
 
 @pytest.mark.parametrize("off", [{"temporal_radius": 0}, {"temporal_weight": 0.0}])

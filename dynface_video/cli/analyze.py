@@ -45,10 +45,8 @@ def analyze(
             if output is None or error.found is None:
                 raise
             error.found.save(output)
-            raise SelectionError(
-                f"{error}. {output} has the analysis with everybody selected: restore with --analysis {output} and "
-                "another choice"
-            ) from error
+            warn(error.found.warnings)
+            raise SelectionError(f"{error}; the analysis is in {output}, with everybody selected") from error
         if output is not None:
             analysis.save(output)
         warn(analysis.warnings)

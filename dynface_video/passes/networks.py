@@ -141,7 +141,8 @@ def analyze_with(
 
     Raises:
         InputError: The video cannot be decoded, or the reference picture cannot be used.
-        SelectionError: A selected person or time is not in the video; without `kept` it has the analysis.
+        SelectionError: A selected person or time is not in the video; `found` is the analysis if that is neither kept
+            nor of frames in memory.
     """
 
     def first_pass() -> Analysis:
@@ -173,7 +174,7 @@ def analyze_with(
             check_times(analysis, settings.selection)
         return choose_with(models, analysis, settings, reference)
     except SelectionError as error:
-        if kept is None:
+        if kept is None and decoded is None:
             error.found = analysis
         raise
 

@@ -78,7 +78,7 @@ class RestorationAlone:
         estimate: torch.Tensor | None = None
         for stage, own in zip(crops.stages, crops.crops, strict=True):
             coarse = None if estimate is None else enlarge_coarse(2 * estimate - 1, stage.resolution) / 2 + 0.5
-            estimate = stage.regress(own, coarse).estimate
+            estimate = stage.self_ensemble(stage.regress(own, coarse), own, coarse)
         assert estimate is not None
         return crops.put_back(estimate), 0
 
@@ -158,10 +158,11 @@ class Variants:
 def make_methods(names: Sequence[str], pipeline: FacePipeline | None, variants: Variants = Variants()) -> list[Method]:
     """The named methods, and the full method with fixed starting steps or global guidance scales in its place.
 
-    "full" and "product" stand for one at each of the strengths.
+    "full" and "product" stand for one at each of the strengths. All treat faces as pictures are treated.
     Raises InputError for an unknown name, or for a learned method without a pipeline.
     """
     baselines = classical_baselines()
+    pipeline = None if pipeline is None else pipeline.for_pictures()
     methods: list[Method] = []
     for name in names:
         if name in baselines:

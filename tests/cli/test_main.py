@@ -163,10 +163,11 @@ def test_an_analysis_survives_a_wrong_choice(api: FakeApi, command: Command, tmp
     api.error = error
     code, out, err = command("analyze", "in.mkv", "-o", str(target), "--faces", "7")
     assert (code, out) == (2, "") and "person 7" in err and not target.exists()
-    error.found = SimpleNamespace(save=lambda path: path.write_text("{}"))
-    assert "--analysis" not in command("analyze", "in.mkv", "--faces", "7")[2]
+    error.found = SimpleNamespace(save=lambda path: path.write_text("{}"), warnings=("a damaged packet at 3.2 s",))  # type: ignore[assignment]
+    assert "the analysis is in" not in command("analyze", "in.mkv", "--faces", "7")[2]
     code, out, err = command("analyze", "in.mkv", "-o", str(target), "--faces", "7")
-    assert (code, out) == (2, "") and f"restore with --analysis {target}" in err and target.read_text() == "{}"
+    assert (code, out) == (2, "") and f"person 7 is not in the video; the analysis is in {target}" in err
+    assert "warning: a damaged packet" in err and target.read_text() == "{}"
 
 
 def test_the_demo_goes_to_its_folder(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,14 +15,16 @@ import pytest
 
 from dynface_video.analyzed_track import AnalyzedTrack
 from dynface_video.config import load_settings
-from dynface_video.errors import InputError, JobError
+from dynface_video.errors import InputError, JobError, SelectionError
 from dynface_video.faces.align import template
 from dynface_video.jobs.directory import segment_digest
 from dynface_video.jobs.plan import Plan, Segment
 from dynface_video.media.io.read import FrameIndex
 from dynface_video.media.timing.shots import Shot
+from dynface_video.passes import networks
 from dynface_video.passes.analysis import Analysis
 from dynface_video.passes.choosing import check_times, choose, resolve, with_strengths
+from dynface_video.passes.networks import analyze_with
 from dynface_video.passes.people import Person
 from dynface_video.passes.reference import matching_people
 from dynface_video.pipeline import FacePipeline
@@ -214,3 +217,20 @@ def test_the_people_of_a_reference_are_those_who_are_like_it(analysis: Analysis)
     without = dataclasses.replace(analysis, people=(Person(1), Person(2)))
     with pytest.raises(InputError, match="does not hold the people's vectors"):
         matching_people(without, np.float32([1, 0]), 0.7)
+
+
+@pytest.mark.parametrize("wrong", [{"faces": "7"}, {"between": "59:00-59:10"}])
+def test_an_analysis_goes_with_the_error_of_a_choice_unless_it_is_kept_elsewhere(
+    wrong: dict[str, Any], analysis: Analysis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(networks, "analyze", lambda *given, **named: analysis)
+    models: Any = SimpleNamespace(detector=None, locator=None, pipeline=None, identifier=None)
+    info: Any = SimpleNamespace(duration=None, format_name="mpeg")
+    settings, kept = load_settings("mini", None, wrong), tmp_path / "found.json"
+    with pytest.raises(SelectionError) as caught:
+        analyze_with(models, info, settings)
+    assert caught.value.found is analysis
+    # Workers raise it in other processes: there it holds no analysis.
+    with pytest.raises(SelectionError) as caught:
+        analyze_with(models, info, settings, kept=kept)
+    assert caught.value.found is None and kept.exists()
