@@ -112,8 +112,8 @@ class RestorationSettings(Section):
     )
     self_ensemble: bool | None = Field(
         default=None,
-        description="average what the restoration model makes of a crop and of the mirrored crop, in stages meant for "
-        "it: closer to the source, in nearly twice the model's time; null: in pictures, not in videos",
+        description="average the restoration model's results for a crop and for its mirror image, in the stages set up "
+        "for it: smoother and closer to the true face, in twice the model's time; null: in pictures, not in videos",
     )
     remove_damage: Annotated[bool, Option()] = Field(
         default=False,

@@ -54,7 +54,7 @@ class Method(Protocol):
         """What was chosen for the strength at hand, in words."""
 
     def tuned(self, faces: Sequence[DegradedFace]) -> Method:
-        """The method as it is best for these faces; learned methods have nothing to choose and return themselves."""
+        """The method with the best parameters for these faces; learned methods have none and return themselves."""
 
     def restore(self, faces: Sequence[DegradedFace]) -> tuple[np.ndarray, int]:
         """Restored faces (B, R, R, 3) float32 in [0, 1], and the U-Net evaluations spent on all of them."""
